@@ -1,0 +1,91 @@
+"""What this stage can be told: frozen dataclasses without heavy imports, each checked when made.
+
+A value out of its range is a `ValueError` that names the field. `zoo.recipe` reads these from YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Calibration = Literal["minmax", "percentile", "entropy"]
+
+
+def _check(ok: bool, message: str) -> None:
+    if not ok:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One rung of the ladder: how the ranges are found and what stays float."""
+
+    name: str  # unique in its ladder; also the stem of the attempt's file
+    calibration: Calibration = (
+        "minmax"  # how an activation's range is read from what it was seen at
+    )
+    percentile: float = 99.99  # percent of the seen values kept inside; read by "percentile" only
+    float_layers: int = 0  # Conv and Gemm left in float: the N most damaging by measurement
+
+    def __post_init__(self) -> None:
+        plain = self.name.replace("-", "").replace("_", "").replace(".", "")
+        _check(
+            plain.isascii() and plain.isalnum(),
+            f"name must be letters, digits, '-', '_' or '.', not {self.name!r}",
+        )
+        _check(
+            self.calibration in get_args(Calibration),
+            f"calibration must be one of {', '.join(get_args(Calibration))}, "
+            f"not {self.calibration!r}",
+        )
+        _check(
+            50 < self.percentile <= 100, f"percentile must lie in (50, 100], not {self.percentile}"
+        )
+        _check(self.float_layers >= 0, f"float_layers must be >= 0, not {self.float_layers}")
+
+
+LADDER = (
+    Attempt("minmax", "minmax"),
+    Attempt("percentile", "percentile", percentile=99.99),
+    Attempt("entropy", "entropy"),
+    Attempt("minmax-float2", "minmax", float_layers=2),
+    Attempt("percentile-float4", "percentile", percentile=99.99, float_layers=4),
+)
+
+
+@dataclass(frozen=True)
+class Compress:
+    """The ladder, from fastest to safest."""
+
+    ladder: tuple[Attempt, ...] = LADDER  # tried in this order until one passes every gate
+    calibration_images: int = 512  # pictures of the train split that set the ranges
+
+    def __post_init__(self) -> None:
+        names = [attempt.name for attempt in self.ladder]
+        _check(bool(names), "ladder must have at least one attempt")
+        _check(len(set(names)) == len(names), f"ladder has two attempts of one name: {names}")
+        _check(
+            self.calibration_images >= 1,
+            f"calibration_images must be >= 1, not {self.calibration_images}",
+        )
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What an attempt must reach on held-out data; all four, or nothing is published."""
+
+    max_drop_points: float = 0.3  # percentage points of accuracy below the fp32 file
+    min_agreement: float = 0.985  # fraction of pictures with the fp32 file's top-1
+    max_speed_ratio: float = 1.0  # int8 latency / fp32 latency, the measured point value
+    max_size_bytes: int = 0  # of the int8 file; 0: no limit
+
+    def __post_init__(self) -> None:
+        _check(
+            self.max_drop_points >= 0, f"max_drop_points must be >= 0, not {self.max_drop_points}"
+        )
+        _check(
+            0 <= self.min_agreement <= 1,
+            f"min_agreement is a fraction in [0, 1], not {self.min_agreement}",
+        )
+        _check(self.max_speed_ratio > 0, f"max_speed_ratio must be > 0, not {self.max_speed_ratio}")
+        _check(self.max_size_bytes >= 0, f"max_size_bytes must be >= 0, not {self.max_size_bytes}")

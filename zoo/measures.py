@@ -1,0 +1,48 @@
+"""The two records of a measurement: a score on data, a latency on a device. No heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with its 95 % interval; fractions in [0, 1]."""
+
+    metric: str  # "top-1 accuracy", "agreement", ...
+    dataset: str  # "CIFAR-10"
+    split: str  # "test", "validation"
+    n: int  # pictures
+    value: float  # fraction
+    low: float  # lower end of the 95 % Wilson interval
+    high: float  # upper end
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Latency of one file on one device, timed in the same rounds as its fp32 reference.
+
+    A ratio is this file's latency over the reference's; the control is the reference against a
+    second session of itself and shows how far a ratio of 1 was off in this very run.
+    """
+
+    device: str  # "cpu" or "cuda"
+    device_name: str  # "AMD EPYC", "NVIDIA H100"
+    precision: str  # "fp32", "int8", "plain-fp32": the label of the file
+    batch: int  # pictures a call
+    threads: int  # intra-op threads of the runtime
+    image_size: int  # pixels a side
+    p50_ms: float  # median milliseconds of one call
+    p95_ms: float  # 95th percentile of one call
+    n: int  # timed calls
+    isa: str  # what the processor offers 8-bit arithmetic: "avx2 avx512f avx512_vnni"
+    runtime: str  # "onnxruntime" or "torch"
+    runtime_version: str  # "1.31.1"
+    os: str  # "Linux 6.8 x86_64"
+    date: str  # ISO date
+    ratio_to_fp32: float | None  # None where the run had no reference
+    ratio_low: float | None  # 95 % bootstrap interval of the ratio
+    ratio_high: float | None
+    control_ratio: float | None  # reference over its own second session
+    control_low: float | None
+    control_high: float | None
