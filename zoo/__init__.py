@@ -1,0 +1,63 @@
+"""Small, fast, honest students of large models: find, pull, run and measure them.
+
+    import zoo
+
+    student = zoo.load("cifar10-shufflenet-v2-x0.5.kd")
+    student("photo.jpg")  # [("cat", 0.93), ("dog", 0.04), ...]
+
+Nothing heavy is imported before it is needed: `import zoo` loads neither numpy nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.errors import ZooError as ZooError
+    from zoo.errors import ZooWarning as ZooWarning
+    from zoo.pull import pull as pull
+    from zoo.registry import models as models
+    from zoo.runtime import Student as Student
+    from zoo.runtime import load as load
+
+    __version__: str
+
+_HOMES = {
+    "Student": "zoo.runtime",
+    "ZooError": "zoo.errors",
+    "ZooWarning": "zoo.errors",
+    "load": "zoo.runtime",
+    "models": "zoo.registry",
+    "pull": "zoo.pull",
+}
+
+__all__ = ["Student", "ZooError", "ZooWarning", "__version__", "load", "models", "pull"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("studentzoo")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Package(types.ModuleType):
+    """Keeps `zoo.pull` the function: an import of zoo/pull.py would put the module in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "pull" and isinstance(value, types.ModuleType):
+            value = value.pull
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

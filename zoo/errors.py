@@ -1,0 +1,66 @@
+"""Every error that a user of the zoo can mend, and what to do about it.
+
+ZooError                    base: `except zoo.ZooError` catches them all
+├── RecipeError             a recipe file says something wrong
+├── RegistryError           registry.yaml says something wrong
+├── CardError               card.json says something wrong, or README.md drifted from it
+├── NotFound                no student, recipe or file of that name
+├── StoreError              a directory that holds students cannot be read or written
+├── PullError               a student's files could not be fetched or kept
+│   └── IntegrityError      the bytes are not those that the registry names
+├── InputError              a picture, an array or an ONNX file that cannot be used
+└── GateError               a build whose student missed a gate; nothing was published
+
+The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
+line prints all of them alike.
+"""
+
+from __future__ import annotations
+
+
+class ZooError(Exception):
+    """What is wrong in one line, and in `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RecipeError(ZooError):
+    """A recipe file says something wrong."""
+
+
+class RegistryError(ZooError):
+    """registry.yaml says something wrong."""
+
+
+class CardError(ZooError):
+    """card.json says something wrong, or README.md is not what it generates."""
+
+
+class NotFound(ZooError):  # noqa: N818 (as in httpx and huggingface_hub, the name says it)
+    """No student, recipe or file of that name."""
+
+
+class StoreError(ZooError):
+    """A directory that holds students cannot be read or written."""
+
+
+class PullError(ZooError):
+    """A student's files could not be fetched or kept."""
+
+
+class IntegrityError(PullError):
+    """The bytes are not those that the registry names."""
+
+
+class InputError(ZooError):
+    """A picture, an array or an ONNX file that cannot be used."""
+
+
+class GateError(ZooError):
+    """A build whose student missed a gate; nothing was published."""
+
+
+class ZooWarning(UserWarning):
+    """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
