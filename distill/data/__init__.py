@@ -1,0 +1,40 @@
+"""Labelled pictures: where they come from, how they are split, and the hash of what was read.
+
+`load` is the door. A source is one of
+
+- a folder, `.zip` or `.tar[.gz|.xz|.bz2]` of `split/class/name.ext` (`tree`, `folder`, `archives`);
+- a Hub data set in parquet, `hub:ORG/NAME@REVISION`, or local parquet (`parquet`);
+- `digits`, scikit-learn's (`digits`).
+
+Each gives `Example` rows and, for the rows asked for, their pictures; the rest is common to all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distill.config import Data
+from distill.data.pictures import decode_all
+from distill.data.record import Dataset, Split
+from distill.data.sources import open_source
+from distill.data.split import classes_of, select
+
+__all__ = ["Dataset", "Split", "load"]
+
+
+def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
+    """Read one split; only its pictures are decoded, as RGB squares of `data.image_size` pixels.
+
+    `train` and `validation` are the two parts of the source's own train split: per class, the
+    round(validation * n) examples whose `class/name` has the smallest sha256 are held out. The
+    order is that of `class/name`, whatever the order on disk. `root` is the directory in which
+    a relative path is looked for first (none: the environment variable ZOO_DATA).
+
+    Anything wrong with the source is one DistillError that names the file.
+    """
+    source = open_source(data, root)
+    examples = source.examples()
+    classes = classes_of(examples, source.where)
+    chosen = select(examples, split, data.validation, source.where)
+    images = decode_all(source.read(chosen), len(chosen), data.image_size)
+    return Dataset.of(images, chosen, classes, split)

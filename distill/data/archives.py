@@ -1,0 +1,146 @@
+"""A zip or a tar of `split/class/name.ext`, read in place: nothing is unpacked to disk.
+
+Every member is checked, also those that are not asked for. A name that points out of the
+archive, a link, a device and an encrypted member are errors. So is what unpacks to too much: a
+member of over 64 MiB, or all members together over 1 GiB and over 200 times the archive.
+"""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from distill.data import tree
+from distill.data.record import Example, Picture
+from distill.errors import DistillError
+
+MAX_MEMBER_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 2**30  # of all members, or MAX_RATIO times the archive if that is more
+MAX_RATIO = 200  # unpacked over packed
+
+_DAMAGED = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a zip's compression method that Python lacks
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class _Budget:
+    """How much an archive may still unpack to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.left = max(MAX_TOTAL_BYTES, MAX_RATIO * path.stat().st_size)
+
+    def take(self, name: str, size_bytes: int) -> None:
+        self.left -= size_bytes
+        if size_bytes > MAX_MEMBER_BYTES or self.left < 0:
+            raise DistillError(
+                f"{self.path}: the member {name} unpacks to too much",
+                f"limits: {MAX_MEMBER_BYTES} bytes a member, {MAX_TOTAL_BYTES} bytes or "
+                f"{MAX_RATIO} times the archive together; unpack it yourself and give the folder",
+            )
+
+
+class Zip:
+    """A zip: its directory is at its end, so members are read in any order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.where = str(path)
+
+    def examples(self) -> list[Example]:
+        """Every example, by name; nothing is unpacked."""
+        files, folders = [], []
+        budget = _Budget(self.path)
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                for info in archive.infolist():
+                    name = tree.member_name(info.filename, self.where)
+                    self._check(info)
+                    budget.take(name, info.file_size)
+                    (folders if info.is_dir() else files).append(name)
+        except _DAMAGED as error:
+            raise _damaged(self.path, error) from error
+        return tree.parse(files, folders, self.where)
+
+    def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
+        """The members of `wanted`, in their order; each is checked against its CRC-32."""
+        with zipfile.ZipFile(self.path) as archive:
+            members = {str(tree.PurePosixPath(i.filename)): i for i in archive.infolist()}
+            for index, example in enumerate(wanted):
+                name = f"{self.where}: {example.key}"
+                try:
+                    content = archive.read(members[str(example.key)])
+                except _DAMAGED as error:
+                    raise _damaged(name, error) from error
+                yield Picture(index, name, content)
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _special(self.where, info.filename)
+        if info.flag_bits & 1:
+            raise DistillError(
+                f"{self.where}: the member {info.filename} is encrypted", "pack it without"
+            )
+
+
+class Tar:
+    """A tar, compressed or not: a stream, so it is read twice, once for its names."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.where = str(path)
+
+    def examples(self) -> list[Example]:
+        """Every example, by name."""
+        files, folders = [], []
+        for member, _ in self._members():
+            name = tree.member_name(member.name, self.where)
+            (folders if member.isdir() else files).append(name)
+        return tree.parse(files, folders, self.where)
+
+    def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
+        """The members of `wanted`, in the order of the archive."""
+        index = {str(example.key): i for i, example in enumerate(wanted)}
+        for member, archive in self._members():
+            name = str(tree.PurePosixPath(member.name))
+            if name in index and (content := archive.extractfile(member)):
+                yield Picture(index.pop(name), f"{self.where}: {name}", content.read())
+
+    def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+        """Every member, checked, while the stream stands at it."""
+        budget = _Budget(self.path)
+        try:
+            with tarfile.open(self.path, "r|*") as archive:
+                for member in archive:
+                    if not (member.isreg() or member.isdir()) or member.issparse():
+                        raise _special(self.where, member.name)
+                    budget.take(member.name, member.size)
+                    yield member, archive
+                    archive.members.clear()  # otherwise every header is kept
+        except _DAMAGED as error:
+            raise _damaged(self.path, error) from error
+
+
+def _special(where: str, name: str) -> DistillError:
+    return DistillError(
+        f"{where}: the member {name!r} is a link, a device or another special file",
+        "only plain files and folders are read; pack it again (tar --dereference, zip without -y)",
+    )
+
+
+def _damaged(what: object, error: Exception) -> DistillError:
+    return DistillError(
+        f"{what} is damaged or not an archive: {error}", "fetch it again, or check its name"
+    )

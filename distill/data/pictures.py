@@ -1,0 +1,101 @@
+"""From an encoded picture to an RGB square."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from distill.data.record import Picture
+from distill.errors import DistillError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+)
+MAX_PIXELS = 64 * 2**20  # of one picture; a larger one is an error before it is decoded
+BATCH = 1024  # encoded pictures in memory at a time
+
+# What Pillow raises on damaged files of the formats above.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def decode_all(pictures: Iterable[Picture], count: int, size: int) -> np.ndarray:
+    """uint8 (count, size, size, 3): each picture at its index, decoded by a pool of threads."""
+    images = np.zeros((count, size, size, 3), np.uint8)
+
+    def put(picture: Picture) -> None:
+        images[picture.index] = decode(picture, size)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for batch in _batched(pictures, BATCH):
+            list(pool.map(put, batch))
+    return images
+
+
+def decode(picture: Picture, size: int) -> np.ndarray:
+    """uint8 (size, size, 3); a DistillError that names the picture when it cannot be decoded."""
+    try:
+        return np.asarray(square(_open(picture.content), size))
+    except _DAMAGED as error:
+        raise DistillError(
+            f"{picture.name} is not a picture that can be read: {error}",
+            "replace or remove the file; it may be cut off or not what its name says",
+        ) from error
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """RGB of size x size pixels, upright; bilinear, with antialiasing when it shrinks.
+
+    The whole picture is kept: its aspect ratio is not. Transparency is dropped.
+    """
+    image = to_rgb(ImageOps.exif_transpose(image))
+    if image.size == (size, size):
+        return image
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to 8-bit RGB; 16-bit grey keeps its upper byte."""
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known range")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # straight to RGB warns where the palette has transparency
+    return image.convert("RGB")
+
+
+def _open(content: bytes | np.ndarray) -> Image.Image:
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content)
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} is more than {MAX_PIXELS} pixels")
+    return image
+
+
+def _batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    iterator = iter(pictures)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,86 @@
+"""What the other parts of this package hand to each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+Split = Literal["train", "validation", "test"]
+
+
+class Example(NamedTuple):
+    """One labelled picture of a source, not yet read."""
+
+    split: Literal["train", "test"]  # of the source; validation is drawn from train later
+    label: str  # name of its class
+    name: str  # unique in its split and class: a file name or a row number
+    key: str | int  # by which its source finds it
+
+
+class Picture(NamedTuple):
+    """One picture as its source holds it."""
+
+    index: int  # position among the examples asked for
+    name: str  # for messages
+    content: bytes | np.ndarray  # an encoded file, or uint8 (h, w) or (h, w, 3)
+
+
+class Source(Protocol):
+    """A place that holds labelled pictures."""
+
+    where: str  # for messages
+
+    def examples(self) -> list[Example]:
+        """Every example of both splits, nothing decoded."""
+
+    def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
+        """The pictures of `wanted`, each once, in any order."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split, decoded."""
+
+    images: np.ndarray  # uint8 (n, s, s, 3), RGB
+    labels: np.ndarray  # int64 (n,), index into classes
+    classes: tuple[str, ...]  # sorted by name, or in the order of the parquet file's own names
+    split: str  # train, validation or test
+    sha256: str  # of classes, split, relative names, labels and decoded pixels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def of(
+        cls, images: np.ndarray, chosen: Sequence[Example], classes: tuple[str, ...], split: str
+    ) -> Dataset:
+        """Pictures uint8 (n, s, s, 3) and the examples they were decoded from, in one order."""
+        index = {name: i for i, name in enumerate(classes)}
+        labels = np.array([index[e.label] for e in chosen], dtype=np.int64)
+        names = [f"{e.label}/{e.name}" for e in chosen]
+        return cls(images, labels, classes, split, digest(images, labels, classes, names, split))
+
+
+def digest(
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    names: Sequence[str],
+    split: str,
+) -> str:
+    """sha256, hexadecimal, of a JSON head and then the pixels; the same on every machine."""
+    head = {
+        "classes": list(classes),
+        "labels": labels.tolist(),
+        "names": list(names),
+        "shape": list(images.shape),
+        "split": split,
+    }
+    hasher = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    hasher.update(np.ascontiguousarray(images).data)
+    return hasher.hexdigest()
