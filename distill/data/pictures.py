@@ -20,7 +20,7 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 )
 MAX_PIXELS = 64 * 2**20  # of one picture; a larger one is an error before it is decoded
-BATCH = 1024  # encoded pictures in memory at a time
+BATCH = 256  # encoded pictures that one thread holds at a time
 
 # What Pillow raises on damaged files of the formats above.
 _DAMAGED = (
@@ -42,12 +42,16 @@ def decode_all(pictures: Iterable[Picture], count: int, size: int) -> np.ndarray
     """uint8 (count, size, size, 3): each picture at its index, decoded by a pool of threads."""
     images = np.zeros((count, size, size, 3), np.uint8)
 
-    def put(picture: Picture) -> None:
-        images[picture.index] = decode(picture, size)
+    def put(batch: list[Picture]) -> None:
+        for picture in batch:
+            images[picture.index] = decode(picture, size)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for batch in _batched(pictures, BATCH):
-            list(pool.map(put, batch))
+    threads = os.cpu_count() or 1
+    batches = _batched(pictures, BATCH)
+    with ThreadPoolExecutor(threads) as pool:
+        while running := [pool.submit(put, batch) for batch in islice(batches, threads)]:
+            for future in running:
+                future.result()
     return images
 
 
@@ -67,7 +71,8 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
     The whole picture is kept: its aspect ratio is not. Transparency is dropped.
     """
-    image = to_rgb(ImageOps.exif_transpose(image))
+    ImageOps.exif_transpose(image, in_place=True)
+    image = to_rgb(image)
     if image.size == (size, size):
         return image
     return image.resize((size, size), Image.Resampling.BILINEAR)
