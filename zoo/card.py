@@ -1,0 +1,285 @@
+"""The card: what was measured of one student, as data.
+
+`card.json` is the source. README.md and the figures are made from it (and from run.json's curves)
+and from nothing else, so a card cannot say what its data does not: `drift` compares them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo import records
+from zoo.errors import CardError
+from zoo.files import sha256, write_bytes
+from zoo.measures import Measurement, Score
+from zoo.names import check_file_name, check_hex, check_name
+
+FILE = "card.json"
+PAGE = "README.md"
+RUN = "run.json"
+
+
+def _check(ok: bool, message: str) -> None:
+    if not ok:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the file takes."""
+
+    name: str  # "image"
+    dtype: str  # "uint8"
+    layout: str  # "NHWC"
+    color: str  # "RGB"
+    size: int  # pixels a side that the graph resizes to; pictures may have any size
+
+
+@dataclass(frozen=True)
+class StudentFacts:
+    """The network that was trained."""
+
+    architecture: str  # a name in distill.students
+    options: dict[str, Any]  # its arguments
+    parameters: int  # trainable numbers
+    macs: int  # multiply-accumulates of one picture at input.size
+
+
+@dataclass(frozen=True)
+class TeacherFacts:
+    """Who was learned from."""
+
+    name: str  # a recipe, a pretrained network, a callable
+    source: str  # where its weights come from
+    sha256: str  # of its weights
+    licence: str  # SPDX id, or plain words
+    accuracy: Score  # measured by us, on the student's test split
+
+    def __post_init__(self) -> None:
+        check_hex(self.sha256, 64, "sha256")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What was learned from."""
+
+    source: str  # as in the recipe
+    home: str  # public address, for people; may be empty
+    licence: str  # SPDX id, or plain words where there is none
+    sha256: str  # of what was read: names, labels, pixels
+    train: int  # pictures trained on
+    validation: int  # pictures held out of train: every choice was made on them
+    test: int  # pictures read once, by the final measurement
+
+    def __post_init__(self) -> None:
+        check_hex(self.sha256, 64, "sha256")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One published file and what it scores."""
+
+    file: str  # name in the student's folder
+    sha256: str
+    size_bytes: int
+    accuracy: Score  # on the test split, last epoch
+    agreement_teacher: float | None  # fraction of the test split answered as the teacher does
+    agreement_fp32: float | None  # fraction answered as the fp32 file does; None for that file
+    ece: float | None  # expected calibration error, 15 bins (Guo et al. 2017), a fraction
+    peak_memory_mb: float | None  # peak resident memory of a fresh process that runs one picture
+
+    def __post_init__(self) -> None:
+        check_hex(self.sha256, 64, "sha256")
+        check_file_name(self.file)
+        _check(self.size_bytes > 0, f"size_bytes must be positive, not {self.size_bytes}")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Accuracy over training seeds: the published file is the first of them."""
+
+    values: tuple[float, ...]  # fractions, in the order of the seeds
+    mean: float
+    std: float  # sample standard deviation (n - 1)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One rung of the ladder, as `compress.ladder` tried it; scores are on validation."""
+
+    name: str
+    settings: dict[str, Any]
+    accuracy: float | None  # fraction; None where the attempt was not measured
+    agreement: float | None  # fraction answered as the fp32 file does
+    drop_points: float | None  # percentage points below the fp32 file
+    size_bytes: int | None
+    speed_ratio: float | None  # latency over the fp32 file's, interleaved
+    speed_ratio_low: float | None
+    speed_ratio_high: float | None
+    verdict: str  # "pass", "fail", "error", "not needed"
+    reason: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that is claimed of one student."""
+
+    format: int  # 1
+    name: str
+    task: str  # "image-classification"
+    summary: str  # one sentence
+    licence: str  # SPDX id of the student
+    created: str  # ISO date
+    code_commit: str  # of this project, when the student was built
+    labels: tuple[str, ...]
+    input: Input
+    student: StudentFacts
+    teacher: TeacherFacts | None  # None: trained on the labels alone
+    data: DataFacts
+    recipe_sha256: str  # of the resolved recipe
+    run_sha256: str  # of run.json
+    variants: dict[str, Variant]  # "fp32" always, "int8" where an attempt passed
+    seeds: Spread | None
+    attempts: tuple[Attempt, ...]
+    gates: dict[str, float]  # the thresholds that the attempts had to meet
+    latency: tuple[Measurement, ...]
+
+    def __post_init__(self) -> None:
+        _check(self.format == 1, f"format must be 1, not {self.format}")
+        check_name(self.name)
+        _check(bool(self.labels), "labels must not be empty")
+        _check("fp32" in self.variants, "variants must hold fp32")
+        check_hex(self.recipe_sha256, 64, "recipe_sha256")
+        check_hex(self.run_sha256, 64, "run_sha256")
+
+    @property
+    def best(self) -> str:
+        """The precision to use: int8 where it was published."""
+        return "int8" if "int8" in self.variants else "fp32"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What `zoo bench --json` prints: rows, and the very files that were timed."""
+
+    format: int  # 1
+    name: str
+    files: dict[str, str]  # precision -> sha256
+    rows: tuple[Measurement, ...]
+
+    def __post_init__(self) -> None:
+        _check(self.format == 1, f"format must be 1, not {self.format}")
+        for precision, digest in self.files.items():
+            check_hex(digest, 64, f"files.{precision}")
+
+
+def read(path: Path) -> Card:
+    """The card in `path`: a card.json, or the folder that holds one."""
+    path = path / FILE if path.is_dir() else path
+    return records.read(Card, records.load_json(path, CardError), CardError)
+
+
+def read_bench(path: Path) -> Bench:
+    """The document that `zoo bench NAME --json` printed into `path`."""
+    return records.read(Bench, records.load_json(path, CardError), CardError)
+
+
+def to_json(card: Card) -> str:
+    """The text of card.json: one field a line, in the order of the dataclass."""
+    return json.dumps(records.to_dict(card), indent=2, ensure_ascii=False) + "\n"
+
+
+def merge(card: Card, bench: Bench) -> Card:
+    """`card` with the rows of `bench`: the same set-up is replaced, a new one appended."""
+    if bench.name != card.name:
+        raise CardError(
+            f"these rows are of {bench.name!r}, the card is of {card.name!r}",
+            hint=f"measure again: zoo bench {card.name} --json",
+        )
+    for row in bench.rows:
+        _check_same_file(card, bench, row)
+    return add_measurements(card, bench.rows)
+
+
+def _check_same_file(card: Card, bench: Bench, row: Measurement) -> None:
+    """A row of a published precision must have been timed on the published bytes."""
+    precision = row.precision
+    if precision not in card.variants:
+        if precision.removeprefix("plain-") in card.variants:
+            return  # a yardstick, not a published file
+        raise CardError(
+            f"{card.name} has no {precision} file, but a row was timed on one",
+            hint=f"the card knows {', '.join(card.variants)}",
+        )
+    measured, published = bench.files.get(precision), card.variants[precision].sha256
+    if measured != published:
+        raise CardError(
+            f"the {precision} rows were timed on {str(measured)[:12]}, "
+            f"the card's file is {published[:12]}",
+            hint=f"pull the published files and measure again: zoo pull {card.name}",
+        )
+
+
+def _setup(row: Measurement) -> tuple[str, str, str, int, int, int]:
+    return (row.device, row.device_name, row.precision, row.batch, row.threads, row.image_size)
+
+
+def add_measurements(card: Card, rows: Iterable[Measurement]) -> Card:
+    """`card` with `rows`: one row for each device, precision, batch, threads and picture size."""
+    latency = {_setup(row): row for row in card.latency}
+    latency.update({_setup(row): row for row in rows})
+    return replace(card, latency=tuple(latency.values()))
+
+
+def write(card: Card, folder: Path) -> None:
+    """card.json, README.md and the figures of `card` into `folder`, each in one step."""
+    from zoo import card_page, figures
+
+    made = {PAGE: card_page.render(card, figure_names(folder)).encode()}
+    made |= figures.draw(card, _run(folder))
+    made[FILE] = to_json(card).encode()  # last: the source stands only beside its page
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in made.items():
+        write_bytes(folder / name, content)
+
+
+def figure_names(folder: Path) -> tuple[str, ...]:
+    """The figures that belong to `folder`: curves only where run.json has some."""
+    from zoo import figures
+
+    return figures.names(_run(folder))
+
+
+def drift(folder: Path) -> list[str]:
+    """What in `folder` does not follow from its card.json and run.json; empty when all does."""
+    from zoo import card_page, figures
+
+    card = read(folder)
+    found = [f"{folder / v.file}: not the file of the card" for v in _strangers(card, folder)]
+    if _text(folder / PAGE) != card_page.render(card, figure_names(folder)):
+        found.append(f"{folder / PAGE}: not what card.json says")
+    if (folder / RUN).is_file() and sha256(folder / RUN) != card.run_sha256:
+        found.append(f"{folder / RUN}: not the run of the card")
+    for name, digest in figures.sources(card, _run(folder)).items():
+        if digest not in _text(folder / name):
+            found.append(f"{folder / name}: drawn from other numbers")
+    return found
+
+
+def _strangers(card: Card, folder: Path) -> list[Variant]:
+    paths = [(v, folder / v.file) for v in card.variants.values()]
+    return [v for v, path in paths if not path.is_file() or sha256(path) != v.sha256]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """run.json of `folder`, empty where there is none."""
+    text = _text(folder / RUN)
+    return json.loads(text) if text else {}

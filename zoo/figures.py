@@ -1,0 +1,214 @@
+"""The figures of a card, as SVG. Needs matplotlib (the `train` extra), inside functions only.
+
+Every figure carries the sha256 of the numbers that it was drawn from, so that a later matplotlib,
+which may draw the same numbers a little differently, is not taken for a drift of the card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import CardError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from zoo.card import Card
+    from zoo.measures import Measurement
+
+LATENCY, CURVES = "latency.svg", "curves.svg"
+
+# Okabe & Ito: told apart by colour-blind readers, and by shape as well
+_COLORS = {"fp32": "#0072B2", "int8": "#D55E00", "plain-fp32": "#767676", "teacher": "#009E73"}
+_MARKERS = {"fp32": "o", "int8": "s", "plain-fp32": "D", "teacher": "^"}
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "studentzoo",  # ids do not change from run to run
+    "svg.fonttype": "none",  # text stays text
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+}
+
+
+def names(run: dict[str, Any]) -> tuple[str, ...]:
+    """The figures that a card with this run.json has."""
+    return (LATENCY, CURVES) if curves(run) else (LATENCY,)
+
+
+def draw(card: Card, run: dict[str, Any]) -> dict[str, bytes]:
+    """File name -> SVG of every figure."""
+    drawn: dict[str, Callable[[], Figure]] = {
+        LATENCY: lambda: _latency_figure(card),
+        CURVES: lambda: _curves_figure(curves(run)),
+    }
+    digests = sources(card, run)
+    return {name: _svg(drawn[name], digest) for name, digest in digests.items()}
+
+
+def sources(card: Card, run: dict[str, Any]) -> dict[str, str]:
+    """File name -> sha256 of the numbers that the figure shows."""
+    shown: dict[str, Any] = {LATENCY: _latency_rows(card) + _accuracy_rows(card)}
+    if curves(run):
+        shown[CURVES] = curves(run)
+    return {name: _digest(numbers) for name, numbers in shown.items()}
+
+
+def curves(run: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """Seed -> one mapping an epoch, of run.json; empty where it has none."""
+    found = run.get("curves") or {}
+    return {"": found} if isinstance(found, list) else {str(k): v for k, v in found.items() if v}
+
+
+def _digest(numbers: Any) -> str:
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+
+
+def _svg(make: Callable[[], Figure], digest: str) -> bytes:
+    try:
+        import matplotlib
+    except ImportError:
+        raise CardError(
+            "the figures of a card need matplotlib", hint="pip install 'studentzoo[train]'"
+        ) from None
+    stream = io.BytesIO()
+    with matplotlib.rc_context(_STYLE):
+        make().savefig(
+            stream,
+            format="svg",
+            bbox_inches="tight",
+            metadata={"Date": None, "Creator": None, "Description": f"sha256 {digest}"},
+        )
+    lines = [line.rstrip() for line in stream.getvalue().decode().splitlines()]
+    return ("\n".join(lines) + "\n").encode()
+
+
+# --- latency and accuracy ------------------------------------------------------------------------
+
+
+def _latency_rows(card: Card) -> list[tuple[str, str, float, float]]:
+    """(set-up, precision, p50, p95 in ms a picture), one set-up after the other, as in the card."""
+    rows = [
+        (_setup(m), m.precision, round(m.p50_ms / m.batch, 6), round(m.p95_ms / m.batch, 6))
+        for m in card.latency
+    ]
+    order = list(dict.fromkeys(setup for setup, *_ in rows))
+    return sorted(rows, key=lambda row: order.index(row[0]))
+
+
+def _setup(row: Measurement) -> str:
+    threads = "1 thread" if row.threads == 1 else f"{row.threads} threads"
+    return f"{row.device_name}\nbatch {row.batch}, {threads}"
+
+
+def _accuracy_rows(card: Card) -> list[tuple[str, float, float, float]]:
+    """(precision, value, low, high) in percent, the teacher last."""
+    scores = [(precision, v.accuracy) for precision, v in card.variants.items()]
+    if card.teacher:
+        scores.append(("teacher", card.teacher.accuracy))
+    percent = partial(round, ndigits=4)
+    return [
+        (name, percent(100 * s.value), percent(100 * s.low), percent(100 * s.high))
+        for name, s in scores
+    ]
+
+
+def _latency_figure(card: Card) -> Figure:
+    from matplotlib.figure import Figure
+
+    latency, accuracy = _latency_rows(card), _accuracy_rows(card)
+    height = 1.4 + 0.3 * max(len(latency), len(accuracy), 2)
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    _draw_latency(left, latency)
+    _draw_accuracy(right, accuracy)
+    figure.suptitle(card.name, fontsize=10)
+    return figure
+
+
+def _draw_latency(axes: Axes, rows: list[tuple[str, str, float, float]]) -> None:
+    """A point at the median, a line on to the 95th percentile."""
+    for y, (_, precision, p50, p95) in enumerate(rows):
+        style = _look(precision)
+        axes.hlines(y, p50, p95, color=style["color"], linewidth=1.2)
+        axes.plot(p50, y, markersize=6, linestyle="none", **style)
+        label = f"{precision}  {p50:.3g}"
+        axes.annotate(label, (p95, y), (6, 0), textcoords="offset points", va="center", fontsize=8)
+    _setups(axes, [setup for setup, *_ in rows])
+    axes.set_xlabel("latency, ms a picture (mark: median; line: to p95)")
+    axes.set_xlim(left=0, right=1.35 * max((p95 for *_, p95 in rows), default=1))
+
+
+def _setups(axes: Axes, setups: list[str]) -> None:
+    """One label for each run of rows of one set-up, in its middle."""
+    groups = {setup: [y for y, s in enumerate(setups) if s == setup] for setup in setups}
+    axes.set_yticks([sum(ys) / len(ys) for ys in groups.values()], list(groups))
+    axes.set_ylim(max(len(setups), 1) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    if not setups:
+        axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
+
+
+def _draw_accuracy(axes: Axes, rows: list[tuple[str, float, float, float]]) -> None:
+    for y, (name, value, low, high) in enumerate(rows):
+        axes.errorbar(value, y, xerr=[[value - low], [high - value]], capsize=3, **_look(name))
+        axes.annotate(
+            f"{value:.2f}", (value, y), (0, 6), textcoords="offset points", ha="center", fontsize=8
+        )
+    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("accuracy, % (bar: 95 % interval)")
+    axes.margins(x=0.15)
+
+
+def _look(name: str) -> dict[str, Any]:
+    return {"color": _COLORS.get(name, "#000000"), "marker": _MARKERS.get(name, "o")}
+
+
+# --- training curves -----------------------------------------------------------------------------
+
+
+def _curves_figure(seeds: dict[str, list[dict[str, float]]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_curves(left, seeds, "loss", 1, "loss")
+    _draw_curves(right, seeds, "accuracy", 100, "accuracy, %")
+    return figure
+
+
+def _draw_curves(
+    axes: Axes, seeds: dict[str, list[dict[str, float]]], word: str, factor: float, label: str
+) -> None:
+    """Every quantity whose name ends in `word`: one line style each, one colour a seed."""
+    from matplotlib.ticker import MaxNLocator
+
+    colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
+    styles = ["-", "--", ":", "-."]
+    keys = dict.fromkeys(k for rows in seeds.values() for row in rows for k in row)
+    for k, key in enumerate(key for key in keys if key.endswith(word)):
+        for s, (seed, rows) in enumerate(seeds.items()):
+            points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
+            name = key.replace("_", " ") + (f", seed {seed}" if len(seeds) > 1 else "")
+            look: dict[str, Any] = {
+                "color": colors[s % 5],
+                "linestyle": styles[k % 4],
+                "linewidth": 1.2,
+            }
+            axes.plot(*zip(*points, strict=True), label=name, **look)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(label)
+    if axes.has_data():
+        axes.legend(fontsize=8)
