@@ -1,1 +1,1 @@
-"""A float ONNX file in, a smaller and faster 8-bit ONNX file out (onnx and onnxruntime, no torch)."""
+"""A float ONNX file in, a smaller and faster 8-bit one out (onnx, onnxruntime; no torch)."""

@@ -1,0 +1,209 @@
+"""Which range each activation takes: seen on training pictures, then read by one of three rules.
+
+onnxruntime's histogram calibrators keep every activation of every picture; here a tensor is a
+histogram of fixed size, so memory does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from compress.config import Attempt
+from compress.errors import CompressError
+from compress.graph import consumers, image_inputs
+
+BATCH = 32  # pictures run at once while calibrating
+BINS = 2048  # histogram bins on each side of zero
+LEVELS = 128  # quantized bins that the entropy rule compares with (TensorRT's choice)
+STEP = 32  # bins between two candidates of the entropy rule
+COPIES = frozenset({"Split", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
+REFUSALS = (  # what onnxruntime raises for a model or an input that it cannot take
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+@dataclass
+class Seen:
+    """What one float tensor was seen at."""
+
+    low: float
+    high: float
+    histogram: np.ndarray | None = None  # int64 (2 * BINS,) over [-bound, bound]
+
+    @property
+    def bound(self) -> float:
+        """Largest magnitude seen."""
+        return max(abs(self.low), abs(self.high), 1e-12)
+
+
+def ranges(
+    model: ModelProto, calibration: Iterable[np.ndarray], attempt: Attempt
+) -> dict[str, tuple[float, float]]:
+    """(low, high) of every activation that may be quantized, on pictures uint8 (b, h, w, 3)."""
+    batches = list(rebatch(calibration))
+    seen = observe(model, batches, histograms=attempt.calibration != "minmax")
+    return {name: read_range(tensor, attempt) for name, tensor in seen.items()}
+
+
+def rebatch(calibration: Iterable[np.ndarray], size: int = BATCH) -> Iterator[np.ndarray]:
+    """The same pictures, at most `size` at once; wrong shapes and no pictures are errors."""
+    empty = True
+    for pictures in calibration:
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+            raise CompressError(
+                f"calibration pictures are {pictures.dtype} of shape {pictures.shape}",
+                "give arrays uint8 (b, h, w, 3)",
+            )
+        for start in range(0, len(pictures), size):
+            empty = False
+            yield pictures[start : start + size]
+    if empty:
+        raise CompressError("there is no calibration picture", "give at least one batch of them")
+
+
+def observe(
+    model: ModelProto, batches: Sequence[np.ndarray], *, histograms: bool
+) -> dict[str, Seen]:
+    """Range, and on request the histogram, of every watched tensor over all the batches."""
+    names = watched(model)
+    run = session(with_outputs(model, names))
+    feed = image_inputs(model)[0]
+    seen: dict[str, Seen] = {}
+    for batch in batches:
+        for name, values in zip(names, run.run(names, {feed: batch}), strict=True):
+            _widen(seen, name, values)
+    if histograms:
+        for batch in batches:
+            for name, values in zip(names, run.run(names, {feed: batch}), strict=True):
+                _count(seen[name], values)
+    return seen
+
+
+def _widen(seen: dict[str, Seen], name: str, values: np.ndarray) -> None:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise CompressError(f"tensor {name!r} is not finite on the calibration pictures")
+    old = seen.get(name)
+    seen[name] = Seen(low, high) if old is None else Seen(min(low, old.low), max(high, old.high))
+
+
+def _count(tensor: Seen, values: np.ndarray) -> None:
+    scale = np.float32(BINS / tensor.bound * (1 - 1e-6))
+    bins = (values.reshape(-1) * scale + np.float32(BINS)).astype(np.int64)
+    counts = np.bincount(bins, minlength=2 * BINS)[: 2 * BINS]
+    tensor.histogram = counts if tensor.histogram is None else tensor.histogram + counts
+
+
+def read_range(tensor: Seen, attempt: Attempt) -> tuple[float, float]:
+    """(low, high), which always holds 0 so that zero padding stays exact."""
+    low, high = tensor.low, tensor.high
+    if attempt.calibration == "percentile" and tensor.histogram is not None:
+        low, high = percentile_range(tensor.histogram, tensor.bound, attempt.percentile)
+    elif attempt.calibration == "entropy" and tensor.histogram is not None:
+        bound = entropy_bound(tensor.histogram, tensor.bound)
+        low, high = max(low, -bound), min(high, bound)
+    return min(low, 0.0, tensor.high), max(high, 0.0, tensor.low)
+
+
+def percentile_range(histogram: np.ndarray, bound: float, percent: float) -> tuple[float, float]:
+    """The narrowest bin edges that hold `percent` of the counts, half of the rest cut each side."""
+    share = histogram.cumsum() / histogram.sum()
+    cut = (100.0 - percent) / 200.0
+    edges = np.linspace(-bound, bound, len(histogram) + 1)
+    low = int(np.searchsorted(share, cut, side="right"))
+    high = int(np.searchsorted(share, 1.0 - cut, side="left"))
+    return float(edges[low]), float(edges[min(high, len(histogram) - 1) + 1])
+
+
+def entropy_bound(histogram: np.ndarray, bound: float) -> float:
+    """Magnitude at which clipping loses least: smallest KL divergence to its quantized self.
+
+    Migacz, 8-bit inference with TensorRT (2017): for each candidate the mass beyond it goes into
+    the last bin (p), the rest is averaged into `LEVELS` groups over its non-empty bins (q).
+    """
+    half = len(histogram) // 2
+    counts = (histogram[half:] + histogram[:half][::-1]).astype(np.float64)
+    candidates = np.arange(LEVELS, half + 1, STEP)
+    losses = [_divergence(counts, int(n)) for n in candidates]
+    return float(bound * candidates[int(np.argmin(losses))] / half)
+
+
+def _divergence(counts: np.ndarray, kept: int) -> float:
+    q = _quantized(counts[:kept])
+    p = counts[:kept].copy()
+    p[-1] += counts[kept:].sum()
+    filled = p > 0
+    if not q[filled].all():
+        return float("inf")  # mass is clipped into a bin that the quantized side leaves empty
+    p, q = p[filled] / p.sum(), q[filled] / q.sum()
+    return float((p * np.log(p / q)).sum())
+
+
+def _quantized(counts: np.ndarray) -> np.ndarray:
+    """Counts averaged over `LEVELS` groups, each group's mass spread over its non-empty bins."""
+    starts = np.linspace(0, len(counts), LEVELS, endpoint=False).astype(int)
+    filled = counts > 0
+    mass = np.add.reduceat(counts, starts)
+    width = np.maximum(np.add.reduceat(filled.astype(np.int64), starts), 1)
+    sizes = np.diff(np.append(starts, len(counts)))
+    return np.repeat(mass / width, sizes) * filled
+
+
+def watched(model: ModelProto) -> list[str]:
+    """Float activations whose range the quantizer asks for.
+
+    Not a sum that only a Relu or Clip reads (it is folded into that), nor a copy of an activation
+    (it shares the range of what it copies).
+    """
+    readers = consumers(model)
+    inferred = shape_inference.infer_shapes(model)
+    typed = [*inferred.graph.value_info, *inferred.graph.output]
+    floats = {v.name for v in typed if v.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return [
+        name
+        for node in model.graph.node
+        if not (node.op_type in COPIES and node.input[0] in floats)
+        for name in node.output
+        if name in floats and not _folds(readers.get(name, []))
+    ]
+
+
+def _folds(readers: list[NodeProto]) -> bool:
+    return len(readers) == 1 and readers[0].op_type in ("Relu", "Clip")
+
+
+def with_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """A copy whose outputs are exactly these float tensors."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    return copy
+
+
+def session(model: ModelProto | Path) -> ort.InferenceSession:
+    """One-threaded session; a file that onnxruntime refuses is one clear error."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except REFUSALS as error:
+        raise CompressError(
+            f"onnxruntime refuses the model: {error}", "export it again, or update onnxruntime"
+        ) from error
