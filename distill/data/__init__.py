@@ -27,14 +27,15 @@ def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
 
     `train` and `validation` are the two parts of the source's own train split: per class, the
     round(validation * n) examples whose `class/name` has the smallest sha256 are held out. The
-    order is that of `class/name`, whatever the order on disk. `root` is the directory in which
+    order is that of `class/name`, whatever the order on disk; classes are sorted by name, those
+    of parquet and the digits by the number that they have there. `root` is the directory in which
     a relative path is looked for first (none: the environment variable ZOO_DATA).
 
     Anything wrong with the source is one DistillError that names the file.
     """
     source = open_source(data, root)
-    examples = source.examples()
-    classes = classes_of(examples, source.where)
+    examples, order = source.listing()
+    classes = classes_of(examples, order, source.where)
     chosen = select(examples, split, data.validation, source.where)
     images = decode_all(source.read(chosen), len(chosen), data.image_size)
     return Dataset.of(images, chosen, classes, split)

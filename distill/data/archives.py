@@ -13,10 +13,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from distill.data import tree
-from distill.data.record import Example, Picture
+from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 
 MAX_MEMBER_BYTES = 64 * 2**20
@@ -58,9 +58,10 @@ class Zip:
         self.path = path
         self.where = str(path)
 
-    def examples(self) -> list[Example]:
+    def listing(self) -> Listing:
         """Every example, by name; nothing is unpacked."""
-        files, folders = [], []
+        files: list[str] = []
+        folders: list[str] = []
         budget = _Budget(self.path)
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -76,14 +77,14 @@ class Zip:
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The members of `wanted`, in their order; each is checked against its CRC-32."""
         with zipfile.ZipFile(self.path) as archive:
-            members = {str(tree.PurePosixPath(i.filename)): i for i in archive.infolist()}
-            for index, example in enumerate(wanted):
+            members = {str(PurePosixPath(i.filename)): i for i in archive.infolist()}
+            for place, example in enumerate(wanted):
                 name = f"{self.where}: {example.key}"
                 try:
                     content = archive.read(members[str(example.key)])
                 except _DAMAGED as error:
                     raise _damaged(name, error) from error
-                yield Picture(index, name, content)
+                yield Picture(place, name, content)
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -102,9 +103,10 @@ class Tar:
         self.path = path
         self.where = str(path)
 
-    def examples(self) -> list[Example]:
+    def listing(self) -> Listing:
         """Every example, by name."""
-        files, folders = [], []
+        files: list[str] = []
+        folders: list[str] = []
         for member, _ in self._members():
             name = tree.member_name(member.name, self.where)
             (folders if member.isdir() else files).append(name)
@@ -112,11 +114,12 @@ class Tar:
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The members of `wanted`, in the order of the archive."""
-        index = {str(example.key): i for i, example in enumerate(wanted)}
+        places = {str(example.key): i for i, example in enumerate(wanted)}
         for member, archive in self._members():
-            name = str(tree.PurePosixPath(member.name))
-            if name in index and (content := archive.extractfile(member)):
-                yield Picture(index.pop(name), f"{self.where}: {name}", content.read())
+            name = str(PurePosixPath(member.name))
+            if name in places:
+                where = f"{self.where}: {name}"
+                yield Picture(places[name], where, _content(archive, member, where))
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member, checked, while the stream stands at it."""
@@ -128,9 +131,17 @@ class Tar:
                         raise _special(self.where, member.name)
                     budget.take(member.name, member.size)
                     yield member, archive
-                    archive.members.clear()  # otherwise every header is kept
+                    archive.members = []  # type: ignore[attr-defined]  # or every header is kept
         except _DAMAGED as error:
             raise _damaged(self.path, error) from error
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> bytes:
+    try:
+        file = archive.extractfile(member)
+        return file.read() if file else b""
+    except _DAMAGED as error:
+        raise _damaged(name, error) from error
 
 
 def _special(where: str, name: str) -> DistillError:

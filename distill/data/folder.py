@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distill.data import tree
-from distill.data.record import Example, Picture
+from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 
 
@@ -17,7 +17,7 @@ class Folder:
         self.path = path
         self.where = str(path)
 
-    def examples(self) -> list[Example]:
+    def listing(self) -> Listing:
         """Every example, by name; nothing is opened."""
         try:
             entries = [
@@ -31,13 +31,13 @@ class Folder:
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The files of `wanted`, in their order."""
-        for index, example in enumerate(wanted):
+        for place, example in enumerate(wanted):
             path = self.path / str(example.key)
             try:
                 content = path.read_bytes()
             except OSError as error:
                 raise DistillError(f"{path} cannot be read: {error}") from error
-            yield Picture(index, str(path), content)
+            yield Picture(place, str(path), content)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:

@@ -44,7 +44,7 @@ def decode_all(pictures: Iterable[Picture], count: int, size: int) -> np.ndarray
 
     def put(batch: list[Picture]) -> None:
         for picture in batch:
-            images[picture.index] = decode(picture, size)
+            images[picture.place] = decode(picture, size)
 
     threads = os.cpu_count() or 1
     batches = _batched(pictures, BATCH)

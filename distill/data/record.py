@@ -22,10 +22,17 @@ class Example(NamedTuple):
     key: str | int  # by which its source finds it
 
 
+class Listing(NamedTuple):
+    """All that a source holds."""
+
+    examples: list[Example]
+    classes: tuple[str, ...] = ()  # in the source's own order; empty: to be sorted by name
+
+
 class Picture(NamedTuple):
     """One picture as its source holds it."""
 
-    index: int  # position among the examples asked for
+    place: int  # position among the examples asked for
     name: str  # for messages
     content: bytes | np.ndarray  # an encoded file, or uint8 (h, w) or (h, w, 3)
 
@@ -35,7 +42,7 @@ class Source(Protocol):
 
     where: str  # for messages
 
-    def examples(self) -> list[Example]:
+    def listing(self) -> Listing:
         """Every example of both splits, nothing decoded."""
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
@@ -48,7 +55,7 @@ class Dataset:
 
     images: np.ndarray  # uint8 (n, s, s, 3), RGB
     labels: np.ndarray  # int64 (n,), index into classes
-    classes: tuple[str, ...]  # sorted by name, or in the order of the parquet file's own names
+    classes: tuple[str, ...]  # in the order of their indices
     split: str  # train, validation or test
     sha256: str  # of classes, split, relative names, labels and decoded pixels
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from distill.data.record import Example, Split
 from distill.errors import DistillError
 
+TEST_FRACTION = 0.2  # of a source that has no test split of its own
+
 
 def rank(example: Example) -> str:
     """sha256 of `class/name`, hexadecimal: a random order that never changes."""
@@ -16,9 +18,7 @@ def rank(example: Example) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def hold_out(
-    examples: Iterable[Example], fraction: float
-) -> tuple[list[Example], list[Example]]:
+def hold_out(examples: Iterable[Example], fraction: float) -> tuple[list[Example], list[Example]]:
     """(held out, rest): per class, the round(fraction * n) examples of smallest `rank`.
 
     At least one example of every class stays in the rest.
@@ -53,21 +53,28 @@ def select(
     return sorted(chosen, key=lambda e: (e.label, e.name))
 
 
-def classes_of(examples: Sequence[Example], where: str) -> tuple[str, ...]:
-    """The classes, sorted by name; both splits must have examples of each."""
+def classes_of(examples: Sequence[Example], order: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """The classes in `order`, else sorted by name; both splits must have examples of each."""
     found = {split: {e.label for e in examples if e.split == split} for split in ("train", "test")}
-    for split, classes in found.items():
-        if not classes:
+    for split, members in found.items():
+        if not members:
             raise DistillError(
                 f"{where} has no {split} split",
                 "both train and test must be there: the final measurement reads test",
             )
-    for split, other in (("test", "train"), ("train", "test")):
-        missing = sorted(found[other] - found[split])
+    classes = order or tuple(sorted(found["train"] | found["test"]))
+    for split in found:
+        missing = [name for name in classes if name not in found[split]]
         if missing:
             raise DistillError(
-                f"{where}: class {missing[0]!r} is in {other} and not in {split}: "
-                f"{split}/{missing[0]} is missing or empty",
+                f"{where}: {split}/{missing[0]} is missing: the {split} split has no example of "
+                f"the class {missing[0]!r}",
                 f"{len(missing)} such class(es); every class needs examples in both splits",
             )
-    return tuple(sorted(found["train"]))
+    return classes
+
+
+def with_test(examples: Iterable[Example]) -> list[Example]:
+    """For a source without splits: `hold_out` of TEST_FRACTION becomes test, the rest train."""
+    held, rest = hold_out(examples, TEST_FRACTION)
+    return [e._replace(split="test") for e in held] + [e._replace(split="train") for e in rest]

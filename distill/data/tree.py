@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from distill.data.pictures import SUFFIXES
-from distill.data.record import Example
+from distill.data.record import Example, Listing
 from distill.errors import DistillError
 
 SPLITS = ("train", "test")
@@ -33,19 +33,18 @@ def member_name(name: str, where: str) -> str:
     return str(path)
 
 
-def parse(files: Iterable[str], folders: Iterable[str], where: str) -> list[Example]:
+def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     """The examples among `files`, relative names; `folders` shows which classes are empty."""
     wanted = [name for name in files if not ignored(name)]
     wrapper = _wrapper(wanted)
     examples = [e for name in wanted if (e := _example(name, wrapper, where))]
     _check_unique(examples, where)
-    full = {(e.split, e.label) for e in examples}
-    for folder in sorted(set(folders)):
+    full = {f"{wrapper}{e.split}/{e.label}" for e in examples}
+    for folder in sorted(set(folders) - full):
         parts = folder.removeprefix(wrapper).split("/")
         if len(parts) == 2 and parts[0] in SPLITS and not ignored(folder):
-            if (parts[0], parts[1]) not in full:
-                raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
-    return examples
+            raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
+    return Listing(examples)
 
 
 def ignored(name: str) -> bool:
