@@ -1,0 +1,134 @@
+"""What this stage can be told: frozen dataclasses, no torch, each checked when it is made.
+
+A value out of its range is a `ValueError` that names the field. `zoo.recipe` reads these from YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+def _check(ok: bool, message: str) -> None:
+    if not ok:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the labelled examples are."""
+
+    source: str  # folder, .zip, .tar[.gz|.xz|.bz2] of split/class/name.ext; hub:ORG/NAME@REV; digits
+    licence: str  # SPDX id, or plain words where there is none
+    home: str = ""  # public address of the data, for people
+    image_size: int = 32  # pixels; pictures of another size are resized to this square
+    validation: float = 0.1  # fraction of train held out: per class, the smallest sha256 of the name
+
+    def __post_init__(self) -> None:
+        _check(bool(self.source), "source must not be empty")
+        _check(self.image_size >= 8, f"image_size must be at least 8 pixels, not {self.image_size}")
+        _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
+
+    recipe: str = ""  # another recipe's name: the teacher is that recipe's student
+    onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
+    callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
+    pretrained: str = ""  # efficientnet-lite0 ... lite2: the ImageNet weights as they are
+    licence: str = "Apache-2.0"  # SPDX id of the teacher's weights
+    source: str = ""  # where onnx or callable comes from, for the card
+
+    def __post_init__(self) -> None:
+        given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
+        _check(
+            len(given) == 1,
+            f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
+        )
+
+
+@dataclass(frozen=True)
+class Student:
+    """What learns."""
+
+    architecture: str  # a name in distill.students.ARCHITECTURES
+    options: dict[str, float | int | str] = field(default_factory=dict)  # its own arguments
+    init: str = ""  # "imagenet": start from the pretrained weights (efficientnet-lite only)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How a view is drawn from a picture. All off by default."""
+
+    crop_padding: int = 0  # pixels of reflected border before a random crop of the old size
+    flip: bool = False  # mirrored left to right with probability 1/2
+    cutout: int = 0  # side in pixels of one square set to mid-grey (DeVries & Taylor 2017)
+    mixup: float = 0.0  # alpha of Beta(alpha, alpha) (Zhang et al. 2018); 0: off
+
+    def __post_init__(self) -> None:
+        _check(self.crop_padding >= 0, f"crop_padding must be >= 0, not {self.crop_padding}")
+        _check(self.cutout >= 0, f"cutout must be >= 0, not {self.cutout}")
+        _check(self.mixup >= 0, f"mixup must be >= 0, not {self.mixup}")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is kept of the teacher."""
+
+    views: int = 8  # views of every training picture that the teacher labels; epochs cycle them
+    top_k: int = 10  # logits kept per view, fp16; the other classes share the rest of the mass
+    audit: float = 0.01  # fraction of kept rows compared with the live teacher
+
+    def __post_init__(self) -> None:
+        _check(self.views >= 1, f"views must be >= 1, not {self.views}")
+        _check(self.top_k >= 1, f"top_k must be >= 1, not {self.top_k}")
+        _check(0 < self.audit <= 1, f"audit must lie in (0, 1], not {self.audit}")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised; the formulas are in distill.losses."""
+
+    name: Literal["ce", "kd", "dkd", "dist"] = "kd"
+    temperature: float = 4.0  # T of kd and dkd, tau of dist
+    ce: float = 0.1  # weight of cross-entropy with the true label; ce + kd = 1 for kd
+    kd: float = 0.9  # weight of the distillation term
+    alpha: float = 1.0  # dkd: weight of the target-class term
+    beta: float = 8.0  # dkd: weight of the non-target term; dist: of the inter-class term
+    gamma: float = 1.0  # dist: weight of the intra-class term
+    warmup_epochs: int = 0  # dkd: epochs over which its weight rises from 0
+    standardize: bool = False  # logit standardisation of both sides before kd (Sun et al. 2024)
+    label_smoothing: float = 0.0  # of the cross-entropy term
+
+    def __post_init__(self) -> None:
+        _check(self.temperature > 0, f"temperature must be > 0, not {self.temperature}")
+        _check(0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)")
+        _check(self.ce >= 0 and self.kd >= 0, "the weights ce and kd must not be negative")
+        _check(self.warmup_epochs >= 0, "warmup_epochs must not be negative")
+        if self.name == "kd":
+            _check(abs(self.ce + self.kd - 1) < 1e-6, f"ce + kd must be 1, not {self.ce + self.kd}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, how fast."""
+
+    epochs: int
+    batch_size: int = 128  # views a step
+    learning_rate: float = 0.1  # peak
+    schedule: Literal["cosine", "one-cycle"] = "one-cycle"
+    warmup: float = 0.15  # fraction of all steps over which the rate rises (one-cycle)
+    momentum: float = 0.9  # of SGD, Nesterov
+    weight_decay: float = 5e-4  # not on norms and biases
+    ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: off
+    seeds: tuple[int, ...] = (0,)  # the first one is published; the others give the spread
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, f"epochs must be >= 1, not {self.epochs}")
+        _check(self.batch_size >= 2, f"batch_size must be >= 2, not {self.batch_size}")
+        _check(self.learning_rate > 0, f"learning_rate must be > 0, not {self.learning_rate}")
+        _check(0 <= self.ema < 1, f"ema must lie in [0, 1), not {self.ema}")
+        _check(0 <= self.warmup < 1, f"warmup must lie in [0, 1), not {self.warmup}")
+        _check(len(set(self.seeds)) == len(self.seeds) > 0, "seeds must be given, each once")

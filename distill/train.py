@@ -1,0 +1,298 @@
+"""The training loop: a student, pictures, what the teacher said of them, and nothing else.
+
+`fit` is the shell (checkpoints, progress, files); the step below it is a page of PyTorch. On a CPU
+a run that was killed and started again gives the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distill import augment as views
+from distill.config import Augment, Loss, Train
+from distill.data import Dataset
+from distill.errors import DistillError
+from distill.losses import total
+from distill.progress import Progress, progress
+
+CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
+
+Answers = Callable[[int, Tensor, Tensor], Tensor]
+"""view number, rows (b,), their pictures uint8 (b, s, s, 3) -> the teacher's logits (b, classes)"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `fit` follows, beside the student and the data."""
+
+    loss: Loss
+    augment: Augment
+    train: Train
+    seed: int
+    views: int = 0  # views that answers knows, epochs cycle them; 0: a new one each epoch
+
+
+@dataclass
+class _State:
+    """All that a checkpoint holds, and so all that decides the next step."""
+
+    student: nn.Module
+    average: nn.Module  # the weights that are kept: moving average, or the student itself
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)  # of the epoch so far
+    curves: list[dict[str, float]] = field(default_factory=list)  # one row an epoch
+
+
+def fit(
+    student: nn.Module,
+    train: Dataset,
+    validation: Dataset,
+    plan: Plan,
+    out: Path,
+    answers: Answers | None = None,
+    device: str = "cpu",
+) -> list[dict[str, float]]:
+    """Train student in place and return its curves, a row of numbers an epoch.
+
+    The student ends with the weights of the last epoch (averaged where `ema` is on), never with
+    the best ones. out/checkpoint.pt lets a killed run go on; out/student.pt holds the final state.
+    Raises `DistillError` when the loss stops being a number.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(plan.seed)
+    student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = _begin(student, plan)
+    _resume(state, out / "checkpoint.pt", device)
+    data = _Views(train, plan, device)
+    with progress("train", plan.train.epochs * data.steps * plan.train.batch_size,
+                  state.step * plan.train.batch_size) as bar:
+        while state.step < plan.train.epochs * data.steps:
+            _epoch(state, data, plan, answers, out, bar)
+            _close_epoch(state, data, plan, validation, out, device)
+    student.load_state_dict(state.average.state_dict())
+    student.eval()
+    _save(student.state_dict(), out / "student.pt")
+    return state.curves
+
+
+def accuracy(student: nn.Module, data: Dataset, device: str = "cpu", batch: int = 512) -> float:
+    """Fraction of data that student labels as data does."""
+    return float((predict(student, data.images, device, batch).argmax(1) == data.labels).mean())
+
+
+def predict(
+    student: nn.Module, images: np.ndarray, device: str = "cpu", batch: int = 512
+) -> np.ndarray:
+    """Logits float32 (n, classes) of uint8 pictures (n, s, s, 3), in evaluation mode."""
+    was = student.training
+    student.eval()
+    with torch.inference_mode():
+        parts = [
+            student(torch.from_numpy(images[i : i + batch]).to(device)).float().cpu()
+            for i in range(0, len(images), batch)
+        ]
+    student.train(was)
+    return torch.cat(parts).numpy()
+
+
+def rate(step: int, steps: int, train: Train) -> float:
+    """Learning rate of a step: up in a line over `warmup` (one-cycle only), then half a cosine."""
+    rise = int(train.warmup * steps) if train.schedule == "one-cycle" else 0
+    if step < rise:
+        return train.learning_rate * (step + 1) / rise
+    return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
+
+
+class _Views:
+    """The training pictures as batches of views; which ones is decided by epoch and seed alone."""
+
+    def __init__(self, data: Dataset, plan: Plan, device: str) -> None:
+        self.images = torch.from_numpy(data.images)
+        self.labels = torch.from_numpy(data.labels)
+        self.classes, self.plan, self.device = len(data.classes), plan, device
+        self.size = data.images.shape[1]
+        self.steps = len(data) // plan.train.batch_size
+        if self.steps == 0:
+            raise DistillError(
+                f"{len(data)} pictures are fewer than a batch of {plan.train.batch_size}",
+                "make train.batch_size smaller",
+            )
+        self._epoch = -1
+
+    def batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
+        """View number, rows (b,), pictures (b, s, s, 3), targets (b, classes) of a step."""
+        epoch, place = divmod(step, self.steps)
+        if epoch != self._epoch:
+            self._open(epoch)
+        size = self.plan.train.batch_size
+        rows = self._order[place * size : (place + 1) * size]
+        pictures = views.apply(self.plan.augment, self._view, self.images, rows)
+        target = views.targets(self.plan.augment, self._view, self.labels, rows, self.classes)
+        return self._number, rows, pictures.to(self.device), target.to(self.device)
+
+    def _open(self, epoch: int) -> None:
+        n = len(self.labels)
+        self._epoch = epoch
+        self._number = epoch % self.plan.views if self.plan.views else epoch
+        self._view = views.draw(self.plan.augment, n, self.size, self._number)
+        order = np.random.Generator(np.random.Philox(key=[self.plan.seed, epoch]))
+        self._order = torch.from_numpy(order.permutation(n))
+
+
+def _begin(student: nn.Module, plan: Plan) -> _State:
+    import copy
+
+    decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
+    free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
+    optimizer = torch.optim.SGD(
+        [{"params": decayed}, {"params": free, "weight_decay": 0.0}],
+        lr=plan.train.learning_rate,
+        momentum=plan.train.momentum,
+        weight_decay=plan.train.weight_decay,
+        nesterov=plan.train.momentum > 0,
+    )
+    average = copy.deepcopy(student) if plan.train.ema else student
+    return _State(student, average, optimizer)
+
+
+def _epoch(
+    state: _State,
+    data: _Views,
+    plan: Plan,
+    answers: Answers | None,
+    out: Path,
+    bar: Progress,
+) -> None:
+    """Steps until the epoch's end, from wherever the state stands in it."""
+    saved = time.monotonic()
+    end = (state.step // data.steps + 1) * data.steps
+    state.student.train()
+    while state.step < end:
+        began = time.perf_counter()
+        value, right = _step(state, data, plan, answers)
+        _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
+        state.step += 1
+        bar.update(plan.train.batch_size, _now(state, data.steps))
+        if time.monotonic() - saved > CHECKPOINT_SECONDS and state.step < end:
+            _checkpoint(state, out)
+            saved = time.monotonic()
+
+
+def _step(
+    state: _State, data: _Views, plan: Plan, answers: Answers | None
+) -> tuple[float, float]:
+    """One update; the batch's loss and the fraction it got right."""
+    number, rows, pictures, target = data.batch(state.step)
+    teacher = answers(number, rows, pictures).to(pictures.device) if answers else None
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate(state.step, plan.train.epochs * data.steps, plan.train)
+    logits = state.student(pictures)
+    loss = total(plan.loss, logits, teacher, target, state.step / data.steps)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    _average(state, plan.train.ema)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise DistillError(
+            f"the loss is {value} at step {state.step}", "lower train.learning_rate"
+        )
+    return value, (logits.argmax(1) == target.argmax(1)).float().mean().item()
+
+
+@torch.no_grad()
+def _average(state: _State, decay: float) -> None:
+    """Moving average of weights and of running statistics; it warms up over the first steps."""
+    if state.average is state.student:
+        return
+    keep = min(decay, (1 + state.step) / (10 + state.step))
+    new = state.student.state_dict()
+    for name, old in state.average.state_dict().items():
+        if old.is_floating_point():
+            old.lerp_(new[name], 1 - keep)
+        else:
+            old.copy_(new[name])
+
+
+def _close_epoch(
+    state: _State, data: _Views, plan: Plan, validation: Dataset, out: Path, device: str
+) -> None:
+    sums, batches = state.sums, state.sums["batches"]
+    state.curves.append(
+        {
+            "epoch": state.step // data.steps,
+            "loss": sums["loss"] / batches,
+            "train_accuracy": sums["accuracy"] / batches,
+            "validation_accuracy": accuracy(state.average, validation, device),
+            "learning_rate": rate(state.step - 1, plan.train.epochs * data.steps, plan.train),
+            "seconds": sums["seconds"],
+        }
+    )
+    state.sums = {}
+    _checkpoint(state, out)
+
+
+def _now(state: _State, steps: int) -> str:
+    sums = state.sums
+    last = f" val {state.curves[-1]['validation_accuracy']:.2%}" if state.curves else ""
+    return (
+        f"epoch {(state.step - 1) // steps + 1} loss {sums['loss'] / sums['batches']:.3f} "
+        f"acc {sums['accuracy'] / sums['batches']:.2%}{last}"
+    )
+
+
+def _add(sums: dict[str, float], **more: float) -> None:
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0.0) + value
+
+
+def _checkpoint(state: _State, out: Path) -> None:
+    _save(
+        {
+            "student": state.student.state_dict(),
+            "average": state.average.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "step": state.step,
+            "sums": state.sums,
+            "curves": state.curves,
+            "rng": torch.get_rng_state(),
+        },
+        out / "checkpoint.pt",
+    )
+
+
+def _resume(state: _State, path: Path, device: str) -> None:
+    if not path.exists():
+        return
+    try:
+        kept = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # noqa: BLE001 (torch.load raises whatever the broken bytes lead to)
+        raise DistillError(
+            f"{path} cannot be read: {type(error).__name__}", "delete it to train from the start"
+        ) from error
+    state.student.load_state_dict(kept["student"])
+    state.average.load_state_dict(kept["average"])
+    state.optimizer.load_state_dict(kept["optimizer"])
+    state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
+    torch.set_rng_state(kept["rng"].cpu())
+
+
+def _save(content: Any, path: Path) -> None:
+    """torch.save to a temporary name, then rename: a reader never sees half a file."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
