@@ -1,0 +1,127 @@
+"""A recipe says what to do: data, teacher, student, loss, training, compression, gates.
+
+    recipe = zoo.recipe.find("cifar10-shufflenet-v2-x0.5.kd")   # or a path of your own file
+
+The sections are the frozen configs of the stages themselves; they are imported when a recipe is
+read, and none of them needs torch. Reading a recipe touches neither data nor weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo import records
+from zoo.errors import NotFound, RecipeError
+from zoo.names import check_name
+
+if TYPE_CHECKING:
+    from compress.config import Compress, Gates
+    from distill.config import Augment, Data, Labels, Loss, Student, Teacher, Train
+
+
+def _augment() -> Augment:
+    from distill.config import Augment
+
+    return Augment()
+
+
+def _labels() -> Labels:
+    from distill.config import Labels
+
+    return Labels()
+
+
+def _loss() -> Loss:
+    from distill.config import Loss
+
+    return Loss()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `zoo build` does. A variant is a second file."""
+
+    name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
+    summary: str  # one line for people
+    licence: str  # SPDX id under which the student is published
+    data: Data  # the labelled examples
+    student: Student  # what learns
+    train: Train  # how long, how fast
+    task: Literal["image-classification"] = "image-classification"
+    teacher: Teacher | None = None  # who answers; none: the student learns from the labels alone
+    augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
+    labels: Labels = field(default_factory=_labels)  # what is kept of the teacher
+    loss: Loss = field(default_factory=_loss)  # what is minimised
+    compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only
+    gates: Gates | None = None  # what an 8-bit file must reach to be published
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for key in ("summary", "licence"):
+            if not getattr(self, key).strip():
+                raise ValueError(f"{key} must not be empty")
+        if self.teacher is None and self.loss.name != "ce":
+            raise ValueError(
+                f'teacher is missing: the loss "{self.loss.name}" learns from one; '
+                'add a teacher, or set loss.name to "ce"'
+            )
+        if self.teacher is not None and self.loss.name == "ce":
+            raise ValueError('teacher is given, but the loss "ce" does not learn from one')
+        if (self.compress is None) != (self.gates is None):
+            raise ValueError("compress and gates belong together: give both, or neither")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """The recipe in a YAML file."""
+        return cls.bind(records.load_yaml(path, RecipeError))
+
+    @classmethod
+    def bind(cls, document: records.Document) -> Recipe:
+        """The recipe in a document, such as the one that run.json keeps."""
+        return records.read(cls, document, RecipeError, _configs())
+
+
+def digest(recipe: Recipe) -> str:
+    """sha256 of the resolved recipe: the same for two files that mean the same."""
+    return hashlib.sha256(records.canonical(recipe).encode()).hexdigest()
+
+
+def recipes(folder: Path | None = None) -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in (folder or _folder()).glob("*.yaml"))
+
+
+def path_of(name_or_path: str | Path) -> Path:
+    """Where a recipe's file is: a path as given, or the packaged recipe of that name."""
+    given = Path(name_or_path)
+    if given.suffix in (".yaml", ".yml") or os.sep in str(name_or_path) or given.is_file():
+        if not given.is_file():
+            raise NotFound(f"{given}: no such recipe file", "`zoo build` takes a path or a name")
+        return given
+    packaged = _folder() / f"{name_or_path}.yaml"
+    if not packaged.is_file():
+        hint = records.near(str(name_or_path), recipes())
+        raise NotFound(f'no recipe is called "{name_or_path}"', hint)
+    return packaged
+
+
+def find(name_or_path: str | Path) -> Recipe:
+    """The recipe of that name, or in that file."""
+    return Recipe.read(path_of(name_or_path))
+
+
+def _folder() -> Path:
+    return Path(__file__).parent / "recipes"
+
+
+def _configs() -> dict[str, Any]:
+    """The stages' configs by the names that Recipe's annotations use."""
+    from compress.config import Compress, Gates
+    from distill.config import Augment, Data, Labels, Loss, Student, Teacher, Train
+
+    sections = (Augment, Compress, Data, Gates, Labels, Loss, Student, Teacher, Train)
+    return {section.__name__: section for section in sections}
