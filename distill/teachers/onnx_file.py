@@ -1,0 +1,137 @@
+"""Any ONNX file as a teacher: one input uint8 (n, h, w, 3), one output of logits (n, classes)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill import config
+from distill.errors import DistillError
+from distill.teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+CONTRACT = (
+    "a teacher has one input uint8 (n, h, w, 3), n free, and one output float (n, classes); "
+    "put the preprocessing into the graph"
+)
+FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that there is
+
+
+def open_onnx(
+    path: Path, settings: config.Teacher, classes: int, image_size: int, threads: int = 0
+) -> Teacher:
+    """The teacher in the file; `DistillError` if it is no ONNX file or has another contract."""
+    content = _read(path)
+    session = _session(content, path, threads)
+    _check_input(session, image_size, path)
+    output = _check_output(session, classes, path)
+    name, errors = session.get_inputs()[0].name, _runtime_errors()
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        try:
+            return session.run([output], {name: images})[0]
+        except errors as error:
+            raise DistillError(
+                f"the teacher {path} fails on pictures {images.shape}: {error}", CONTRACT
+            ) from error
+
+    return Teacher(
+        name=settings.recipe or path.stem,
+        source=settings.source or path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        licence=settings.licence,
+        classes=classes,
+        answer=answer,
+        labels=_labels(session.get_modelmeta().custom_metadata_map, classes, path),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DistillError(
+            f"the teacher {path} cannot be read: {error}",
+            "a relative path starts at the working directory",
+        ) from error
+
+
+def _session(content: bytes, path: Path, threads: int) -> ort.InferenceSession:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only; warnings are the runtime's own business
+    available = ort.get_available_providers()
+    try:
+        return ort.InferenceSession(content, options, [p for p in PROVIDERS if p in available])
+    except _runtime_errors() as error:
+        raise DistillError(
+            f"the teacher {path} is not an ONNX file that can be run: {error}",
+            "weights must be inside the file; check it with onnx.checker",
+        ) from error
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file or an input that it cannot use."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+
+
+def _check_input(session: ort.InferenceSession, image_size: int, path: Path) -> None:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(i.name for i in inputs)
+        raise DistillError(f"the teacher {path} has {len(inputs)} inputs: {names}", CONTRACT)
+    kind, shape, side = inputs[0].type, inputs[0].shape, image_size
+    wanted = (None, side, side, 3)  # None: must be free
+    if kind != "tensor(uint8)" or len(shape) != 4 or not all(map(_fits, shape, wanted)):
+        raise DistillError(
+            f"the teacher {path} takes {kind} {shape}, not uint8 (n, {side}, {side}, 3)", CONTRACT
+        )
+
+
+def _check_output(session: ort.InferenceSession, classes: int, path: Path) -> str:
+    outputs = session.get_outputs()
+    kind, shape = outputs[0].type, outputs[0].shape
+    ok = len(outputs) == 1 and kind in FLOATS and len(shape) == 2 and _fits(shape[1], classes)
+    if not ok:
+        given = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs)
+        raise DistillError(
+            f"the teacher {path} gives {given}; the data has {classes} classes", CONTRACT
+        )
+    return outputs[0].name
+
+
+def _fits(size: int | str | None, wanted: int | None) -> bool:
+    """Whether a dimension of the file (not a number: free) admits the size wanted."""
+    return not isinstance(size, int) or size == wanted
+
+
+def _labels(metadata: Mapping[str, str], classes: int, path: Path) -> tuple[str, ...]:
+    """Names of the classes, in order, if the file says them."""
+    if "studentzoo.labels" not in metadata:
+        return ()
+    try:
+        labels = tuple(str(name) for name in json.loads(metadata["studentzoo.labels"]))
+    except (ValueError, TypeError) as error:
+        raise DistillError(f"the labels in {path} are not a JSON list: {error}") from error
+    if len(labels) != classes:
+        raise DistillError(f"{path} names {len(labels)} classes; the data has {classes}")
+    return labels

@@ -1,0 +1,59 @@
+"""The interface that every kind of teacher has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from distill.errors import DistillError
+
+Answer = Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3) -> logits (n, classes)
+BATCH = 128  # pictures that a teacher sees at a time
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A large network that answers, and where it comes from."""
+
+    name: str
+    source: str  # where it can be had, for people
+    sha256: str  # of its file; of a function: of its code
+    licence: str  # SPDX id of its weights
+    classes: int  # how many logits it gives
+    answer: Answer = field(repr=False)
+    labels: tuple[str, ...] = ()  # names of its classes, where its file says them
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Logits float32 (n, classes) for pictures uint8 (n, h, w, 3), in batches.
+
+        Raises `DistillError` when an answer has another shape or is not finite.
+        """
+        logits = np.empty((len(images), self.classes), np.float32)
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            logits[start : start + BATCH] = self._checked(self.answer(batch), len(batch))
+        return logits
+
+    def _checked(self, answer: object, n: int) -> np.ndarray:
+        """answer as float32 (n, classes), all finite."""
+        try:
+            with np.errstate(over="ignore"):
+                logits = np.asarray(answer, dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:  # the last: a tensor with gradient
+            raise DistillError(
+                f"the teacher {self.name} does not answer with an array of numbers: {error}",
+                f"a NumPy array of logits (n, {self.classes}) is needed",
+            ) from error
+        if logits.shape != (n, self.classes):
+            raise DistillError(
+                f"the teacher {self.name} answers {logits.shape} to {n} pictures",
+                f"logits ({n}, {self.classes}) are needed: a row a picture, a column a class",
+            )
+        if not np.isfinite(logits).all():
+            raise DistillError(
+                f"the teacher {self.name} answers with numbers that are not finite",
+                "logits in the range of float32 are needed; the log of a probability of 0 is not",
+            )
+        return logits
