@@ -7,13 +7,18 @@ member of over 64 MiB, or all members together over 1 GiB and over 200 times the
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import lzma
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from distill.data import tree
 from distill.data.record import Example, Listing, Picture
@@ -22,6 +27,11 @@ from distill.errors import DistillError
 MAX_MEMBER_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 2**30  # of all members, or MAX_RATIO times the archive if that is more
 MAX_RATIO = 200  # unpacked over packed
+COMPRESSIONS: dict[bytes, Callable[..., Any]] = {  # by the first bytes
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+}
 
 _DAMAGED = (
     OSError,
@@ -125,15 +135,46 @@ class Tar:
         """Every member, checked, while the stream stands at it."""
         budget = _Budget(self.path)
         try:
-            with tarfile.open(self.path, "r|*") as archive:
+            with _unpacked(self.path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
                 for member in archive:
                     if not (member.isreg() or member.isdir()) or member.issparse():
                         raise _special(self.where, member.name)
                     budget.take(member.name, member.size)
                     yield member, archive
                     archive.members = []  # type: ignore[attr-defined]  # or every header is kept
+                file.finish(budget)
         except _DAMAGED as error:
             raise _damaged(self.path, error) from error
+
+
+class _Stream(io.RawIOBase):
+    """An unpacked tar that remembers its end: `tarfile` takes a cut one for a shorter one."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.tail = b""
+
+    def read(self, size: int = -1) -> bytes:
+        content = self.file.read(size)
+        self.tail = (self.tail + content)[-tarfile.BLOCKSIZE :]
+        return content
+
+    def finish(self, budget: _Budget) -> None:
+        """Read to the end, where a checksum may stand, and look for the mark of a tar's end."""
+        while content := self.read(tarfile.RECORDSIZE):
+            budget.take("(padding)", len(content))
+        if self.tail != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("it is cut off: the empty block at its end is missing")
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[_Stream]:
+    """The bytes of a tar, by its first bytes compressed or not."""
+    with path.open("rb") as file:
+        magic = file.read(6)
+    found = [how for start, how in COMPRESSIONS.items() if magic.startswith(start)]
+    with found[0](path) if found else path.open("rb") as unpacked:
+        yield _Stream(unpacked)
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> bytes:
