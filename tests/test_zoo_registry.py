@@ -1,0 +1,147 @@
+"""registry.yaml: strict reading, writing in one step, finding by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zoo import registry
+from zoo.errors import NotFound, RegistryError
+from zoo.registry import Entry, FileRef, Headline
+
+ROW = f"""\
+format: 1
+students:
+  toy-net.kd:
+    task: image-classification
+    repo: studentzoo/toy-net.kd
+    revision: "{"0123456789" * 4}"
+    licence: Apache-2.0
+    summary: A toy.
+    files:
+      model.int8.onnx:
+        sha256: "{"0123456789abcdef" * 4}"
+        size: 12
+    headline:
+      accuracy: 0.9
+      accuracy_dataset: Toys
+      int8_size_bytes: 12
+      int8_latency_ms: 0.1
+"""
+
+
+def loaded(text: str, tmp_path: Path) -> dict[str, Entry]:
+    path = tmp_path / "registry.yaml"
+    path.write_text(text)
+    return registry.load(path)
+
+
+def test_the_published_registry_is_read() -> None:
+    for name, entry in registry.load().items():
+        assert entry.name == name
+
+
+def test_a_row_becomes_an_entry_named_by_its_key(tmp_path: Path) -> None:
+    entry = loaded(ROW, tmp_path)["toy-net.kd"]
+    assert entry.name == "toy-net.kd"
+    assert entry.files["model.int8.onnx"].size == entry.size_bytes == 12
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0123456789abcdef" * 4, "0123456789abcdef" * 3, "must be 64 lower-case hex digits"),
+        ("0123456789abcdef" * 4, "0123456789ABCDEF" * 4, "must be 64 lower-case hex digits"),
+        ("0123456789" * 4, "main", "revision must be 40 lower-case hex digits"),
+        ("format: 1", "format: 2", "format: must be one of 1, not 2"),
+        ("format: 1\n", "", '"format" is missing'),
+        ("    task:", "    tasks:", "toy-net.kd.tasks: unknown key"),
+        ("    task:", "    name: x\n    task:", "toy-net.kd.name: unknown key"),
+        ("model.int8.onnx:", "../model.onnx:", "not a plain file name"),
+        ("model.int8.onnx:", ".hidden:", "not a plain file name"),
+        ("size: 12", "size: -1", "size must be >= 0 bytes"),
+        ("size: 12", "size: 12.5", "size: must be a whole number"),
+        ("accuracy: 0.9", "accuracy: 90", r"accuracy is a fraction in \[0, 1\], not 90"),
+        ("studentzoo/toy-net.kd", "toy-net.kd", 'repo must be "org/name"'),
+        ("studentzoo/toy-net.kd", "../toy-net.kd", 'repo must be "org/name"'),
+        ("  toy-net.kd:\n", "  toy/net:\n", "name must be letters"),
+    ],
+)
+def test_a_mistake_is_one_error_with_its_line(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in ROW
+    with pytest.raises(RegistryError, match=message) as caught:
+        loaded(ROW.replace(old, new), tmp_path)
+    assert "registry.yaml:" in str(caught.value)
+
+
+def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    again = ROW[ROW.index("  toy-net.kd") :]
+    with pytest.raises(RegistryError, match=r'the key "toy-net.kd" comes twice, first in line 3'):
+        loaded(ROW + again, tmp_path)
+
+
+def test_no_students_are_no_error(tmp_path: Path) -> None:
+    assert loaded("format: 1\nstudents: {}\n", tmp_path) == {}
+
+
+def test_near_names_are_offered(tmp_path: Path) -> None:
+    loaded(ROW, tmp_path)
+    with pytest.raises(NotFound, match=r'no student is called "toy-ne\.kd"') as caught:
+        registry.find("toy-ne.kd", tmp_path / "registry.yaml")
+    assert caught.value.hint == 'did you mean "toy-net.kd"?'
+
+
+def test_models_are_listed_by_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded(ROW, tmp_path)
+    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "registry.yaml"))
+    assert [entry.name for entry in registry.models("image-classification")] == ["toy-net.kd"]
+    assert registry.models("text-classification") == []
+
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+# Digits and one e look like a number: such a hash must come back as text.
+hexes = st.text("0123456789abcdef", min_size=64, max_size=64) | st.from_regex(
+    r"[0-9]{31}e[0-9]{32}", fullmatch=True
+)
+entries = st.builds(
+    Entry,
+    name=names,
+    task=st.just("image-classification"),
+    repo=st.just("org/name"),
+    revision=hexes.map(lambda text: text[:40]),
+    licence=st.sampled_from(["MIT", "no", "1e3", ""]),
+    summary=st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
+    files=st.dictionaries(names, st.builds(FileRef, hexes, st.integers(0, 2**40)), min_size=1),
+    headline=st.builds(
+        Headline, st.floats(0, 1), st.just("Toys"), st.integers(0, 9), st.floats(0, 1e300)
+    ),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(entries, max_size=2, unique_by=lambda entry: entry.name))
+def test_what_is_written_is_read_back(tmp_path: Path, rows: list[Entry]) -> None:
+    path = tmp_path / "registry.yaml"
+    registry.write(rows, path)
+    assert registry.load(path) == {entry.name: entry for entry in rows}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_registry_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RegistryError, match="Not a directory"):
+        registry.write([], tmp_path / "file" / "registry.yaml")
+
+
+def test_what_would_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    entry = loaded(ROW, tmp_path)["toy-net.kd"]
+    broken = Entry(**{**vars(entry), "summary": "a control character \x07\x7f"})
+    before = (tmp_path / "registry.yaml").read_text()
+    with pytest.raises(RegistryError):
+        registry.write([broken], tmp_path / "registry.yaml")
+    assert (tmp_path / "registry.yaml").read_text() == before
