@@ -6,7 +6,7 @@ histogram of fixed size, so memory does not grow with the number of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from compress.graph import consumers, image_inputs
 
 BATCH = 32  # pictures run at once while calibrating
 BINS = 2048  # histogram bins on each side of zero
-LEVELS = 128  # quantized bins that the entropy rule compares with (TensorRT's choice)
+LEVELS = 256  # of 8 bits; half of them on each side of zero where values have both signs
+FLOOR = 1e-6  # share of the mass that an empty bin counts as
 STEP = 32  # bins between two candidates of the entropy rule
 COPIES = frozenset({"Split", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
 REFUSALS = (  # what onnxruntime raises for a model or an input that it cannot take
@@ -77,16 +78,14 @@ def observe(
     model: ModelProto, batches: Sequence[np.ndarray], *, histograms: bool
 ) -> dict[str, Seen]:
     """Range, and on request the histogram, of every watched tensor over all the batches."""
-    names = watched(model)
-    run = session(with_outputs(model, names))
-    feed = image_inputs(model)[0]
+    run = runner(model, watched(model))
     seen: dict[str, Seen] = {}
     for batch in batches:
-        for name, values in zip(names, run.run(names, {feed: batch}), strict=True):
+        for name, values in run(batch):
             _widen(seen, name, values)
     if histograms:
         for batch in batches:
-            for name, values in zip(names, run.run(names, {feed: batch}), strict=True):
+            for name, values in run(batch):
                 _count(seen[name], values)
     return seen
 
@@ -131,29 +130,34 @@ def entropy_bound(histogram: np.ndarray, bound: float) -> float:
     """Magnitude at which clipping loses least: smallest KL divergence to its quantized self.
 
     Migacz, 8-bit inference with TensorRT (2017): for each candidate the mass beyond it goes into
-    the last bin (p), the rest is averaged into `LEVELS` groups over its non-empty bins (q).
+    the last bin (p), the rest is averaged into as many groups as there are levels over its
+    non-empty bins (q). Zero is exact at every scale, so its bin counts no more than the next one.
     """
     half = len(histogram) // 2
+    levels = LEVELS // 2 if histogram[:half].any() else LEVELS
     counts = (histogram[half:] + histogram[:half][::-1]).astype(np.float64)
-    candidates = np.arange(LEVELS, half + 1, STEP)
-    losses = [_divergence(counts, int(n)) for n in candidates]
-    return float(bound * candidates[int(np.argmin(losses))] / half)
+    counts[0] = min(counts[0], counts[1])
+    candidates = np.arange(levels, half + 1, STEP)
+    losses = [_divergence(counts, int(n), levels) for n in candidates]
+    best = len(losses) - 1 - int(np.argmin(losses[::-1]))  # the widest of equals
+    return float(bound * candidates[best] / half)
 
 
-def _divergence(counts: np.ndarray, kept: int) -> float:
-    q = _quantized(counts[:kept])
+def _divergence(counts: np.ndarray, kept: int, levels: int) -> float:
+    q = _quantized(counts[:kept], levels)
     p = counts[:kept].copy()
     p[-1] += counts[kept:].sum()
     filled = p > 0
-    if not q[filled].all():
-        return float("inf")  # mass is clipped into a bin that the quantized side leaves empty
-    p, q = p[filled] / p.sum(), q[filled] / q.sum()
+    if not q.any():
+        return float("inf")
+    q = np.maximum(q, FLOOR * q.sum())  # mass may be clipped into a bin that q leaves empty
+    p, q = p[filled] / p.sum(), q[filled] / q[filled].sum()
     return float((p * np.log(p / q)).sum())
 
 
-def _quantized(counts: np.ndarray) -> np.ndarray:
-    """Counts averaged over `LEVELS` groups, each group's mass spread over its non-empty bins."""
-    starts = np.linspace(0, len(counts), LEVELS, endpoint=False).astype(int)
+def _quantized(counts: np.ndarray, levels: int) -> np.ndarray:
+    """Counts averaged over `levels` groups, each group's mass spread over its non-empty bins."""
+    starts = np.linspace(0, len(counts), levels, endpoint=False).astype(int)
     filled = counts > 0
     mass = np.add.reduceat(counts, starts)
     width = np.maximum(np.add.reduceat(filled.astype(np.int64), starts), 1)
@@ -193,6 +197,23 @@ def with_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     return copy
+
+
+def runner(
+    model: ModelProto, names: Sequence[str]
+) -> Callable[[np.ndarray], list[tuple[str, np.ndarray]]]:
+    """Pictures uint8 (b, h, w, 3) -> (name, values) of each of these tensors."""
+    opened = session(with_outputs(model, names))
+    feed = image_inputs(model)[0]
+
+    def run(batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        try:
+            return list(zip(names, opened.run(list(names), {feed: batch}), strict=True))
+        except REFUSALS as error:
+            hint = "give pictures of the size that the file reads"
+            raise CompressError(f"pictures {batch.shape} do not fit: {error}", hint) from error
+
+    return run
 
 
 def session(model: ModelProto | Path) -> ort.InferenceSession:

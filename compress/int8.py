@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -29,28 +29,10 @@ from compress.config import Attempt
 from compress.errors import CompressError
 from compress.tidy import tidy
 
-QUANTIZED = [
-    "Conv",
-    "Gemm",
-    "MatMul",
-    "Add",
-    "Mul",
-    "Relu",
-    "Clip",
-    "Concat",
-    "Split",
-    "Slice",
-    "Gather",
-    "Pad",
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-    "Reshape",
-    "Flatten",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-]
+LAYERS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip"]
+POOLS = ["MaxPool", "AveragePool", "GlobalAveragePool"]
+COPIES = ["Concat", "Split", "Slice", "Gather", "Pad", "Reshape", "Flatten", "Transpose"]
+QUANTIZED = [*LAYERS, *POOLS, *COPIES, "Squeeze", "Unsqueeze"]
 MOVES = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather"})
 
 
@@ -71,6 +53,7 @@ def quantize(
     int8 = run_quantizer(model, batches[0][:1], overrides(model, seen), exclude)
     free_logits(int8)
     feed_bytes(int8)
+    shield_float(int8, exclude)
     return graph.save(tidy(int8), Path(out_path))
 
 
@@ -108,7 +91,8 @@ def run_quantizer(
                 extra_options={"TensorQuantOverrides": tensor_overrides},
             )
         except (ValueError, TypeError, RuntimeError, *calibrate.REFUSALS) as error:
-            raise CompressError(f"onnxruntime's quantizer refuses the model: {error}") from error
+            hint = "see `onnxruntime.quantization`; the float file can be used as it is"
+            raise CompressError(f"onnxruntime cannot quantize the model: {error}", hint) from error
         return onnx.load(str(out))
 
 
@@ -189,6 +173,38 @@ def free_logits(model: ModelProto) -> None:
     for node in model.graph.node:
         for i, name in enumerate(node.output):
             node.output[i] = names.get(name, name)
+
+
+def shield_float(model: ModelProto, exclude: tuple[str, ...]) -> None:
+    """Keep onnxruntime from quantizing the excluded layers after all, when it opens the file.
+
+    Since 1.20 it rounds a float weight, with one scale for all its channels, where the layer reads
+    a DequantizeLinear of one scale. The same DequantizeLinear with its scale written once for each
+    channel is left alone. Cases: Conv, Gemm and MatMul fed by 8 bits; a layer fed by float (kept).
+    """
+    values, writer = graph.constants(model), graph.producers(model)
+    for i in reversed(range(len(model.graph.node))):
+        node = model.graph.node[i]
+        source = writer.get(node.input[0]) if node.name in exclude else None
+        if source is None or source.op_type != "DequantizeLinear":
+            continue
+        channels = channels_in(node, values[node.input[1]])
+        wide = [source.input[0], *(f"{node.name}/{k}" for k in ("scale", "zero"))]
+        for name, old in zip(wide[1:], source.input[1:], strict=True):
+            array = np.full(channels, values[old], dtype=values[old].dtype)
+            model.graph.initializer.append(numpy_helper.from_array(array, name))
+        node.input[0] = f"{node.name}/wide"
+        model.graph.node.insert(
+            i, helper.make_node("DequantizeLinear", wide, [node.input[0]], axis=1)
+        )
+
+
+def channels_in(node: NodeProto, weight: np.ndarray) -> int:
+    """Size of axis 1 of what a Conv, Gemm or MatMul reads (n, channels, ...)."""
+    attributes = {a.name: a.i for a in node.attribute}
+    if node.op_type == "Conv":
+        return int(weight.shape[1] * attributes.get("group", 1))
+    return int(weight.shape[1] if attributes.get("transB") else weight.shape[0])
 
 
 def _drop_writers(model: ModelProto, tensors: set[str]) -> None:

@@ -1,0 +1,373 @@
+"""Latency of several files on one device, timed so that the machine's mood falls on all alike.
+
+A round times one block of calls of every file, in random order, and of a second session of the
+reference (the control). Within a block the 10th percentile is kept: other programs only ever add
+time. The ratio of a file is the median over rounds of its block over the reference's block of the
+same round; its 95 % interval is a bootstrap over rounds. p50 and p95 are over all single calls.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import machine
+from zoo.errors import InputError, ZooError
+from zoo.machine import isa as isa
+from zoo.measures import Measurement
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Blocks = dict[str, list[np.ndarray]]  # label -> one array of seconds a round
+
+REFERENCE = "fp32"  # label of the file that the others are divided by
+CONTROL = " control"  # the reference's second session; no file's label starts with a blank
+BLOCK_SECONDS = 0.01  # what one block should take
+RESAMPLES = 2000  # of the bootstrap
+Call = Callable[[], object]  # one inference, finished when it returns
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs the files."""
+
+    name: str  # "onnxruntime" or "torch"
+    version: str
+    device_name: str
+    isa: str
+    open: Callable[[Path | bytes], Callable[[np.ndarray], object]]  # file -> batch -> finished
+
+
+def measure(
+    files: Mapping[str, Path | str | bytes],
+    image_size: int,
+    *,
+    batch: int = 1,
+    threads: int = 1,
+    rounds: int = 60,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Measurement]:
+    """One row for each file: {"fp32": path, "int8": path, ...} -> Measurements in that order.
+
+    Files are paths or the ONNX bytes. Pictures are random bytes of image_size x image_size pixels.
+    Without an "fp32" file there are no ratios. With device "cuda" and PyTorch (no CUDA provider in
+    onnxruntime) only float files are run. `progress(done, rounds)` is called after each round.
+    """
+    import numpy as np
+
+    if not files or min(image_size, batch, threads, rounds) < 1:
+        raise InputError("nothing to measure", "give a file, and sizes and rounds of at least 1")
+    runtime = runtime_for(device, threads)
+    calls: dict[str, Call] = {}
+    shape = (batch, image_size, image_size, 3)
+    pictures = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    for label, source in usable(files, runtime).items():
+        calls[label] = _bound(runtime.open(source), pictures)
+        if label == REFERENCE:
+            calls[CONTROL] = _bound(runtime.open(source), pictures)
+    blocks = interleave(calls, rounds, seed, progress)
+    return rows(blocks, runtime, device=device, batch=batch, threads=threads, image_size=image_size)
+
+
+def _bound(run: Callable[[np.ndarray], object], pictures: np.ndarray) -> Call:
+    return lambda: run(pictures)
+
+
+def usable(files: Mapping[str, Path | str | bytes], runtime: Runtime) -> dict[str, Path | bytes]:
+    """The files this runtime can time: all of them, or with PyTorch the float ones."""
+    found = {k: Path(v) if isinstance(v, str) else v for k, v in files.items()}
+    if runtime.name == "torch":
+        from zoo.torch_graph import is_float
+
+        found = {label: source for label, source in found.items() if is_float(source)}
+    if not found:
+        raise InputError("PyTorch runs float files only", f"add the {REFERENCE} file")
+    return found
+
+
+def interleave(
+    calls: Mapping[str, Call],
+    rounds: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Blocks:
+    """Seconds of every call: for each label one array for each round, all of one length."""
+    repeats = _warm_up(calls)
+    order = list(calls)
+    rng = random.Random(seed)
+    blocks: Blocks = {label: [] for label in calls}
+    for done in range(rounds):
+        rng.shuffle(order)
+        for label in order:
+            blocks[label].append(_block(calls[label], repeats))
+        if progress is not None:
+            progress(done + 1, rounds)
+    return blocks
+
+
+def _warm_up(calls: Mapping[str, Call]) -> int:
+    """Run every file for two blocks' time; calls in a block, so that the slowest takes one."""
+    slowest = 0.0
+    for call in calls.values():
+        call()
+        spent = [float(_block(call, 1)[0]) for _ in range(3)]
+        while sum(spent) < 2 * BLOCK_SECONDS:
+            spent.append(float(_block(call, 1)[0]))
+        slowest = max(slowest, sorted(spent)[len(spent) // 2])
+    return max(5, min(200, int(BLOCK_SECONDS / slowest)))
+
+
+def _block(call: Call, repeats: int) -> np.ndarray:
+    import numpy as np
+
+    seconds = np.empty(repeats)
+    for i in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds[i] = time.perf_counter() - start
+    return seconds
+
+
+def rows(
+    blocks: Blocks, runtime: Runtime, *, device: str, batch: int, threads: int, image_size: int
+) -> list[Measurement]:
+    """The blocks as records; ratios are None where no reference was timed."""
+    import numpy as np
+
+    none = (None, None, None)
+    reference = blocks.get(REFERENCE)
+    control = ratio(reference, blocks[CONTROL]) if reference else none
+    found = []
+    for label, timed in blocks.items():
+        if label == CONTROL:
+            continue
+        milliseconds = np.concatenate(timed) * 1e3
+        value, low, high = ratio(timed, reference) if reference else none
+        found.append(
+            Measurement(
+                device=device,
+                device_name=runtime.device_name,
+                precision=label,
+                batch=batch,
+                threads=threads,
+                image_size=image_size,
+                p50_ms=round(float(np.percentile(milliseconds, 50)), 4),
+                p95_ms=round(float(np.percentile(milliseconds, 95)), 4),
+                n=len(milliseconds),
+                isa=runtime.isa,
+                runtime=runtime.name,
+                runtime_version=runtime.version,
+                os=machine.os_name(),
+                date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+                ratio_to_fp32=value,
+                ratio_low=low,
+                ratio_high=high,
+                control_ratio=control[0],
+                control_low=control[1],
+                control_high=control[2],
+            )
+        )
+    return found
+
+
+def ratio(
+    blocks: Sequence[np.ndarray], reference: Sequence[np.ndarray], seed: int = 0
+) -> tuple[float, float, float]:
+    """(ratio, low, high) of two files timed in the same rounds: blocks[i] beside reference[i]."""
+    import numpy as np
+
+    quiet = [np.percentile(block, 10) for block in blocks]
+    paired = np.array(quiet) / [np.percentile(block, 10) for block in reference]
+    low, high = bootstrap_median(paired, seed)
+    return round(float(np.median(paired)), 4), round(low, 4), round(high, 4)
+
+
+def bootstrap_median(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile-bootstrap interval of the median of `values` (n,), n >= 1."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(np.median(values[drawn], axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def runtime_for(device: str, threads: int = 1) -> Runtime:
+    """onnxruntime on the processor; on "cuda" its CUDA provider, or else PyTorch."""
+    if device == "cpu":
+        return _onnxruntime(threads, "CPUExecutionProvider", machine.cpu_name(), isa())
+    if device != "cuda":
+        raise InputError(f"no device is called {device!r}", "the devices are cpu and cuda")
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        name, capability = _nvidia()
+        return _onnxruntime(threads, "CUDAExecutionProvider", name, capability)
+    return _torch_cuda()
+
+
+def device_name(device: str = "cpu") -> str:
+    """What `device` ("cpu" or "cuda") is called on this computer."""
+    return machine.cpu_name() if device == "cpu" else runtime_for(device).device_name
+
+
+def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
+    import onnxruntime
+
+    def open_file(source: Path | bytes) -> Callable[[np.ndarray], object]:
+        session = open_session(source, threads, provider)
+        feed = session.get_inputs()[0].name
+        return lambda pictures: session.run(None, {feed: pictures})
+
+    return Runtime("onnxruntime", onnxruntime.__version__, name, instructions, open_file)
+
+
+def open_session(source: Path | bytes, threads: int, provider: str):  # type: ignore[no-untyped-def]
+    """An InferenceSession of `threads` threads; one clear error for a file it cannot run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
+    hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
+    if isinstance(source, Path) and not source.is_file():
+        raise InputError(f"{source} is not a file", hint)
+    what = source if isinstance(source, bytes) else str(source)
+    try:
+        session = onnxruntime.InferenceSession(what, options, providers=[provider])
+    except (*refusals, state.NotImplemented, state.RuntimeException) as error:
+        name = "the model" if isinstance(source, bytes) else str(source)
+        raise InputError(f"onnxruntime cannot run {name}: {error}", hint) from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
+        found = [(i.name, i.type, i.shape) for i in inputs]
+        raise InputError(f"the file reads {found}, not one uint8 (n, h, w, 3)", hint)
+    return session
+
+
+def _torch_cuda() -> Runtime:
+    missing = ZooError(
+        "no CUDA device can be used: onnxruntime has no CUDA provider here and PyTorch sees none",
+        "install onnxruntime-gpu, or studentzoo[train] with a CUDA build of PyTorch",
+    )
+    try:
+        import torch
+    except ImportError:
+        raise missing from None
+    if not torch.cuda.is_available():
+        raise missing
+    from zoo.torch_graph import TorchGraph
+
+    def open_file(source: Path | bytes) -> Callable[[np.ndarray], object]:
+        graph = TorchGraph(source, "cuda")
+        return lambda pictures: graph(torch.from_numpy(pictures)).cpu()  # the copy waits for it
+
+    capability = "sm_{}{}".format(*torch.cuda.get_device_capability())
+    return Runtime("torch", torch.__version__, torch.cuda.get_device_name(), capability, open_file)
+
+
+def _nvidia() -> tuple[str, str]:
+    """(name, compute capability) of the first GPU as its driver tells them."""
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        hint = "check that the NVIDIA driver is installed and `nvidia-smi` runs"
+        raise ZooError(f"the GPU's name cannot be read: {error}", hint) from error
+    name, _, capability = done.stdout.splitlines()[0].partition(", ")
+    return name, "sm_" + capability.replace(".", "")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row of the card beside the same set-up measured now."""
+
+    row: Measurement  # measured now
+    card_p50_ms: float | None  # None: the card has no such row
+    p50_ratio: float | None  # now over the card; None where they cannot be compared
+    card_ratio_to_fp32: float | None
+    note: str  # "" where the two can be compared in full, else why not
+
+
+def compare(card_rows: Iterable[Measurement], fresh: Iterable[Measurement]) -> list[Comparison]:
+    """Each fresh row beside the card's row of the same set-up, the same device first.
+
+    Milliseconds compare on one device only; the ratio to fp32 tells something across devices.
+    """
+    card_rows = list(card_rows)
+    return [_beside(row, _best_match(card_rows, row)) for row in fresh]
+
+
+def _best_match(card_rows: Sequence[Measurement], row: Measurement) -> Measurement | None:
+    alike = [old for old in card_rows if _setup(old) == _setup(row)]
+    return min(alike, key=lambda old: old.device_name != row.device_name, default=None)
+
+
+def _setup(row: Measurement) -> tuple[object, ...]:
+    return (row.device, row.precision, row.batch, row.threads, row.image_size)
+
+
+def _beside(row: Measurement, old: Measurement | None) -> Comparison:
+    if old is None:
+        return Comparison(row, None, None, None, "not on the card")
+    if old.device_name != row.device_name:
+        note = f"the card's device is {old.device_name}: compare the ratio to fp32"
+        return Comparison(row, old.p50_ms, None, old.ratio_to_fp32, note)
+    then, now = (f"{r.runtime} {r.runtime_version}" for r in (old, row))
+    note = "" if then == now else f"the card was measured with {then}, now {now}"
+    return Comparison(row, old.p50_ms, row.p50_ms / old.p50_ms, old.ratio_to_fp32, note)
+
+
+def peak_memory_mb(path: Path, images: Sequence[np.ndarray], threads: int = 1) -> float:
+    """Peak resident MiB of a fresh process that opens `path` and runs each batch once.
+
+    `images` are uint8 (n, h, w, 3). The interpreter, numpy and onnxruntime are counted in.
+    """
+    import subprocess
+    import sys
+    import tempfile
+
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures.npz"
+        np.savez(pictures, *images)
+        command = [sys.executable, "-c", _PEAK, str(path), str(pictures), str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{path} did not run: {last}", "check the file with `zoo verify`")
+    return float(done.stdout)
+
+
+# VmHWM is the process's own peak; ru_maxrss on Linux starts at the parent's.
+_PEAK = """
+import sys
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[3])
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+name = session.get_inputs()[0].name
+for pictures in numpy.load(sys.argv[2]).values():
+    session.run(None, {name: pictures})
+try:
+    lines = open("/proc/self/status").read().splitlines()
+    print(next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")))
+except OSError:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak / 2**20 if sys.platform == "darwin" else peak / 1024)
+"""

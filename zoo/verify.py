@@ -1,0 +1,178 @@
+"""Is a file what its card says: the golden self-test, and accuracy with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import InputError
+from zoo.measures import Score
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Logits = Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3) -> float (n, classes)
+
+Z95 = 1.959963984540054  # 97.5th percentile of the normal distribution
+GOLDEN = "golden.npz"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the golden self-test found on this processor."""
+
+    ok: bool  # logits within tolerance of those that the build wrote down
+    max_difference: float  # largest absolute difference of a logit
+    agreement: float  # fraction of the golden pictures with the same top-1
+    tolerance: float  # largest difference allowed
+
+
+def golden(folder: Path, precision: str) -> Verdict:
+    """Run `folder`/model.PRECISION.onnx on golden.npz's pictures and compare the logits.
+
+    golden.npz holds `inputs` uint8 (n, h, w, 3), and for each precision its logits float32
+    (n, classes) under the precision's name and `tolerance_PRECISION`, a float32 scalar.
+    """
+    import numpy as np
+
+    pictures, expected, tolerance = _golden_arrays(Path(folder) / GOLDEN, precision)
+    logits = runner(Path(folder) / f"model.{precision}.onnx")(pictures)
+    if logits.shape != expected.shape:
+        raise InputError(
+            f"the {precision} file answers {logits.shape}, golden.npz has {expected.shape}",
+            "pull the student again",
+        )
+    difference = float(np.abs(logits - expected).max())
+    same = float((logits.argmax(1) == expected.argmax(1)).mean())
+    return Verdict(difference <= tolerance, difference, same, tolerance)
+
+
+def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, float]:
+    import zipfile
+
+    import numpy as np
+
+    keys = ("inputs", precision, f"tolerance_{precision}")
+    try:
+        with np.load(path) as arrays:
+            inputs, expected, tolerance = (arrays[key] for key in keys)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        hint = "pull the student again; golden.npz holds " + ", ".join(keys)
+        raise InputError(f"{path} cannot be read: {error}", hint) from error
+    return inputs, expected, float(tolerance)
+
+
+def runner(path: Path, threads: int = 1) -> Logits:
+    """The file as a function on the processor."""
+    from zoo.bench import open_session
+
+    session = open_session(Path(path), threads, "CPUExecutionProvider")
+    feed = session.get_inputs()[0].name
+    return lambda pictures: session.run(None, {feed: pictures})[0]
+
+
+def logits_of(
+    path: Path,
+    images: Iterable[np.ndarray],
+    *,
+    batch: int = 64,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Logits float32 (n, classes) of every picture.
+
+    `images` is an array uint8 (n, h, w, 3) or an iterable of pictures uint8 (h, w, 3); pictures of
+    one size that follow each other share a batch. `progress(done)` is called after each batch.
+    """
+    import numpy as np
+
+    run = runner(path, threads)
+    found: list[np.ndarray] = []
+    for pictures in _batches(images, batch):
+        found.append(run(pictures))
+        if progress is not None:
+            progress(sum(map(len, found)))
+    if not found:
+        raise InputError("there are no pictures", "give at least one")
+    return np.concatenate(found)
+
+
+def _batches(images: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
+    import numpy as np
+
+    waiting: list[np.ndarray] = []
+    for image in images:
+        if waiting and (len(waiting) == size or waiting[0].shape != image.shape):
+            yield np.stack(waiting)
+            waiting = []
+        waiting.append(image)
+    if waiting:
+        yield np.stack(waiting)
+
+
+def accuracy(
+    path: Path,
+    images: Iterable[np.ndarray],
+    labels: np.ndarray,
+    *,
+    dataset: str,
+    split: str,
+    batch: int = 64,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Score:
+    """Top-1 accuracy of the file on pictures uint8 (n, h, w, 3) with labels int (n,)."""
+    logits = logits_of(path, images, batch=batch, threads=threads, progress=progress)
+    return accuracy_score(logits, labels, dataset=dataset, split=split)
+
+
+def accuracy_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, split: str) -> Score:
+    """Top-1 accuracy of logits (n, classes) with its Wilson interval."""
+    if len(logits) != len(labels):
+        raise InputError(f"{len(logits)} answers for {len(labels)} labels", "give one label each")
+    right = int((logits.argmax(1) == labels).sum())
+    return proportion(right, len(labels), "top-1 accuracy", dataset=dataset, split=split)
+
+
+def agreement_score(a: np.ndarray, b: np.ndarray, *, dataset: str, split: str) -> Score:
+    """Fraction of pictures whose top-1 is the same in logits a and b (n, classes)."""
+    same = int((a.argmax(1) == b.argmax(1)).sum())
+    return proportion(same, len(a), "top-1 agreement", dataset=dataset, split=split)
+
+
+def proportion(successes: int, n: int, metric: str, *, dataset: str, split: str) -> Score:
+    """A fraction of n as a Score."""
+    low, high = wilson(successes, n)
+    return Score(metric, dataset, split, n, successes / n, low, high)
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson, JASA 22, 1927); n >= 1."""
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"{successes} of {n} is no proportion")
+    p, z2 = successes / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return low, high
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error of the top-1 probability (Guo et al., ICML 2017, eq. 3).
+
+    Over `bins` equal bins of confidence: the gap between accuracy and mean confidence, weighted
+    by the share of the pictures. logits (n, classes), labels int (n,); a fraction in [0, 1].
+    """
+    import numpy as np
+
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    probability = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+    confidence = probability.max(1)
+    right = (logits.argmax(1) == labels).astype(np.float64)
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(place, right - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))
