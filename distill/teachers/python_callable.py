@@ -35,7 +35,7 @@ def open_callable(settings: config.Teacher, classes: int) -> Teacher:
 def find(address: str) -> Any:
     """The function that `module:function` names."""
     module_name, _, function_name = address.partition(":")
-    if not module_name or not function_name:
+    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         raise DistillError(f"{address!r} is not the address of a function", "write module:function")
     module = _module(module_name)
     function = getattr(module, function_name, None)
@@ -68,7 +68,7 @@ def _module(name: str) -> Any:
         sys.path.append(here)
     try:
         return importlib.import_module(name)
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
         raise DistillError(
             f"the teacher's module {name} cannot be imported: {error}",
             f"it is looked for in the environment and in {here}",
