@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import machine
-from zoo.errors import InputError, ZooError
-from zoo.machine import isa as isa
+from zoo.devices import Call, Load, Runtime, runtime_for
+from zoo.errors import InputError
 from zoo.measures import Measurement
 
 if TYPE_CHECKING:
@@ -30,18 +30,6 @@ REFERENCE = "fp32"  # label of the file that the others are divided by
 CONTROL = " control"  # the reference's second session; no file's label starts with a blank
 BLOCK_SECONDS = 0.01  # what one block should take
 RESAMPLES = 2000  # of the bootstrap
-Call = Callable[[], object]  # one inference, finished when it returns
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """What runs the files."""
-
-    name: str  # "onnxruntime" or "torch"
-    version: str
-    device_name: str
-    isa: str
-    open: Callable[[Path | bytes], Callable[[np.ndarray], object]]  # file -> batch -> finished
 
 
 def measure(
@@ -57,28 +45,22 @@ def measure(
 ) -> list[Measurement]:
     """One row for each file: {"fp32": path, "int8": path, ...} -> Measurements in that order.
 
-    Files are paths or the ONNX bytes. Pictures are random bytes of image_size x image_size pixels.
-    Without an "fp32" file there are no ratios. With device "cuda" and PyTorch (no CUDA provider in
-    onnxruntime) only float files are run. `progress(done, rounds)` is called after each round.
+    Files are paths or the ONNX bytes. Pictures are random bytes of image_size x image_size pixels;
+    a file that reads float32 (n, 3, h, w), a plain export, gets them normalised. Without an "fp32"
+    file there are no ratios. With device "cuda" and PyTorch (no CUDA provider in onnxruntime) only
+    float files are run. `progress(done, rounds)` is called after each round.
     """
-    import numpy as np
-
     if not files or min(image_size, batch, threads, rounds) < 1:
         raise InputError("nothing to measure", "give a file, and sizes and rounds of at least 1")
     runtime = runtime_for(device, threads)
+    load = Load(batch, image_size, seed)
     calls: dict[str, Call] = {}
-    shape = (batch, image_size, image_size, 3)
-    pictures = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     for label, source in usable(files, runtime).items():
-        calls[label] = _bound(runtime.open(source), pictures)
+        calls[label] = runtime.open(source, load)
         if label == REFERENCE:
-            calls[CONTROL] = _bound(runtime.open(source), pictures)
+            calls[CONTROL] = runtime.open(source, load)
     blocks = interleave(calls, rounds, seed, progress)
     return rows(blocks, runtime, device=device, batch=batch, threads=threads, image_size=image_size)
-
-
-def _bound(run: Callable[[np.ndarray], object], pictures: np.ndarray) -> Call:
-    return lambda: run(pictures)
 
 
 def usable(files: Mapping[str, Path | str | bytes], runtime: Runtime) -> dict[str, Path | bytes]:
@@ -122,7 +104,7 @@ def _warm_up(calls: Mapping[str, Call]) -> int:
         while sum(spent) < 2 * BLOCK_SECONDS:
             spent.append(float(_block(call, 1)[0]))
         slowest = max(slowest, sorted(spent)[len(spent) // 2])
-    return max(5, min(200, int(BLOCK_SECONDS / slowest)))
+    return max(10, min(200, int(BLOCK_SECONDS / slowest)))
 
 
 def _block(call: Call, repeats: int) -> np.ndarray:
@@ -198,97 +180,6 @@ def bootstrap_median(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
     drawn = rng.integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.percentile(np.median(values[drawn], axis=1), (2.5, 97.5))
     return float(low), float(high)
-
-
-def runtime_for(device: str, threads: int = 1) -> Runtime:
-    """onnxruntime on the processor; on "cuda" its CUDA provider, or else PyTorch."""
-    if device == "cpu":
-        return _onnxruntime(threads, "CPUExecutionProvider", machine.cpu_name(), isa())
-    if device != "cuda":
-        raise InputError(f"no device is called {device!r}", "the devices are cpu and cuda")
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        name, capability = _nvidia()
-        return _onnxruntime(threads, "CUDAExecutionProvider", name, capability)
-    return _torch_cuda()
-
-
-def device_name(device: str = "cpu") -> str:
-    """What `device` ("cpu" or "cuda") is called on this computer."""
-    return machine.cpu_name() if device == "cpu" else runtime_for(device).device_name
-
-
-def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
-    import onnxruntime
-
-    def open_file(source: Path | bytes) -> Callable[[np.ndarray], object]:
-        session = open_session(source, threads, provider)
-        feed = session.get_inputs()[0].name
-        return lambda pictures: session.run(None, {feed: pictures})
-
-    return Runtime("onnxruntime", onnxruntime.__version__, name, instructions, open_file)
-
-
-def open_session(source: Path | bytes, threads: int, provider: str):  # type: ignore[no-untyped-def]
-    """An InferenceSession of `threads` threads; one clear error for a file it cannot run."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    state = onnxruntime.capi.onnxruntime_pybind11_state
-    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
-    hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
-    if isinstance(source, Path) and not source.is_file():
-        raise InputError(f"{source} is not a file", hint)
-    what = source if isinstance(source, bytes) else str(source)
-    try:
-        session = onnxruntime.InferenceSession(what, options, providers=[provider])
-    except (*refusals, state.NotImplemented, state.RuntimeException) as error:
-        name = "the model" if isinstance(source, bytes) else str(source)
-        raise InputError(f"onnxruntime cannot run {name}: {error}", hint) from error
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
-        found = [(i.name, i.type, i.shape) for i in inputs]
-        raise InputError(f"the file reads {found}, not one uint8 (n, h, w, 3)", hint)
-    return session
-
-
-def _torch_cuda() -> Runtime:
-    missing = ZooError(
-        "no CUDA device can be used: onnxruntime has no CUDA provider here and PyTorch sees none",
-        "install onnxruntime-gpu, or studentzoo[train] with a CUDA build of PyTorch",
-    )
-    try:
-        import torch
-    except ImportError:
-        raise missing from None
-    if not torch.cuda.is_available():
-        raise missing
-    from zoo.torch_graph import TorchGraph
-
-    def open_file(source: Path | bytes) -> Callable[[np.ndarray], object]:
-        graph = TorchGraph(source, "cuda")
-        return lambda pictures: graph(torch.from_numpy(pictures)).cpu()  # the copy waits for it
-
-    capability = "sm_{}{}".format(*torch.cuda.get_device_capability())
-    return Runtime("torch", torch.__version__, torch.cuda.get_device_name(), capability, open_file)
-
-
-def _nvidia() -> tuple[str, str]:
-    """(name, compute capability) of the first GPU as its driver tells them."""
-    import subprocess
-
-    command = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        hint = "check that the NVIDIA driver is installed and `nvidia-smi` runs"
-        raise ZooError(f"the GPU's name cannot be read: {error}", hint) from error
-    name, _, capability = done.stdout.splitlines()[0].partition(", ")
-    return name, "sm_" + capability.replace(".", "")
 
 
 @dataclass(frozen=True)

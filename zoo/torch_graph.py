@@ -53,9 +53,9 @@ class TorchGraph:
         model = read(source)
         self._device = torch.device(device)
         self._constants = _constants(model, self._device)
-        self._input = next(
-            value.name for value in model.graph.input if value.name not in self._constants
-        )
+        image = next(v for v in model.graph.input if v.name not in self._constants)
+        self._input = image.name
+        self.reads_bytes = image.type.tensor_type.elem_type == TensorProto.UINT8
         self._output = model.graph.output[0].name
         self._steps = [_step(node) for node in model.graph.node]
 

@@ -67,9 +67,9 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
 
 def runner(path: Path, threads: int = 1) -> Logits:
     """The file as a function on the processor."""
-    from zoo.bench import open_session
+    from zoo.devices import open_session
 
-    session = open_session(Path(path), threads, "CPUExecutionProvider")
+    session = open_session(Path(path), threads)
     feed = session.get_inputs()[0].name
     return lambda pictures: session.run(None, {feed: pictures})[0]
 

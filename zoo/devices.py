@@ -1,0 +1,148 @@
+"""What runs a file for timing: onnxruntime on the processor, its CUDA provider, or PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import machine
+from zoo.errors import InputError, ZooError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+
+Call = Callable[[], object]  # one inference, finished when it returns
+
+
+@dataclass(frozen=True)
+class Load:
+    """The random input of every call."""
+
+    batch: int  # pictures
+    image_size: int  # pixels a side
+    seed: int = 0
+
+    def bytes(self) -> np.ndarray:
+        """uint8 (n, size, size, 3): what a student reads."""
+        import numpy as np
+
+        shape = (self.batch, self.image_size, self.image_size, 3)
+        return np.random.default_rng(self.seed).integers(0, 256, shape, dtype=np.uint8)
+
+    def planes(self) -> np.ndarray:
+        """float32 (n, 3, size, size) in [-2, 2]: what a plain torch export reads."""
+        import numpy as np
+
+        normalised = (self.bytes().astype(np.float32) - 128) / 64
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs the files."""
+
+    name: str  # "onnxruntime" or "torch"
+    version: str
+    device_name: str
+    isa: str
+    open: Callable[[Path | bytes, Load], Call]  # the file with its input at hand
+
+
+def runtime_for(device: str, threads: int = 1) -> Runtime:
+    """onnxruntime on the processor; on "cuda" its CUDA provider, or else PyTorch."""
+    if device == "cpu":
+        return _onnxruntime(threads, "CPUExecutionProvider", machine.cpu_name(), machine.isa())
+    if device != "cuda":
+        raise InputError(f"no device is called {device!r}", "the devices are cpu and cuda")
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        name, capability = _nvidia()
+        return _onnxruntime(threads, "CUDAExecutionProvider", name, capability)
+    return _torch_cuda()
+
+
+def device_name(device: str = "cpu") -> str:
+    """What `device` ("cpu" or "cuda") is called on this computer."""
+    return machine.cpu_name() if device == "cpu" else runtime_for(device).device_name
+
+
+def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
+    import onnxruntime
+
+    def open_file(source: Path | bytes, load: Load) -> Call:
+        session = open_session(source, threads, provider, ("tensor(uint8)", "tensor(float)"))
+        (wanted,) = session.get_inputs()
+        feed = {wanted.name: load.bytes() if "uint8" in wanted.type else load.planes()}
+        return lambda: session.run(None, feed)
+
+    return Runtime("onnxruntime", onnxruntime.__version__, name, instructions, open_file)
+
+
+def open_session(
+    source: Path | bytes,
+    threads: int = 1,
+    provider: str = "CPUExecutionProvider",
+    kinds: Sequence[str] = ("tensor(uint8)",),
+) -> onnxruntime.InferenceSession:
+    """A session of `threads` threads on one input of these kinds, or one clear error."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
+    hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
+    if isinstance(source, Path) and not source.is_file():
+        raise InputError(f"{source} is not a file", hint)
+    what = source if isinstance(source, bytes) else str(source)
+    try:
+        session = onnxruntime.InferenceSession(what, options, providers=[provider])
+    except (*refusals, state.NotImplemented, state.RuntimeException) as error:
+        name = "the model" if isinstance(source, bytes) else str(source)
+        raise InputError(f"onnxruntime cannot run {name}: {error}", hint) from error
+    found = [(i.name, i.type, i.shape) for i in session.get_inputs()]
+    if len(found) != 1 or found[0][1] not in kinds or len(found[0][2]) != 4:
+        raise InputError(f"the file reads {found}, not one uint8 (n, h, w, 3)", hint)
+    return session
+
+
+def _torch_cuda() -> Runtime:
+    missing = ZooError(
+        "no CUDA device can be used: onnxruntime has no CUDA provider here and PyTorch sees none",
+        "install onnxruntime-gpu, or studentzoo[train] with a CUDA build of PyTorch",
+    )
+    try:
+        import torch
+    except ImportError:
+        raise missing from None
+    if not torch.cuda.is_available():
+        raise missing
+    from zoo.torch_graph import TorchGraph
+
+    def open_file(source: Path | bytes, load: Load) -> Call:
+        graph = TorchGraph(source, "cuda")
+        batch = torch.from_numpy(load.bytes() if graph.reads_bytes else load.planes())
+        return lambda: graph(batch).cpu()  # the copy waits for the GPU
+
+    capability = "sm_{}{}".format(*torch.cuda.get_device_capability())
+    return Runtime("torch", torch.__version__, torch.cuda.get_device_name(), capability, open_file)
+
+
+def _nvidia() -> tuple[str, str]:
+    """(name, compute capability) of the first GPU as its driver tells them."""
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        hint = "check that the NVIDIA driver is installed and `nvidia-smi` runs"
+        raise ZooError(f"the GPU's name cannot be read: {error}", hint) from error
+    name, _, capability = done.stdout.splitlines()[0].partition(", ")
+    return name, "sm_" + capability.replace(".", "")
