@@ -240,7 +240,7 @@ def write(card: Card, folder: Path) -> None:
     from zoo import card_page, figures
 
     made = {PAGE: card_page.render(card, figure_names(folder)).encode()}
-    made |= figures.draw(card, _run(folder))
+    made |= figures.draw(card, read_run(folder))
     made[FILE] = to_json(card).encode()  # last: the source stands only beside its page
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
@@ -251,7 +251,7 @@ def figure_names(folder: Path) -> tuple[str, ...]:
     """The figures that belong to `folder`: curves only where run.json has some."""
     from zoo import figures
 
-    return figures.names(_run(folder))
+    return figures.names(read_run(folder))
 
 
 def drift(folder: Path) -> list[str]:
@@ -264,7 +264,7 @@ def drift(folder: Path) -> list[str]:
         found.append(f"{folder / PAGE}: not what card.json says")
     if (folder / RUN).is_file() and sha256(folder / RUN) != card.run_sha256:
         found.append(f"{folder / RUN}: not the run of the card")
-    for name, digest in figures.sources(card, _run(folder)).items():
+    for name, digest in figures.sources(card, read_run(folder)).items():
         if digest not in _text(folder / name):
             found.append(f"{folder / name}: drawn from other numbers")
     return found
@@ -279,7 +279,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _run(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> dict[str, Any]:
     """run.json of `folder`, empty where there is none."""
     text = _text(folder / RUN)
     return json.loads(text) if text else {}

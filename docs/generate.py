@@ -1,0 +1,117 @@
+"""Text that is made from the cards: the README's table, and each student's page and figures.
+
+    python docs/generate.py           write README.md's table and every README.md of a student
+    python docs/generate.py --check   say what has drifted, and exit 1
+
+Figures are checked here and drawn by `zoo card` and `zoo build`, which have matplotlib.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from zoo import card, card_page, publish, records, registry, store
+from zoo.card import Card
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(?<=<!-- students: generated -->\n).*?(?=<!-- students: end -->)", re.DOTALL)
+HEAD = (
+    "Student",
+    "Accuracy int8 (fp32), %",
+    "Test pictures",
+    "Teacher, %",
+    "Size int8 (fp32)",
+    "p50 int8, ms",
+    "int8 over fp32",
+    "int8 over plain fp32",
+)
+
+
+def main(check: bool) -> int:
+    """0, or 1 where something has drifted."""
+    drifted = registry_drift() if check else rewrite()
+    text = README.read_text(encoding="utf-8")
+    fresh = BLOCK.sub(lambda _: students(cards()), text)
+    if check and text != fresh:
+        drifted.append("README.md: the table of students is not what the cards say")
+    elif text != fresh:
+        README.write_text(fresh, encoding="utf-8")
+    for line in drifted:
+        print(line, file=sys.stderr)
+    if drifted:
+        print("hint: make fix", file=sys.stderr)
+    return 1 if drifted else 0
+
+
+def cards() -> list[Card]:
+    """The cards of the students that the registry publishes, by name."""
+    return [card.read(store.default().folder(entry.name)) for entry in registry.models()]
+
+
+def registry_drift() -> list[str]:
+    """Where a folder, its card and its row of the registry say different things."""
+    found = []
+    for entry in registry.models():
+        folder = store.default().folder(entry.name)
+        found += card.drift(folder)
+        row = publish.entry(card.read(folder), folder, store.tree_id(folder), entry.repo)
+        if records.to_dict(row) != records.to_dict(entry):
+            found.append(f"registry.yaml: the row of {entry.name} is not what its folder says")
+    return found
+
+
+def rewrite() -> list[str]:
+    """Make every student's page anew, then its row; returns what that could not mend."""
+    rows = []
+    for entry in registry.models():
+        folder = store.default().folder(entry.name)
+        page = card_page.render(card.read(folder), card.figure_names(folder))
+        (folder / card.PAGE).write_text(page, encoding="utf-8")
+        rows.append(publish.entry(card.read(folder), folder, store.tree_id(folder), entry.repo))
+    if rows:
+        registry.write(rows)
+    return registry_drift()
+
+
+def students(published: list[Card]) -> str:
+    """The README's table; every number is a card's."""
+    if not published:
+        return "None is published yet.\n"
+    return card_page.table(HEAD, map(row, published)) + "\n"
+
+
+def row(student: Card) -> tuple[str, ...]:
+    """One line of the table."""
+    fp32, int8 = student.variants["fp32"], student.variants.get("int8")
+    timed = card_page.single_latency(student.latency, "int8")
+    plain = card_page.single_latency(student.latency, "plain-fp32")
+    over_plain = timed.p50_ms / plain.p50_ms if timed and plain else None
+    return (
+        f"[{student.name}](zoo/embedded/{student.name}/README.md)",
+        _pair(_percent(int8.accuracy.value) if int8 else "-", _percent(fp32.accuracy.value)),
+        f"{fp32.accuracy.n:,}",
+        _percent(student.teacher.accuracy.value) if student.teacher else "-",
+        _pair(_kilobytes(int8.size_bytes) if int8 else "-", _kilobytes(fp32.size_bytes)),
+        f"{timed.p50_ms:.3g} ({timed.device_name})" if timed else "not measured",
+        f"{timed.ratio_to_fp32:.2f}" if timed and timed.ratio_to_fp32 else "-",
+        f"{over_plain:.2f}" if over_plain else "-",
+    )
+
+
+def _pair(int8: str, fp32: str) -> str:
+    return f"{int8} ({fp32})"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _kilobytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1000:.0f} kB"
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

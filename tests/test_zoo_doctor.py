@@ -1,0 +1,79 @@
+"""The doctor: what a bug report needs, also where something is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from zoo import cli, doctor, pull
+
+
+def test_the_report_names_versions_machine_cache_and_source(shelf: Any) -> None:
+    facts = doctor.examine()
+    assert facts["versions"]["onnxruntime"]
+    assert facts["machine"]["processor"]
+    assert facts["cache"]["folder"] == str(shelf.cache)
+    assert facts["source"] == {
+        "registry": str(shelf.registry),
+        "store": str(shelf.store.root),
+        "problems": [],
+        "students": 1,
+    }
+    assert facts["int8"]["self_test"] == [f"{shelf.entry.name} ok"]
+
+
+def test_the_cache_is_measured_but_not_made(shelf: Any) -> None:
+    empty = doctor.cache_facts()
+    assert (empty["students"], empty["size_bytes"], empty["writable"]) == (0, 0, True)
+    assert not shelf.cache.exists()
+    pull(shelf.entry.name)
+    full = doctor.cache_facts()
+    assert (full["students"], full["size_bytes"]) == (1, shelf.entry.size_bytes)
+
+
+def test_a_broken_registry_is_told_not_raised(shelf: Any) -> None:
+    shelf.registry.write_text("format: 2\n")
+    (problem,) = doctor.examine()["source"]["problems"]
+    assert "registry.yaml" in problem
+
+
+def test_a_student_without_files_is_told(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_STORE", str(shelf.root / "elsewhere"))
+    (problem,) = doctor.examine()["source"]["problems"]
+    assert problem == f"{shelf.entry.name} is in the registry but not in the store"
+
+
+def test_a_package_that_is_not_installed_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
+    found = doctor.versions()
+    assert found["numpy"]
+    assert found["no-such-package"] is None
+
+
+@pytest.mark.parametrize(
+    ("isa", "word"),
+    [
+        ("ssse3 avx2 avx512f avx512_vnni", "8-bit dot products"),
+        ("asimd asimddp", "8-bit dot products"),
+        ("ssse3 avx2", "with care"),
+        ("riscv64", "not known"),
+    ],
+)
+def test_advice_follows_the_instruction_set(isa: str, word: str) -> None:
+    assert word in doctor.int8_advice(isa)
+
+
+def test_the_command_prints_lines_or_json(shelf: Any) -> None:
+    lines = CliRunner().invoke(cli.app, ["doctor"]).stdout.splitlines()
+    assert any(line.startswith("machine.instruction_set") for line in lines)
+    assert json.loads(CliRunner().invoke(cli.app, ["doctor", "--json"]).stdout)["versions"]
+
+
+def test_nothing_is_written(shelf: Any, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    doctor.examine()
+    assert sorted(tmp_path.rglob("*")) == before

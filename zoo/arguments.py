@@ -1,0 +1,63 @@
+"""What the commands take: types of arguments, how they are read and how they are completed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from zoo.errors import ZooError
+
+
+class Device(StrEnum):
+    """What runs it."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    """Which file of a student."""
+
+    auto = "auto"
+    int8 = "int8"
+    fp32 = "fp32"
+
+
+def complete_name(incomplete: str) -> list[str]:
+    from zoo import registry
+
+    try:
+        return [name for name in registry.load() if name.startswith(incomplete)]
+    except ZooError:
+        return []
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    from zoo import recipe
+
+    return [name for name in recipe.recipes() if name.startswith(incomplete)]
+
+
+def size(text: str) -> int:
+    """`480k`, `1.5MB`, `1MiB` or plain bytes -> bytes."""
+    units = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
+    number = text.strip().lower().removesuffix("b")
+    digits = number.rstrip("kmgi")
+    try:
+        return int(float(digits) * units[number[len(digits) :]])
+    except (ValueError, KeyError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is not a size such as 480k, 1.5MB or 1MiB") from None
+
+
+Name = Annotated[str, typer.Argument(help="Of a student.", autocompletion=complete_name)]
+NameOrPath = Annotated[
+    str, typer.Argument(help="Of a student, its folder or file.", autocompletion=complete_name)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Recipe = Annotated[str, typer.Argument(help="A name or a file.", autocompletion=complete_recipe)]
+Size = Annotated[
+    int | None,
+    typer.Option(parser=size, metavar="SIZE", help="Only files up to this: 480k, 1.5MB."),
+]

@@ -1,0 +1,370 @@
+"""The command line: a command is its arguments, one call and one output.
+
+stdout is data, stderr is talk. Exit 0: done; 1: an error that is explained with a hint; 2: wrong
+usage; 130: interrupted. Whatever is heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from zoo import tables
+from zoo.arguments import Device, Json, Name, NameOrPath, Precision, Recipe, Size
+from zoo.errors import InputError, IntegrityError, ZooError, ZooWarning
+
+if TYPE_CHECKING:
+    from zoo.card import Card
+
+T = TypeVar("T")
+_BAR_FROM = 50  # pictures; fewer are answered before a bar is read
+
+app = typer.Typer(
+    name="zoo",
+    help="Small, fast, honest students of large models: find, pull, run, measure, build.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: importing rich would double the time to start
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of `zoo`."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        app()
+    except Exception as error:  # the one place: ours are explained, a bug keeps its traceback
+        if not hasattr(error, "hint"):
+            raise
+        _fail(error)
+    finally:
+        _flush()
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    hint = getattr(error, "hint", "")
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Ours are a line for people; others look as Python prints them."""
+    if issubclass(category, ZooWarning):
+        text = f"warning: {message}"
+    else:
+        text = warnings.formatwarning(message, category, *where[:2])
+    typer.echo(text.rstrip(), err=True)
+
+
+def _flush() -> None:
+    """Write what is left; a reader that has gone away, as in `zoo list | head`, is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]
+
+
+# --- finding -------------------------------------------------------------------------------------
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import zoo
+
+        typer.echo(zoo.__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_students(
+    task: Annotated[str | None, typer.Option(help="Only students of this task.")] = None,
+    max_size: Size = None,
+    as_json: Json = False,
+) -> None:
+    """List the published students."""
+    from zoo import records, registry
+
+    entries = [
+        e for e in registry.models(task) if max_size is None or tables.file_size(e) <= max_size
+    ]
+    if as_json:
+        return _json([records.to_dict(entry) for entry in entries])
+    return _text(tables.columns(map(tables.student, entries), tables.STUDENTS))
+
+
+@app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """Show a student's row of the registry."""
+    from zoo import records, registry
+
+    entry = registry.find(name)
+    if as_json:
+        return _json(records.to_dict(entry))
+    return _text(tables.columns(tables.info(entry)))
+
+
+@app.command()
+def pull(
+    name: Name,
+    cache: Annotated[Path | None, typer.Option(help="Folder in place of the Hub cache.")] = None,
+) -> None:
+    """Fetch a student, every byte checked.
+
+    The golden outputs are compared on this processor. Prints the folder.
+    """
+    typer.echo(_pulled(name, cache))
+
+
+def _pulled(name: str, cache: Path | None = None, verify: bool = True) -> Path:
+    from zoo.pull import pull
+
+    def progress(file: str, done: int, total: int) -> None:
+        if done == total:
+            typer.echo(f"{file}  {total} bytes", err=True)
+
+    return pull(name, cache=cache, progress=progress, verify=verify)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    name: NameOrPath,
+    files: Annotated[list[Path], typer.Argument(help="Pictures, and folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="Answers a picture.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 16,
+    precision: Annotated[
+        Precision, typer.Option(help="Which file; auto: 8 bits.")
+    ] = Precision.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a picture.")] = False,
+) -> None:
+    """Classify pictures.
+
+    Prints a line for each answer: file, probability and label, tabs between them.
+    """
+    from zoo import batches, runtime
+
+    pictures = batches.pictures(files)
+    student = runtime.load(name, precision=precision.value)
+    failed = 0
+    for path, answer in _watched(batches.answers(student, pictures, batch, top), len(pictures)):
+        if isinstance(answer, ZooError):
+            failed += 1
+            typer.echo(f"error: {answer}", err=True)
+        else:
+            typer.echo(_answer_json(path, answer) if as_json else _answer_text(path, answer))
+    if failed:
+        raise InputError(f"{failed} of {len(pictures)} pictures could not be read")
+
+
+def _answer_text(path: Path, answer: Sequence[tuple[str, float]]) -> str:
+    return "\n".join(f"{path}\t{probability:.4f}\t{label}" for label, probability in answer)
+
+
+def _answer_json(path: Path, answer: Sequence[tuple[str, float]]) -> str:
+    labels = [{"label": label, "probability": probability} for label, probability in answer]
+    return json.dumps({"file": str(path), "answers": labels}, ensure_ascii=False)
+
+
+def _watched(items: Iterator[T], total: int) -> Iterator[T]:
+    """`items`, with a bar on stderr where somebody watches and it may take long."""
+    if total < _BAR_FROM or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, "pictures", total, console=Console(stderr=True), transient=True)
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+@app.command()
+def bench(
+    name: Name,
+    device: Annotated[Device, typer.Option(help="What runs it.")] = Device.cpu,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a call.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="In each the files take turns.")] = 60,
+    compare: Annotated[bool, typer.Option("--compare", help="Set the card beside it.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what `zoo card NAME --add FILE` reads.")
+    ] = False,
+) -> None:
+    """Measure latency on this machine.
+
+    The files take turns within each round; the control is the fp32 file against itself.
+    """
+    from zoo import bench, records, remeasure
+    from zoo.card import read
+
+    folder = _pulled(name, verify=False)
+    with _steps("rounds") as progress:
+        found = remeasure.latency(
+            folder,
+            device=device.value,
+            batch=batch,
+            threads=threads,
+            rounds=rounds,
+            progress=progress,
+        )
+    beside = bench.compare(read(folder).latency, found.rows) if compare else None
+    if as_json:
+        return _json(records.to_dict(found if beside is None else beside))
+    if beside is None:
+        return _text(tables.columns(map(tables.measured, found.rows), tables.MEASURED))
+    return _text(tables.columns(map(tables.beside, beside), tables.BESIDE))
+
+
+@app.command()
+def verify(
+    name: Name,
+    data: Annotated[
+        Path | None, typer.Option(metavar="ROOT", help="Measure accuracy on the data in ROOT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a student on this processor.
+
+    Hashes and golden outputs always; accuracy on the test split where --data is given.
+    """
+    from zoo import records, remeasure
+
+    folder = _pulled(name, verify=False)  # every byte is hashed here
+    golden = remeasure.golden(folder)
+    with _steps("pictures") as progress:
+        scores = remeasure.accuracy(folder, data, progress) if data else {}
+    if as_json:
+        ok = {precision: score.ok for precision, score in scores.items()}
+        found = {"name": name, "golden": golden, "accuracy": scores, "accuracy_ok": ok}
+        _json(records.to_dict(found))
+    else:
+        _text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
+    right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
+    if not all(right):
+        raise IntegrityError(f"{name} is not here what its card says", hint=_VERIFY_HINT)
+
+
+_VERIFY_HINT = (
+    "int8 answers depend on processor and onnxruntime: see `zoo doctor`; fp32 should hold"
+)
+
+
+@contextmanager
+def _steps(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A `progress(done, total)` that draws a bar on stderr, or None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+# --- making --------------------------------------------------------------------------------------
+
+
+@app.command()
+def build(
+    recipe: Recipe,
+    data: Annotated[
+        Path | None, typer.Option(envvar="ZOO_DATA", help="Folder that holds the data.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for what the stages keep.")] = Path("runs"),
+    store: Annotated[
+        Path | None, typer.Option(envvar="ZOO_STORE", help="Store to publish to.")
+    ] = None,
+) -> None:
+    """Make a student from a recipe.
+
+    Distil, export, quantize, measure, publish; a second build goes on where it stopped. Prints the
+    folder.
+    """
+    try:
+        from zoo.build import build
+
+        folder = build(recipe, data=data, work=work, store=store)
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAIN:
+            raise
+        hint = "pip install 'studentzoo[train]'"
+        raise ZooError(f"`zoo build` needs {error.name}, which is not installed", hint) from None
+    typer.echo(folder)
+
+
+_TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
+
+
+@app.command("card")
+def show_card(
+    name: Name,
+    add: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rows of `zoo bench NAME --json` to add.")
+    ] = None,
+) -> None:
+    """Print a student's card, or add to it.
+
+    --add merges measurements of another machine and publishes the card with them.
+    """
+    from zoo import publish, store
+    from zoo.card import read
+
+    if add is None:
+        return _markdown(read(store.default().folder(name)))
+    entry = publish.add_rows(name, add)
+    return typer.echo(f"{entry.name}@{entry.revision}")
+
+
+def _markdown(card: Card) -> None:
+    """Text for a terminal, plain markdown elsewhere."""
+    from zoo import card_page
+
+    page = card_page.render(card)
+    if not sys.stdout.isatty():
+        return typer.echo(page, nl=False)
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    body = page.split("\n---\n", 1)[1]
+    return Console().print(Markdown(body))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show what a bug report needs.
+
+    Versions, processor, cache, and where students come from.
+    """
+    from zoo.doctor import examine
+
+    facts = examine()
+    return _json(facts) if as_json else _text(tables.columns(tables.facts(facts)))
+
+
+# --- output --------------------------------------------------------------------------------------
+
+
+def _text(text: str) -> None:
+    typer.echo(text)
+
+
+def _json(data: object) -> None:
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,126 @@
+"""What a bug report needs: versions, processor, cache, and where students come from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from zoo import machine
+from zoo.errors import ZooError
+
+PACKAGES = ("studentzoo", "onnxruntime", "numpy", "pillow", "huggingface-hub", "onnx", "torch")
+
+
+def examine(cache: Path | None = None) -> dict[str, Any]:
+    """Every fact, as plain data; nothing is written and nothing is fetched."""
+    isa = machine.isa()
+    return {
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": {
+            "os": machine.os_name(),
+            "processor": machine.cpu_name(),
+            "cores": os.cpu_count(),
+            "instruction_set": isa,
+            "providers": providers(),
+        },
+        "int8": {"advice": int8_advice(isa), "self_test": self_tests()},
+        "cache": cache_facts(cache),
+        "source": source_facts(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Package -> version, None where it is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def providers() -> list[str]:
+    """What onnxruntime can run on here."""
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
+
+
+def int8_advice(isa: str) -> str:
+    """Whether 8-bit files are worth it on a processor with these instructions.
+
+    onnxruntime multiplies bytes in one instruction with VNNI, AMX or the Arm dot product; without
+    them on x86 two products are added in 16 bits, which may saturate.
+    """
+    words = set(isa.replace(",", " ").split())
+    if words & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}:
+        return "usable: the processor has 8-bit dot products"
+    if words & {"avx2", "avx512f", "avx512bw"}:
+        return "usable with care: no VNNI, sums may saturate; the self-test at a pull decides"
+    return "not known for this processor; the self-test at a pull decides"
+
+
+def self_tests() -> list[str]:
+    """Whether the 8-bit file of every student in the store answers here as it was published."""
+    from zoo import registry, store, verify
+
+    try:
+        names = [name for name in registry.load() if store.default().has(name)]
+    except ZooError:  # said under "source"
+        return []
+    folders = {name: store.default().folder(name) for name in names}
+    return [
+        f"{name} {'ok' if verify.golden(folder, 'int8').ok else 'differs'}"
+        for name, folder in folders.items()
+        if (folder / "model.int8.onnx").is_file()
+    ]
+
+
+def cache_facts(cache: Path | None = None) -> dict[str, Any]:
+    """The cache folder, the room it takes and which students are in it."""
+    from zoo.pull import cache_root
+
+    root = cache_root(cache)
+    kept = [_repo(root, repo) for repo in _repos()]
+    there = [folder for folder in kept if folder.is_dir()]
+    size = sum(f.stat().st_size for folder in there for f in folder.glob("blobs/*"))
+    writable = os.access(_nearest(root), os.W_OK)
+    return {"folder": str(root), "students": len(there), "size_bytes": size, "writable": writable}
+
+
+def _repos() -> list[str]:
+    from zoo import registry
+
+    try:
+        return [entry.repo for entry in registry.models()]
+    except ZooError:  # said under "source"
+        return []
+
+
+def _repo(root: Path, repo: str) -> Path:
+    return root / f"models--{repo.replace('/', '--')}"
+
+
+def _nearest(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return path if path.exists() or path == path.parent else _nearest(path.parent)
+
+
+def source_facts() -> dict[str, Any]:
+    """The registry, the store, and what is wrong with them."""
+    from zoo import registry, store
+
+    path, root = registry.default_path(), store.default()
+    facts: dict[str, Any] = {"registry": str(path), "store": str(root.root), "problems": []}
+    try:
+        entries = registry.load(path)
+    except ZooError as error:
+        return facts | {"students": 0, "problems": [str(error)]}
+    missing = [name for name in entries if not root.has(name)]
+    problems = [f"{name} is in the registry but not in the store" for name in missing]
+    return facts | {"students": len(entries), "problems": problems}
