@@ -67,22 +67,25 @@ def golden(folder: Path) -> dict[str, Verdict]:
 
 def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict[str, Again]:
     """Precision -> accuracy on the test split of the data under `root`, beside the card's."""
+    import numpy as np
+
     from distill.data import load
     from zoo import verify
 
     card = cards.read(folder)
     test = load(_data(folder), "test", root)
-    if test.classes != card.labels:
+    if set(test.classes) != set(card.labels):
         raise CardError(
             f"the data under {root} has other classes than {card.name}",
             hint=f"it needs {card.data.source}: {card.data.home}",
         )
+    place = np.array([card.labels.index(name) for name in test.classes])
     found = {}
     for precision, variant in card.variants.items():
         score = verify.accuracy(
             folder / variant.file,
             test.images,
-            test.labels,
+            place[test.labels],
             dataset=variant.accuracy.dataset,
             split="test",
             progress=(lambda done: progress(done, len(test))) if progress else None,

@@ -1,0 +1,102 @@
+"""Numbers measured again: the files that were published, on data that is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from zoo import card as cards
+from zoo import remeasure
+from zoo.errors import CardError, ZooError
+from zoo.measures import Score
+
+COLORS = {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}
+
+
+@pytest.fixture
+def student(tiny: Path) -> Path:
+    """The tiny student with a run.json that tells where its data is."""
+    recipe = {
+        "name": "colours-tiny.test",
+        "summary": "Tells colours apart.",
+        "licence": "CC0-1.0",
+        "data": {"source": "colours", "licence": "CC0-1.0", "image_size": 8},
+        "student": {"architecture": "separable"},
+        "train": {"epochs": 1},
+        "loss": {"name": "ce"},
+    }
+    (tiny / "run.json").write_text(json.dumps({"recipe": recipe}))
+    return tiny
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Four test pictures, two of them blue."""
+    for label, count in {"red": 1, "green": 1, "blue": 2}.items():
+        for split in ("train", "test"):
+            folder = tmp_path / "data" / "colours" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count if split == "test" else 2):
+                Image.new("RGB", (9, 9), COLORS[label]).save(folder / f"{i}.png")
+    return tmp_path / "data"
+
+
+def test_accuracy_is_measured_on_the_test_split_by_name_of_label(student: Path, root: Path) -> None:
+    found = remeasure.accuracy(student, root)
+    assert {p: (a.now.n, a.now.value, a.ok) for p, a in found.items()} == {
+        "fp32": (4, 1.0, True),
+        "int8": (4, 1.0, True),
+    }
+
+
+def test_a_wrong_answer_is_counted(student: Path, root: Path) -> None:
+    Image.new("RGB", (9, 9), COLORS["red"]).save(root / "colours/test/blue/0.png")
+    again = remeasure.accuracy(student, root)["fp32"]
+    assert again.now.value == 0.75
+    assert again.ok  # the card's interval is wide: n is 4
+
+
+def test_other_classes_are_an_error_that_names_the_data(student: Path, root: Path) -> None:
+    for split in ("train", "test"):
+        (root / "colours" / split / "red").rename(root / "colours" / split / "yellow")
+    with pytest.raises(CardError, match="other classes"):
+        remeasure.accuracy(student, root)
+
+
+def test_a_student_without_a_run_cannot_say_where_its_data_is(tiny: Path, root: Path) -> None:
+    with pytest.raises(CardError, match="does not hold the recipe"):
+        remeasure.accuracy(tiny, root)
+
+
+def test_missing_data_is_an_error(student: Path, root: Path) -> None:
+    shutil.rmtree(root / "colours")
+    with pytest.raises(Exception, match="colours") as caught:
+        remeasure.accuracy(student, root)
+    assert hasattr(caught.value, "hint")
+
+
+def test_a_score_holds_inside_the_cards_interval_on_as_many_pictures() -> None:
+    card = Score("top-1 accuracy", "made", "test", 100, 0.9, 0.85, 0.95)
+    now = dataclasses.replace(card, value=0.86, low=0, high=1)
+    assert remeasure.Again(card, now).ok
+    assert not remeasure.Again(card, dataclasses.replace(now, value=0.84)).ok
+    assert not remeasure.Again(card, dataclasses.replace(now, n=99)).ok
+
+
+def test_latency_names_the_very_files_that_were_timed(tiny: Path) -> None:
+    bench = remeasure.latency(tiny, rounds=2, batch=3)
+    for precision, digest in bench.files.items():
+        content = (tiny / cards.read(tiny).variants[precision].file).read_bytes()
+        assert digest == hashlib.sha256(content).hexdigest()
+    assert {(row.precision, row.batch) for row in bench.rows} == {("fp32", 3), ("int8", 3)}
+
+
+def test_a_folder_without_a_card_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match=r"card\.json"):
+        remeasure.golden(tmp_path)
