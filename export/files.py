@@ -1,0 +1,82 @@
+"""Files appear whole or not at all, and bad ones are named."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from export.errors import ExportError
+
+
+def save(model: onnx.ModelProto, path: str | Path) -> Path:
+    """Check a model and write it."""
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the exported graph is not valid ONNX: {error}") from error
+    return write(path, lambda file: file.write(model.SerializeToString()))
+
+
+def write(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
+    """Fill a temporary file beside `path`, then rename it."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ExportError(
+            f"cannot write {path}: {error.strerror}", "is the folder there and writable?"
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise ExportError(
+            f"cannot write {path}: {error.strerror}", "is there space left?"
+        ) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+class Runner:
+    """An ONNX file of the image contract, ready to run."""
+
+    def __init__(self, path: str | Path) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            data = Path(path).read_bytes()
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except OSError as error:
+            raise ExportError(f"cannot read {path}: {error.strerror}") from error
+        except _ORT_ERRORS as error:
+            raise ExportError(
+                f"onnxruntime cannot load {path}: {error}", "is it an ONNX file?"
+            ) from error
+        inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
+        if inputs != [("image", "tensor(uint8)", 4)]:
+            raise ExportError(
+                f"{path} takes {inputs}", "a student takes `image`, uint8 (n, h, w, 3)"
+            )
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (n, h, w, 3) to float32 logits (n, classes)."""
+        return self._session.run(None, {"image": images})[0]
+
+
+_ORT_ERRORS = tuple(
+    getattr(ort.capi.onnxruntime_pybind11_state, name)
+    for name in ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented")
+)

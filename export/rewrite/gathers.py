@@ -1,0 +1,48 @@
+"""Shuffles that must stay become one Gather (exact)."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from export.rewrite.channels import Channels
+from export.rewrite.graph import dims, initializer
+
+
+def gather_shuffles(model: ir.Model) -> ir.Model:
+    """Reshape, Transpose, Reshape on the channel axis is one Gather with constant indices.
+
+    Cases: a shuffle between grouped convolutions; a shuffle that is the graph's output; a transpose
+    of height and width, or of a tensor that is not a picture, stays.
+    """
+    channels = Channels(model.graph)
+    for node in list(model.graph):
+        chain = _chain(node)
+        if chain is None:
+            continue
+        before, after = channels.ids(chain[0].inputs[0]), channels.ids(node.outputs[0])
+        if before is None or after is None or before.ndim != 1 or after.ndim != 1:
+            continue
+        place = {int(i): k for k, i in enumerate(before)}
+        picked = initializer(model, np.array([place[int(i)] for i in after], np.int64), "order")
+        gather = ir.node("Gather", [chain[0].inputs[0], picked], {"axis": 1})
+        gather.outputs[0].shape = node.outputs[0].shape
+        model.graph.insert_before(node, gather)
+        ir.convenience.replace_all_uses_with(
+            node.outputs[0], gather.outputs[0], replace_graph_outputs=True
+        )
+    return model
+
+
+def _chain(last: ir.Node) -> list[ir.Node] | None:
+    """The three nodes of a shuffle that ends here, first one first."""
+    nodes = [last]
+    for _ in range(2):
+        value = nodes[0].inputs[0]
+        producer = value.producer() if value is not None else None
+        if producer is None:
+            return None
+        nodes.insert(0, producer)
+    kinds = [node.op_type for node in nodes]
+    picture = len(dims(nodes[0].inputs[0])) == 4 and len(dims(last.outputs[0])) == 4
+    return nodes if kinds == ["Reshape", "Transpose", "Reshape"] and picture else None
