@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -24,6 +24,7 @@ from distill.data.record import Example, digest
 from distill.data.split import hold_out, select, with_test
 
 SIZE = 8  # pixels
+few = settings(max_examples=40, deadline=None)
 CONTAINERS = ["folder", "zip", "tar", "tar.gz", "tar.xz", "tar.bz2"]
 
 
@@ -104,6 +105,7 @@ def test_every_container_has_the_same_hash(tmp_path: Path) -> None:
     assert len({read(packed(files(), tmp_path, kind)).sha256 for kind in CONTAINERS}) == 1
 
 
+@few
 @given(st.permutations(sorted(files())))
 def test_the_order_of_the_archive_does_not_matter(order: list[str]) -> None:
     members = files()
@@ -134,6 +136,7 @@ EXAMPLES = st.sets(st.tuples(LABELS, st.integers(0, 10_000)), min_size=1, max_si
 )
 
 
+@few
 @given(EXAMPLES, st.floats(0.01, 0.89))
 def test_holding_out_divides_each_class_by_rounding(
     examples: list[Example], fraction: float
@@ -145,6 +148,7 @@ def test_holding_out_divides_each_class_by_rounding(
         assert held_of[label] == min(round(fraction * n), n - 1)
 
 
+@few
 @given(EXAMPLES, EXAMPLES)
 def test_holding_out_of_a_class_does_not_depend_on_the_others(
     some: list[Example], others: list[Example]
@@ -155,6 +159,7 @@ def test_holding_out_of_a_class_does_not_depend_on_the_others(
     assert [e for e in held if e.label == "cat"] == hold_out(cats, 0.3)[0]
 
 
+@few
 @given(EXAMPLES)
 def test_splits_share_no_example(examples: list[Example]) -> None:
     rows = with_test([*examples, *(Example("train", "fox", f"{i}.png", i) for i in range(40))])

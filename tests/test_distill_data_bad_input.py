@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,7 @@ from distill.data.tree import member_name, parse
 from distill.errors import DistillError
 
 SIZE = 8  # pixels
+few = settings(max_examples=40, deadline=None)
 
 
 def png(value: int = 0, size: int = SIZE) -> bytes:
@@ -90,6 +91,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path, kind: str, content: bytes) -
     assert "train/cat/" in str(error_of(packed(tmp_path, kind, members)))
 
 
+@few
 @given(st.binary(max_size=300), st.integers(0, 200), st.integers(0, 255))
 def test_bytes_that_are_no_picture_are_an_error_or_a_picture(
     junk: bytes, place: int, value: int
@@ -174,6 +176,7 @@ def test_a_member_that_points_out_of_the_archive_is_named(
     assert repr(name) in str(error) and "points out" in str(error)
 
 
+@few
 @given(st.text(min_size=1, max_size=30))
 def test_no_member_name_leads_out(name: str) -> None:
     try:
@@ -184,6 +187,7 @@ def test_no_member_name_leads_out(name: str) -> None:
     assert (place / tidied).is_relative_to(place) and ".." not in tidied.split("/")
 
 
+@few
 @given(st.lists(st.from_regex(r"[a-z./]{1,20}|(train|test)/[ab]/\d\.png", fullmatch=True)))
 def test_any_listing_is_examples_or_one_error(names: list[str]) -> None:
     try:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -26,6 +26,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 SIZE = 8  # pixels
+few = settings(max_examples=40, deadline=None)
 NAMES = ("zebra", "ant")  # not in the order of the alphabet
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -228,6 +229,7 @@ def test_an_address_without_all_its_parts_is_refused(address: str) -> None:
 PART = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,9}", fullmatch=True)
 
 
+@few
 @given(PART, PART, st.lists(PART, max_size=2), st.from_regex(r"[a-z0-9/]{1,9}", fullmatch=True))
 def test_an_address_is_taken_apart(org: str, name: str, folder: list[str], revision: str) -> None:
     address = "/".join(["hub:" + org, name, *folder]) + "@" + revision

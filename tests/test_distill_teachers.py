@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.config import Teacher as Settings
@@ -18,6 +18,7 @@ from distill.teachers import Teacher, open_teacher
 from distill.teachers.teacher import BATCH
 
 SIZE, CLASSES = 8, 3
+few = settings(max_examples=40, deadline=None)
 WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3, CLASSES)).astype(np.float32)
 
 
@@ -236,6 +237,7 @@ def test_a_tensor_with_a_gradient_is_refused_with_a_hint() -> None:
         teacher_of(lambda x: torch.zeros(len(x), CLASSES, requires_grad=True))(pictures(2))
 
 
+@few
 @given(st.integers(0, 3 * BATCH))
 def test_batches_are_put_together_in_order(n: int) -> None:
     seen = []
