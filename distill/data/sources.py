@@ -64,7 +64,7 @@ def locate(data: Data, root: Path | None) -> Path:
 
 
 def _folder(path: Path) -> Source:
-    if any(path.rglob("*.parquet")):
+    if any(next(path.glob(p), None) for p in ("*.parquet", "*/*.parquet")):
         from distill.data.parquet import Parquet
 
         return Parquet.open(path)
