@@ -64,9 +64,7 @@ def _others(logits: Tensor, true: Tensor) -> Tensor:
     return F.log_softmax(logits[~true].view(n, classes - 1), 1)
 
 
-def dist(
-    student: Tensor, teacher: Tensor, temperature: float, beta: float, gamma: float
-) -> Tensor:
+def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamma: float) -> Tensor:
     """`tau^2 (beta inter + gamma intra)`: one minus Pearson's correlation of the probabilities,
     by rows (a picture's classes) and by columns (a class's pictures) (Huang et al. 2022, eq. 8-9).
     """
@@ -97,6 +95,8 @@ def total(
     elif loss.name == "dist":
         soft = dist(student, teacher, loss.temperature, loss.beta, loss.gamma)
     else:
-        pair = (standardize(student), standardize(teacher)) if loss.standardize else (student, teacher)
+        pair = (
+            (standardize(student), standardize(teacher)) if loss.standardize else (student, teacher)
+        )
         soft = kd(*pair, loss.temperature)
     return loss.ce * hard + loss.kd * soft

@@ -6,6 +6,7 @@ a run that was killed and started again gives the same bits as one that was not.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -75,8 +76,11 @@ def fit(
     state = _begin(student, plan)
     _resume(state, out / "checkpoint.pt", device)
     data = _Views(train, plan, device)
-    with progress("train", plan.train.epochs * data.steps * plan.train.batch_size,
-                  state.step * plan.train.batch_size) as bar:
+    with progress(
+        "train",
+        plan.train.epochs * data.steps * plan.train.batch_size,
+        state.step * plan.train.batch_size,
+    ) as bar:
         while state.step < plan.train.epochs * data.steps:
             _epoch(state, data, plan, answers, out, bar)
             _close_epoch(state, data, plan, validation, out, device)
@@ -151,12 +155,11 @@ class _Views:
 
 
 def _begin(student: nn.Module, plan: Plan) -> _State:
-    import copy
-
     decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(
-        [{"params": decayed}, {"params": free, "weight_decay": 0.0}],
+        groups,
         lr=plan.train.learning_rate,
         momentum=plan.train.momentum,
         weight_decay=plan.train.weight_decay,
@@ -189,9 +192,7 @@ def _epoch(
             saved = time.monotonic()
 
 
-def _step(
-    state: _State, data: _Views, plan: Plan, answers: Answers | None
-) -> tuple[float, float]:
+def _step(state: _State, data: _Views, plan: Plan, answers: Answers | None) -> tuple[float, float]:
     """One update; the batch's loss and the fraction it got right."""
     number, rows, pictures, target = data.batch(state.step)
     teacher = answers(number, rows, pictures).to(pictures.device) if answers else None
@@ -205,9 +206,7 @@ def _step(
     _average(state, plan.train.ema)
     value = loss.item()
     if not math.isfinite(value):
-        raise DistillError(
-            f"the loss is {value} at step {state.step}", "lower train.learning_rate"
-        )
+        raise DistillError(f"the loss is {value} at step {state.step}", "lower train.learning_rate")
     return value, (logits.argmax(1) == target.argmax(1)).float().mean().item()
 
 
@@ -277,7 +276,7 @@ def _resume(state: _State, path: Path, device: str) -> None:
         return
     try:
         kept = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # noqa: BLE001 (torch.load raises whatever the broken bytes lead to)
+    except Exception as error:
         raise DistillError(
             f"{path} cannot be read: {type(error).__name__}", "delete it to train from the start"
         ) from error

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0, 1, 2 (Tan & Le 2019 without squeeze-excitation, ReLU6): the teachers' network.
+"""EfficientNet-Lite 0, 1, 2 (Tan & Le 2019, no squeeze-excitation, ReLU6): the teachers' network.
 
 Parameter names follow the PyTorch weight packages, so that their state dicts load as they are.
 """
@@ -37,7 +37,7 @@ def _width(channels: int, scale: float) -> int:
 
 
 class SamePadConv(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding: at stride 2 the odd pixel goes right and below."""
+    """Convolution with TensorFlow's SAME padding: the odd pixel goes right and below."""
 
     def __init__(self, i: int, o: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(i, o, kernel, stride, groups=groups, bias=False)

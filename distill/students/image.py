@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,9 +9,9 @@ from torch import Tensor, nn
 class ImageInput(nn.Module):
     """Resize (bilinear, antialiased) to a square and normalise: the only preprocessing there is.
 
-    uint8 (n, h, w, 3) RGB with any h, w >= 1 becomes float32 (n, 3, size, size), `(pixel - 128) / 64`:
-    in uint8 quantization a zero point and a scale, so that an 8-bit student reads the raw bytes and
-    zero padding stays exact. A picture of the right size passes untouched.
+    uint8 (n, h, w, 3) RGB, any h and w >= 1, becomes float32 (n, 3, size, size), each
+    `(pixel - 128) / 64`: in uint8 quantization a zero point and a scale, so that an 8-bit student
+    reads the raw bytes and zero padding stays exact. A picture of the right size passes untouched.
     """
 
     def __init__(self, size: int) -> None:

@@ -39,8 +39,13 @@ def sha256(variant: str) -> str:
     return hashlib.sha256(weights(variant).read_bytes()).hexdigest()
 
 
-def load_imagenet(net: EfficientNetLite, variant: str) -> None:
+def load_imagenet(net: nn.Module, variant: str) -> None:
     """Fill net from the ImageNet weights; a classifier of other than 1000 classes stays fresh."""
+    if not isinstance(net, EfficientNetLite):
+        raise DistillError(
+            f"{type(net).__name__} has no ImageNet weights",
+            "student.init: imagenet is for efficientnet-lite",
+        )
     state = torch.load(weights(variant), map_location="cpu", weights_only=True)
     if net._fc.out_features != state["_fc.weight"].shape[0]:
         del state["_fc.weight"], state["_fc.bias"]

@@ -1,0 +1,33 @@
+"""How large a network is: parameters, and multiply-accumulates of one picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def parameters(net: nn.Module) -> int:
+    """Learnt numbers, batch norm's two a channel among them."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def macs(net: nn.Module, image_size: int) -> int:
+    """Multiply-accumulates of convolutions and linear layers for one picture of that side."""
+    total = 0
+
+    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(module, nn.Conv2d | nn.Linear)  # only those are hooked
+        total += output[0].numel() * module.weight[0].numel()
+
+    kinds = (nn.Conv2d, nn.Linear)
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, kinds)]
+    training = net.training
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8))
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return total

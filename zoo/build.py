@@ -1,0 +1,344 @@
+"""recipe -> distil -> export -> compress -> measure -> card -> store.
+
+    zoo.build.build("digits-shufflenet-v2-x0.5.kd")
+
+Every stage is kept under `work` by the hash of what it reads (`zoo.stage`), so a second build skips
+what has not changed and a killed one goes on. Nothing is published unless every gate is passed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import statistics
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import card as cards
+from zoo import learn, records, stage
+from zoo import recipe as recipes
+from zoo.errors import GateError
+from zoo.files import sha256, write_text
+from zoo.learn import FLOAT8, FP32, PLAIN, TOLERANCE, Learned, Place
+from zoo.measures import Measurement, Score
+from zoo.recipe import Recipe
+from zoo.run import Run, commit, to_json
+from zoo.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.ladder import Climb, Judgement
+    from distill.data import Dataset
+
+INT8 = "model.int8.onnx"
+GOLDEN_PICTURES = 16
+JUDGE_ROUNDS, CARD_ROUNDS = 30, 120  # of interleaved timing
+
+
+def build(
+    recipe: str,
+    *,
+    data: Path | None = None,
+    work: Path = Path("runs"),
+    store: Path | None = None,
+    say: learn.Say = lambda line: None,
+) -> Path:
+    """Make the student of a recipe (a name or a file) and publish it; returns its folder.
+
+    A recipe without `compress` is a teacher's: it is trained and exported, and stays in `work`.
+    Raises `GateError`, with every attempt's reason, when no attempt passes.
+    """
+    from zoo import publish
+    from zoo.store import default
+
+    wanted = recipes.find(recipe)
+    place = Place(data, Path(work), say)
+    learned = learn.learn(wanted, place)
+    if wanted.compress is None:
+        say(f"{wanted.name}: no compress section, so nothing is published")
+        return learned.folder
+    folder = place.work / wanted.name / "card"
+    _compress(learned, place, folder)
+    target = Store(store) if store else default()
+    publish.publish(folder, target)
+    return target.folder(wanted.name)
+
+
+# --- compress ------------------------------------------------------------------------------------
+
+
+def _compress(learned: Learned, place: Place, folder: Path) -> None:
+    """The ladder, and after it the card of the winner in `folder`."""
+    recipe = learned.recipe
+    place.say(f"{recipe.name}: quantizing")
+    done = stage.run(
+        place.work / recipe.name,
+        "compress",
+        {
+            "float": sha256(learned.folder / FLOAT8),
+            "fp32": sha256(learned.folder / FP32),
+            "compress": records.to_dict(recipe.compress),
+            "gates": records.to_dict(recipe.gates),
+            "data": [learned.train.sha256, learned.validation.sha256],
+            "code": stage.code("compress"),
+        },
+        lambda out: _climb(learned, out),
+    )
+    for tried in done.result["attempts"]:
+        place.say(f"  {tried['name']}: {tried['verdict']} {tried['reason']}".rstrip())
+    if not done.result["winner"]:
+        raise _refusal(recipe, done.result["attempts"])
+    _card(learned, done, place, folder)
+
+
+def _climb(learned: Learned, out: Path) -> dict[str, Any]:
+    from compress import ladder
+
+    recipe = learned.recipe
+    assert recipe.compress is not None  # build() looked
+    assert recipe.gates is not None  # Recipe sees to it
+    count = recipe.compress.calibration_images
+    climb: Climb = ladder.climb(
+        learned.folder / FLOAT8,
+        out,
+        [calibration_pictures(learned.train, count)],
+        recipe.compress,
+        recipe.gates,
+        _Judge(learned.folder / FP32, learned.validation),
+    )
+    winner = climb.winner.name if climb.winner else ""
+    return {"attempts": records.to_dict(climb.attempts), "winner": winner}
+
+
+def calibration_pictures(train: Dataset, count: int) -> np.ndarray:
+    """`count` pictures of the train split, spread evenly over it (and so over its classes)."""
+    import numpy as np
+
+    return train.images[np.linspace(0, len(train) - 1, min(count, len(train))).astype(int)]
+
+
+class _Judge:
+    """Measures an int8 file against the fp32 file on the validation split."""
+
+    def __init__(self, fp32: Path, validation: Dataset) -> None:
+        from zoo.verify import logits_of
+
+        self.fp32, self.validation = fp32, validation
+        self.expected = logits_of(fp32, validation.images).argmax(1)
+
+    def __call__(self, path: Path) -> Judgement:
+        from compress.ladder import Judgement
+        from zoo import bench
+        from zoo.verify import logits_of
+
+        found = logits_of(path, self.validation.images).argmax(1)
+        right, before = (
+            float((answers == self.validation.labels).mean()) for answers in (found, self.expected)
+        )
+        side = self.validation.images.shape[1]
+        rows = bench.measure({"fp32": self.fp32, "int8": path}, side, rounds=JUDGE_ROUNDS)
+        row = rows[-1]
+        return Judgement(
+            accuracy=right,
+            agreement=float((found == self.expected).mean()),
+            drop_points=100 * (before - right),
+            speed_ratio=row.ratio_to_fp32 or float("nan"),
+            speed_ratio_low=row.ratio_low or float("nan"),
+            speed_ratio_high=row.ratio_high or float("nan"),
+        )
+
+
+def _refusal(recipe: Recipe, attempts: list[dict[str, Any]]) -> GateError:
+    reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in attempts)
+    return GateError(
+        f"{recipe.name} is not published, no attempt passed every gate ({reasons})",
+        "add an attempt with more float_layers, train longer, or think again about the gates",
+    )
+
+
+# --- card ----------------------------------------------------------------------------------------
+
+
+def _card(learned: Learned, compressed: stage.Stage, place: Place, folder: Path) -> None:
+    """Everything of the student into a fresh `folder`: files, golden vectors, run and card."""
+    from export import golden
+
+    recipe = learned.recipe
+    place.say(f"{recipe.name}: measuring on the test split")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(learned.folder / FP32, folder / FP32)
+    shutil.copyfile(compressed.folder / compressed.result["winner"], folder / INT8)
+    pictures = learned.validation.images
+    chosen = pictures[:: max(1, len(pictures) // GOLDEN_PICTURES)][:GOLDEN_PICTURES]
+    golden.write(folder / "golden.npz", chosen, folder / FP32, folder / INT8)
+    measured = stage.run(
+        place.work / recipe.name,
+        "measure",
+        {
+            "files": [sha256(folder / FP32), sha256(folder / INT8)],
+            "teacher": learned.teacher.sha256 if learned.teacher else "",
+            "seeds": {str(seed): t.weights_sha256 for seed, t in learned.seeds.items()},
+            "data": asdict(recipe.data),
+        },
+        lambda out: _measure(learned, folder, place),
+    ).result
+    write_text(folder / cards.RUN, to_json(_run(learned, measured)))
+    cards.write(_filled(learned, compressed, measured, folder), folder)
+
+
+def _measure(learned: Learned, folder: Path, place: Place) -> dict[str, Any]:
+    """The only reading of the test split; and latency, memory."""
+    from distill.data import load
+    from zoo import bench
+
+    test = load(learned.recipe.data, "test", place.data)
+    side = test.images.shape[1]
+    place.say(f"{learned.recipe.name}: latency in {CARD_ROUNDS} interleaved rounds")
+    files = {"plain-fp32": learned.folder / PLAIN, "fp32": folder / FP32, "int8": folder / INT8}
+    rows: list[Measurement] = []
+    for batch in (1, 32):
+        shown = files if batch == 1 else {k: files[k] for k in ("fp32", "int8")}
+        rows += bench.measure(shown, side, batch=batch, rounds=CARD_ROUNDS)
+    return {
+        "test": test.sha256,
+        "n": len(test),
+        "scores": _scores(learned, folder, test),
+        "latency": records.to_dict(rows),
+    }
+
+
+def _scores(learned: Learned, folder: Path, test: Dataset) -> dict[str, Any]:
+    from zoo import bench, verify
+
+    name, split = learned.recipe.data.source, "test"
+    answers = {k: verify.logits_of(folder / f, test.images) for k, f in FILES.items()}
+    teacher = learned.teacher(test.images) if learned.teacher else None
+    found: dict[str, Any] = {}
+    for precision, logits in answers.items():
+        path = folder / FILES[precision]
+        found[precision] = {
+            "accuracy": verify.accuracy_score(logits, test.labels, dataset=name, split=split),
+            "agreement_teacher": _same(logits, teacher),
+            "agreement_fp32": None if precision == "fp32" else _same(logits, answers["fp32"]),
+            "ece": verify.calibration_error(logits, test.labels),
+            "peak_memory_mb": round(bench.peak_memory_mb(path, [test.images[:1]]), 1),
+        }
+    if teacher is not None:
+        score = verify.accuracy_score(teacher, test.labels, dataset=name, split=split)
+        found["teacher"] = {"accuracy": score}
+    found["seeds"] = _seed_values(learned, test, found["fp32"]["accuracy"].value)
+    return found
+
+
+FILES = {"fp32": FP32, "int8": INT8}
+
+
+def _same(logits: np.ndarray, other: np.ndarray | None) -> float | None:
+    """Fraction of pictures with the same first class."""
+    return None if other is None else float((logits.argmax(1) == other.argmax(1)).mean())
+
+
+def _seed_values(learned: Learned, test: Dataset, first: float) -> list[float]:
+    """Accuracy of every seed's float weights; the first one's is that of its file."""
+    from distill.train import accuracy
+
+    values = [first]
+    for seed in learned.recipe.train.seeds[1:]:
+        net = learn.network(learned.recipe, len(test.classes), learned.weights[seed])
+        values.append(accuracy(net, test))
+    return values
+
+
+def _filled(
+    learned: Learned, compressed: stage.Stage, measured: dict[str, Any], folder: Path
+) -> cards.Card:
+    recipe, classes = learned.recipe, learned.train.classes
+    size = int(recipe.student.options.get("image_size", recipe.data.image_size))
+    gates = records.to_dict(recipe.gates)
+    return cards.Card(
+        format=1,
+        name=recipe.name,
+        task=recipe.task,
+        summary=recipe.summary,
+        licence=recipe.licence,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        code_commit=commit(),
+        labels=classes,
+        input=cards.Input("image", "uint8", "NHWC", "RGB", size),
+        student=_student_facts(learned, size),
+        teacher=_teacher_facts(learned, measured),
+        data=_data_facts(learned, measured),
+        recipe_sha256=recipes.digest(recipe),
+        run_sha256=sha256(folder / cards.RUN),
+        variants={precision: _variant(precision, measured, folder) for precision in FILES},
+        seeds=_spread(measured["scores"]["seeds"]),
+        attempts=tuple(cards.Attempt(**row) for row in compressed.result["attempts"]),
+        gates={name: float(value) for name, value in gates.items()},
+        latency=tuple(Measurement(**row) for row in measured["latency"]),
+    )
+
+
+def _student_facts(learned: Learned, size: int) -> cards.StudentFacts:
+    from distill.students import counts
+
+    net = learn.network(learned.recipe, len(learned.train.classes))
+    facts = learned.recipe.student
+    return cards.StudentFacts(
+        facts.architecture, dict(facts.options), counts.parameters(net), counts.macs(net, size)
+    )
+
+
+def _teacher_facts(learned: Learned, measured: dict[str, Any]) -> cards.TeacherFacts | None:
+    teacher = learned.teacher
+    if teacher is None:
+        return None
+    score = Score(**measured["scores"]["teacher"]["accuracy"])
+    return cards.TeacherFacts(teacher.name, teacher.source, teacher.sha256, teacher.licence, score)
+
+
+def _data_facts(learned: Learned, measured: dict[str, Any]) -> cards.DataFacts:
+    data = learned.recipe.data
+    return cards.DataFacts(
+        source=data.source,
+        home=data.home,
+        licence=data.licence,
+        sha256=learned.train.sha256,
+        train=len(learned.train),
+        validation=len(learned.validation),
+        test=measured["n"],
+    )
+
+
+def _variant(precision: str, measured: dict[str, Any], folder: Path) -> cards.Variant:
+    path = folder / FILES[precision]
+    facts = dict(measured["scores"][precision])
+    score = Score(**facts.pop("accuracy"))
+    return cards.Variant(path.name, sha256(path), path.stat().st_size, score, **facts)
+
+
+def _spread(values: list[float]) -> cards.Spread | None:
+    if len(values) < 2:
+        return None
+    return cards.Spread(tuple(values), statistics.fmean(values), statistics.stdev(values))
+
+
+def _run(learned: Learned, measured: dict[str, Any]) -> Run:
+    teacher = learned.teacher
+    return Run.of(
+        name=learned.recipe.name,
+        recipe=records.to_dict(learned.recipe),
+        recipe_sha256=recipes.digest(learned.recipe),
+        data={
+            "train": learned.train.sha256,
+            "validation": learned.validation.sha256,
+            "test": measured["test"],
+        },
+        teacher={k: getattr(teacher, k) for k in ("name", "source", "sha256", "licence")}
+        if teacher
+        else None,
+        parity={"max_difference": learned.parity, "tolerance": TOLERANCE},
+        seeds={str(seed): training for seed, training in learned.seeds.items()},
+    )

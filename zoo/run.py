@@ -1,0 +1,99 @@
+"""The run: what happened in a build, enough to do it again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import records
+
+FILE = "run.json"
+_PACKAGES = ("studentzoo", "torch", "onnx", "onnxruntime", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class KeptLabels:
+    """The teacher's outputs that the student learned from."""
+
+    key: str  # sha256 of teacher, data and how views are drawn
+    views: int  # of every training picture
+    top_k: int  # logits of a view
+    size_bytes: int  # on disk
+    audit_rows: int  # compared with the live teacher
+    audit_agreement: float  # fraction of them with the same first class
+    audit_max_difference: float  # of a logit
+
+
+@dataclass(frozen=True)
+class Training:
+    """One seed."""
+
+    weights_sha256: str  # of the kept weights, by name
+    commit: str  # of this project, when it was trained
+    device: str  # "cpu" or "cuda", and its name
+    seconds: float  # of all steps together
+    curves: tuple[dict[str, float], ...]  # a row an epoch
+    labels: KeptLabels | None  # None: no teacher
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened. Figures of the student itself stand on its card."""
+
+    format: int  # 1
+    name: str  # of the recipe
+    recipe: dict[str, Any]  # resolved: every default written out
+    recipe_sha256: str
+    data: dict[str, str]  # split -> sha256 of what was read
+    teacher: dict[str, str] | None  # name, source, sha256, licence
+    parity: dict[str, float]  # largest difference of a logit between ONNX and torch, and the bound
+    versions: dict[str, str]  # python, packages, system
+    seeds: dict[str, Training]  # seed -> its training; the first one is published
+    curves: dict[str, tuple[dict[str, float], ...]]  # seed -> a row an epoch, for the figure
+
+    @classmethod
+    def of(cls, **facts: Any) -> Run:
+        """A run of this format on this machine."""
+        curves = {seed: training.curves for seed, training in facts["seeds"].items()}
+        return cls(format=1, versions=versions(), curves=curves, **facts)
+
+
+def to_json(run: Run) -> str:
+    """The text of run.json."""
+    return json.dumps(records.to_dict(run), indent=1, ensure_ascii=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Python, the packages that decide numbers, and the system."""
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """This project's git commit, "+changes" behind it where files differ, "" outside git."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
+    head = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return head + ("+changes" if head and changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
