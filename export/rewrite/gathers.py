@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from export.rewrite.channels import Channels
-from export.rewrite.graph import dims, initializer
+from export.rewrite.graph import dims, initializer, substitute
 
 
 def gather_shuffles(model: ir.Model) -> ir.Model:
@@ -21,16 +21,14 @@ def gather_shuffles(model: ir.Model) -> ir.Model:
         if chain is None:
             continue
         before, after = channels.ids(chain[0].inputs[0]), channels.ids(node.outputs[0])
-        if before is None or after is None or before.ndim != 1 or after.ndim != 1:
+        if before is None or after is None or set(before.flat) != set(after.flat):
             continue
-        place = {int(i): k for k, i in enumerate(before)}
-        picked = initializer(model, np.array([place[int(i)] for i in after], np.int64), "order")
+        place = {i: k for k, i in enumerate(before.tolist())}
+        order = np.array([place[i] for i in after.tolist()], np.int64)
+        picked = initializer(model, order, "order")
         gather = ir.node("Gather", [chain[0].inputs[0], picked], {"axis": 1})
-        gather.outputs[0].shape = node.outputs[0].shape
         model.graph.insert_before(node, gather)
-        ir.convenience.replace_all_uses_with(
-            node.outputs[0], gather.outputs[0], replace_graph_outputs=True
-        )
+        substitute(node.outputs[0], gather.outputs[0])
     return model
 
 

@@ -18,6 +18,7 @@ def run(model: onnx.ModelProto, passes: Iterable[Pass]) -> onnx.ModelProto:
         changed = apply(_load(model))
         changed = RemoveUnusedNodesPass()(changed).model
         model = ir.serde.serialize_model(changed)
+        del model.graph.value_info[:]
     return model
 
 
@@ -27,6 +28,14 @@ def _load(model: onnx.ModelProto) -> ir.Model:
     del bare.graph.value_info[:]
     loaded = ir.serde.deserialize_model(onnx.shape_inference.infer_shapes(bare, data_prop=True))
     return LiftConstantsToInitializersPass(lift_all_constants=True)(loaded).model
+
+
+def substitute(old: ir.Value, new: ir.Value) -> None:
+    """Let every reader of one tensor, and the graph's output, take another of the same shape."""
+    name = old.name if old.is_graph_output() else new.name
+    new.shape, new.type = old.shape, old.type
+    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    new.name = name
 
 
 def constant(value: ir.Value | None) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, dims, number, numbers
+from export.rewrite.graph import constant, dims, number, numbers, substitute
 
 
 def pool_means(model: ir.Model) -> ir.Model:
@@ -26,7 +26,5 @@ def _replace(model: ir.Model, node: ir.Node) -> None:
     if number(node, "keepdims", 1) == 0:
         new.append(ir.node("Flatten", new[0].outputs, {"axis": 1}))
     model.graph.insert_before(node, new)
-    ir.convenience.replace_all_uses_with(
-        node.outputs[0], new[-1].outputs[0], replace_graph_outputs=True
-    )
+    substitute(node.outputs[0], new[-1].outputs[0])
     model.graph.remove(node)
