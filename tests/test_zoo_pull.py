@@ -109,9 +109,7 @@ def test_a_wrong_hash_is_refused_and_nothing_is_kept(shelf: Shelf) -> None:
     data = bytearray(shelf.file(FP32).read_bytes())
     data[100] ^= 1
     shelf.file(FP32).write_bytes(data)
-    with pytest.raises(
-        IntegrityError, match=r"fp32\.onnx is not the published file: sha256"
-    ):
+    with pytest.raises(IntegrityError, match=r"fp32\.onnx is not the published file: sha256"):
         zoo.pull(TINY)
     repo = shelf.cache / f"models--studentzoo--{TINY}"
     assert not (repo / "blobs" / shelf.entry.files[FP32].sha256).exists()

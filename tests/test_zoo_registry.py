@@ -124,12 +124,19 @@ entries = st.builds(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(entries, max_size=2, unique_by=lambda entry: entry.name))
-def test_what_is_written_is_read_back(tmp_path: Path, rows: list[Entry]) -> None:
+@given(rows=st.lists(entries, max_size=2, unique_by=lambda entry: entry.name))
+def test_what_is_rendered_is_read_back(rows: list[Entry], tmp_path: Path) -> None:
+    text = registry.render(rows)
+    assert loaded(text, tmp_path) == {entry.name: entry for entry in rows}
+    assert registry.render(reversed(rows)) == text
+
+
+def test_writing_leaves_the_registry_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
-    registry.write(rows, path)
-    assert registry.load(path) == {entry.name: entry for entry in rows}
-    assert list(tmp_path.iterdir()) == [path]
+    for rows in ({}, loaded(ROW, tmp_path)):
+        registry.write(rows.values(), path)
+        assert registry.load(path) == rows
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_registry_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:

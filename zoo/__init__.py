@@ -39,9 +39,12 @@ __all__ = ["Student", "ZooError", "ZooWarning", "__version__", "load", "models",
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("studentzoo")
+        try:
+            return version("studentzoo")
+        except PackageNotFoundError:  # a checkout that is not installed
+            return "0+checkout"
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

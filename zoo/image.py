@@ -32,7 +32,7 @@ _ROOM = 4  # a shrunk side is this many times the model's
 _SHRINK_FROM = 8  # a side of so many times the model's, or more, is shrunk
 _WHITE = (255, 255, 255, 255)
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "LA": 4}  # else 4
-_WHOLE_FILE_FORMATS = ("WEBP", "AVIF", "JPEG2000", "TIFF")  # their decoders hold a second copy
+_COPIES = {"WEBP": 4, "AVIF": 3, "JPEG2000": 5, "TIFF": 2}  # that decoders hold, as measured
 _TURNS = {  # EXIF 2.32, tag 0x0112
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,7 +45,7 @@ _TURNS = {  # EXIF 2.32, tag 0x0112
 # What Pillow raises for a file that is cut or broken.
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError),
-    *(OverflowError, MemoryError, struct.error, zlib.error),
+    *(OverflowError, MemoryError, RuntimeError, struct.error, zlib.error),
 )
 
 
@@ -121,16 +121,22 @@ def _check_pixels(width: int, height: int) -> None:
 def _check_memory(image: Image.Image, full_pixels: int) -> None:
     """Refuse what the decoder would hold at once; after `draft`, so that JPEG counts as shrunk."""
     need = image.width * image.height * _BYTES_A_PIXEL.get(image.mode, 4)
-    if image.format in _WHOLE_FILE_FORMATS:
-        need *= 2
-    if image.info.get("progressive"):  # all coefficients of all planes, 16 bits each
-        need += full_pixels * 2 * len(image.getbands())
+    need *= _COPIES.get(image.format or "", 1)
+    if image.info.get("progressive"):
+        need += _coefficient_bytes(image, full_pixels)
     if need > MAX_DECODE_BYTES:
         raise InputError(
             f"{full_pixels / 1e6:.0f} million pixels take {need / 1e6:.0f} MB to decode; "
             f"the limit is {MAX_DECODE_BYTES / 1e6:.0f} MB",
             "shrink the picture first, or save it as a baseline JPEG",
         )
+
+
+def _coefficient_bytes(image: Image.Image, full_pixels: int) -> int:
+    """What libjpeg holds of a progressive file: 16 bits a coefficient, planes as sampled."""
+    layers = getattr(image, "layer", [])  # (id, horizontal sampling, vertical sampling, table)
+    most = max((h * v for _, h, v, *_ in layers), default=1)
+    return sum(2 * full_pixels * h * v // most for _, h, v, *_ in layers)
 
 
 def _orientation(image: Image.Image) -> int:

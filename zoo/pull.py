@@ -169,7 +169,7 @@ def _is_whole(path: Path, ref: FileRef) -> bool:
 def _link(link: Path, blob: Path, ref: FileRef) -> None:
     """Make `link` lead to `blob`; where the system has no symbolic links, copy."""
     target = os.path.relpath(blob, link.parent)
-    if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115 (compared as text)
+    if link.is_symlink() and str(link.readlink()) == target:
         return
     if not link.is_symlink() and _is_whole(link, ref):
         return
