@@ -93,7 +93,7 @@ def initializer(model: ir.Model, array: np.ndarray, stem: str) -> ir.Value:
     while name in taken:
         count += 1
         name = f"{stem}.{count}"
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
     value = ir.Value(name=name, const_value=tensor)
     value.shape, value.type = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
     model.graph.register_initializer(value)
