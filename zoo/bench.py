@@ -96,15 +96,18 @@ def interleave(
 
 
 def _warm_up(calls: Mapping[str, Call]) -> int:
-    """Run every file for two blocks' time; calls in a block, so that the slowest takes one."""
-    slowest = 0.0
-    for call in calls.values():
-        call()
-        spent = [float(_block(call, 1)[0]) for _ in range(3)]
-        while sum(spent) < 2 * BLOCK_SECONDS:
-            spent.append(float(_block(call, 1)[0]))
-        slowest = max(slowest, sorted(spent)[len(spent) // 2])
+    """Run every file for a block's time; calls in a block, so that the slowest takes about one."""
+    slowest = max(_seconds_a_call(call) for call in calls.values())
     return max(10, min(200, int(BLOCK_SECONDS / slowest)))
+
+
+def _seconds_a_call(call: Call) -> float:
+    call()
+    count, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < BLOCK_SECONDS or count < 3:
+        call()
+        count += 1
+    return spent / count
 
 
 def _block(call: Call, repeats: int) -> np.ndarray:

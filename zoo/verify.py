@@ -57,11 +57,13 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
 
     keys = ("inputs", precision, f"tolerance_{precision}")
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             inputs, expected, tolerance = (arrays[key] for key in keys)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         hint = "pull the student again; golden.npz holds " + ", ".join(keys)
         raise InputError(f"{path} cannot be read: {error}", hint) from error
+    if inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[3] != 3 or not len(inputs):
+        raise InputError(f"{path}: inputs are {inputs.dtype} {inputs.shape}", "pull it again")
     return inputs, expected, float(tolerance)
 
 
