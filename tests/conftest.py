@@ -8,11 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from zoo import registry
 from zoo.files import sha256
 from zoo.registry import Entry, FileRef, Headline
 from zoo.store import Store
+
+# A loaded machine is no failure: no deadlines.
+settings.register_profile(
+    "studentzoo",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("studentzoo")
 
 TINY = "colours-tiny.test"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -183,7 +183,6 @@ def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
         images.read(path, SIZE)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     kind=st.sampled_from(["png", "jpeg", "gif", "tiff", "webp", "bmp"]),
     seed=st.integers(0, 2**32),
