@@ -299,3 +299,43 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: 
     assert {k: v for k, v in after.items() if k != "run.json"} == {
         k: v for k, v in before.items() if k != "run.json"
     }
+
+
+# --- publishing ----------------------------------------------------------------------------------
+
+
+def test_a_store_of_ones_own_has_its_registry_beside_it(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo import publish, registry
+    from zoo.store import Store
+
+    monkeypatch.delenv("ZOO_REGISTRY", raising=False)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    card = published(card, folder)
+    entry = publish.publish(folder, Store(tmp_path / "own" / "embedded"))
+    assert registry.load(tmp_path / "own" / "registry.yaml") == {card.name: entry}
+    assert entry.headline.accuracy == card.variants["int8"].accuracy.value
+    assert entry.headline.int8_latency_ms == 0.312
+    assert entry.revision == Store(tmp_path / "own" / "embedded").revision(card.name)
+
+
+def test_a_folder_that_drifted_is_not_published(card: Card, tmp_path: Path) -> None:
+    from zoo import publish
+    from zoo.store import Store
+
+    folder = tmp_path / "made"
+    folder.mkdir()
+    published(card, folder)
+    (folder / "model.int8.onnx").write_bytes(b"another")
+    with pytest.raises(CardError, match="not the file of the card"):
+        publish.publish(folder, Store(tmp_path / "own" / "embedded"))
+    assert not (tmp_path / "own").exists()
+
+
+def test_settings_that_an_attempt_did_not_use_are_not_shown(card: Card) -> None:
+    used = {"calibration": "minmax", "percentile": 99.99, "float_layers": 2, "float_nodes": ["a"]}
+    attempt = dataclasses.replace(card.attempts[0], settings=used)
+    page = card_page.render(dataclasses.replace(card, attempts=(attempt,)))
+    assert "| calibration minmax, float_layers 2, float_nodes a |" in page

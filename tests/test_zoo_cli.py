@@ -416,7 +416,6 @@ def test_a_missing_student_is_found_before_pictures_are_read(shelf: Any, red: Pa
     assert isinstance(result.exception, NotFound)
 
 
-@pytest.mark.skipif(not (ROOT / "zoo" / "build.py").is_file(), reason="there is no zoo/build.py")
 def test_building_without_the_extra_says_which_one(tmp_path: Path) -> None:
     code = """
 import sys

@@ -18,6 +18,7 @@ _HUB_LICENCES = frozenset(
     mpl-2.0 odbl pddl unlicense wtfpl isc zlib ms-pl artistic-2.0 bsl-1.0 epl-2.0 unknown
     """.split()  # noqa: SIM905
 )
+_NO_LIMIT = ("max_size_bytes", 0)
 _TASKS = {"image-classification": "Image classification"}
 _FIGURES = {
     "latency.svg": "Latency and accuracy of the published files",
@@ -77,7 +78,8 @@ def _hub_licence(spdx: str) -> dict[str, str]:
 def _dataset_id(card: Card) -> str:
     """The Hub's id where the data came from there, else the data set's name as a slug."""
     hub = re.fullmatch(r"hub:([\w.-]+/[\w.-]+?)(@.*)?", card.data.source)
-    return hub[1] if hub else _slug(card.variants["fp32"].accuracy.dataset)
+    name = card.variants["fp32"].accuracy.dataset
+    return hub[1] if hub else _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", name))
 
 
 def _slug(text: str) -> str:
@@ -253,7 +255,8 @@ def _ladder(card: Card) -> str:
     head += ["Speed ratio", "Verdict", "Reason"]
     passed = [a.name for a in card.attempts if a.verdict == "pass"]
     outcome = f"Published: `{passed[0]}`." if passed else "None passed: there is no int8 file."
-    gates = ", ".join(f"{name} {_gate(value)}" for name, value in card.gates.items())
+    asked = {name: value for name, value in card.gates.items() if (name, value) != _NO_LIMIT}
+    gates = ", ".join(f"{name} {_gate(value)}" for name, value in asked.items())
     lines = [
         "## Quantization",
         "Attempts from the fastest to the safest; the first that passes every gate is published. "
@@ -268,7 +271,7 @@ def _ladder(card: Card) -> str:
 def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
     return (
         attempt.name,
-        ", ".join(f"{key} {value}" for key, value in attempt.settings.items() if key != "name"),
+        _settings(attempt.settings),
         _percent(attempt.accuracy),
         _number(attempt.drop_points, ".2f"),
         _percent(attempt.agreement),
@@ -277,6 +280,15 @@ def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
         attempt.verdict,
         attempt.reason,
     )
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    """What was set, without what is off and without the percentile that nobody read."""
+    shown = {key: value for key, value in settings.items() if value}
+    if settings.get("calibration") != "percentile":
+        shown.pop("percentile", None)
+    texts = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in shown.items()}
+    return ", ".join(f"{key} {text}" for key, text in texts.items())
 
 
 def _lineage(card: Card, figures: Sequence[str]) -> str:

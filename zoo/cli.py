@@ -301,7 +301,7 @@ def build(
     try:
         from zoo.build import build
 
-        folder = build(recipe, data=data, work=work, store=store)
+        folder = build(recipe, data=data, work=work, store=store, say=_talk)
     except ModuleNotFoundError as error:
         if error.name not in _TRAIN:
             raise
@@ -360,6 +360,10 @@ def doctor(as_json: Json = False) -> None:
 
 
 # --- output --------------------------------------------------------------------------------------
+
+
+def _talk(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _text(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -29,12 +30,20 @@ def publish(
     if drifted:
         raise CardError("; ".join(drifted), hint="write the card again: zoo.card.write")
     card = cards.read(folder)
-    store, path = store or default(), registry_path or registry.default_path()
+    path = registry_path or _registry_of(store)
+    store = store or default()
     revision = store.put(card.name, folder)
     row = entry(card, folder, revision, repo or f"{ORGANISATION}/{card.name}")
     known = registry.load(path) if path.is_file() else {}
     registry.write((known | {card.name: row}).values(), path)
     return row
+
+
+def _registry_of(store: Store | None) -> Path:
+    """The registry that lists what is in `store`: beside a store of one's own, else the default."""
+    if store is None or "ZOO_REGISTRY" in os.environ or store.root == default().root:
+        return registry.default_path()
+    return store.root.parent / "registry.yaml"
 
 
 def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
