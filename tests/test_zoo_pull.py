@@ -16,7 +16,7 @@ import pytest
 
 import zoo
 from zoo.errors import IntegrityError, NotFound, PullError
-from zoo.pull import CHUNK_BYTES, cache_root, fetch
+from zoo.pull import CHUNK_BYTES, cache_root, fetch, self_test
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -158,6 +158,40 @@ def test_an_unknown_name_offers_the_near_one(shelf: Shelf) -> None:
     with pytest.raises(NotFound) as caught:
         zoo.pull("colour-tiny.test")
     assert TINY in caught.value.hint
+
+
+# --- the self-test -------------------------------------------------------------------------------
+
+
+def spoiled(folder: Path, *precisions: str) -> Path:
+    """Golden vectors that this processor cannot reproduce."""
+    import numpy as np
+
+    with np.load(folder / "golden.npz") as kept:
+        arrays = dict(kept)
+    np.savez(folder / "golden.npz", **arrays | {name: arrays[name] + 1 for name in precisions})
+    return folder
+
+
+def test_a_pull_tells_that_the_8_bit_file_answers_differently(
+    make_shelf: Callable[..., Shelf], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = make_shelf(tmp_path / "spoiled", spoiled(tiny, "int8"))
+    monkeypatch.setenv("ZOO_REGISTRY", str(shelf.registry))
+    monkeypatch.setenv("ZOO_STORE", str(shelf.store.root))
+    with pytest.warns(zoo.ZooWarning, match=r"colours-tiny\.test: .* the fp32 file is used"):
+        folder = zoo.pull(TINY, cache=shelf.cache)
+    assert (folder / FP32).is_file()
+    assert zoo.pull(TINY, cache=shelf.cache, verify=False) == folder
+
+
+def test_a_pull_fails_where_no_file_answers_as_published(tiny: Path) -> None:
+    with (
+        pytest.warns(zoo.ZooWarning),
+        pytest.raises(PullError, match="answer differently here") as caught,
+    ):
+        self_test(spoiled(tiny, "int8", "fp32"), TINY)
+    assert "zoo doctor" in caught.value.hint
 
 
 # --- places that cannot be written ---------------------------------------------------------------

@@ -46,7 +46,7 @@ def pull(
     """
     folder = fetch(registry.find(name), cache=cache, progress=progress)
     if verify:
-        self_test(folder)
+        self_test(folder, name)
     return folder
 
 
@@ -80,22 +80,21 @@ def fetch(
     return job.snapshot
 
 
-def self_test(folder: Path) -> None:
-    """Run the golden vectors of a student's files on this processor."""
+def self_test(folder: Path, name: str) -> None:
+    """Run the golden vectors of the student's files in `folder` on this processor."""
     from zoo.verify import golden
 
     if (folder / "model.int8.onnx").is_file():
         if golden(folder, "int8").ok:
             return
         warnings.warn(
-            f"{folder.name}: the 8-bit file answers differently on this processor; "
-            "the fp32 file is used",
+            f"{name}: the 8-bit file answers differently on this processor; the fp32 file is used",
             ZooWarning,
             stacklevel=3,
         )
     if not golden(folder, "fp32").ok:
         raise PullError(
-            f"{folder}: the files are those that were published, but answer differently here",
+            f"{name}: the files are those that were published, but answer differently here",
             "try another version of onnxruntime, and tell us the output of `zoo doctor`",
         )
 

@@ -83,7 +83,15 @@ class Student:
         """The student in a folder (as published) or in one ONNX file."""
         path = Path(path)
         file = _choose(path, precision) if path.is_dir() else path
-        return cls(file, threads=threads)
+        student = cls(file, threads=threads)
+        if precision == "auto" and file == path / FILES["fp32"] and _has(path, "int8"):
+            warnings.warn(
+                f"{student.name}: the 8-bit file answers differently on this processor; "
+                'the fp32 file is used (precision="int8" insists)',
+                ZooWarning,
+                stacklevel=3,
+            )
+        return student
 
     def __repr__(self) -> str:
         return f"<Student {self.name} {self.precision}, {len(self.labels)} labels>"
@@ -187,7 +195,7 @@ def _ranked(row: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
 
 def _choose(folder: Path, precision: Precision) -> Path:
     """The file of a folder that `precision` means on this processor."""
-    there = {kind: folder / file for kind, file in FILES.items() if (folder / file).is_file()}
+    there = {kind: folder / file for kind, file in FILES.items() if _has(folder, kind)}
     if precision not in ("auto", *FILES):
         raise InputError(f'precision is "auto", "int8" or "fp32", not "{precision}"')
     if precision != "auto":
@@ -201,19 +209,15 @@ def _choose(folder: Path, precision: Precision) -> Path:
     return there["fp32"]
 
 
+def _has(folder: Path, precision: str) -> bool:
+    return (folder / FILES[precision]).is_file()
+
+
 def _passes(folder: Path) -> bool:
-    """Whether the 8-bit file gives the published answers here; a ZooWarning where it does not."""
+    """Whether the 8-bit file gives the published answers here."""
     from zoo.verify import golden
 
-    if golden(folder, "int8").ok:
-        return True
-    warnings.warn(
-        f"{folder.name}: the 8-bit file answers differently on this processor; the fp32 file "
-        'is used (precision="int8" insists)',
-        ZooWarning,
-        stacklevel=5,
-    )
-    return False
+    return golden(folder, "int8").ok
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
