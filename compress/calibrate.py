@@ -55,7 +55,11 @@ def ranges(
     """(low, high) of every activation that may be quantized, on pictures uint8 (b, h, w, 3)."""
     batches = list(rebatch(calibration))
     seen = observe(model, batches, histograms=attempt.calibration != "minmax")
-    return {name: read_range(tensor, attempt) for name, tensor in seen.items()}
+    found = {name: read_range(tensor, attempt) for name, tensor in seen.items()}
+    for node in model.graph.node:
+        if node.op_type in COPIES and node.input[0] in found:
+            found.update(dict.fromkeys(node.output, found[node.input[0]]))
+    return found
 
 
 def rebatch(calibration: Iterable[np.ndarray], size: int = BATCH) -> Iterator[np.ndarray]:
@@ -166,10 +170,10 @@ def _quantized(counts: np.ndarray, levels: int) -> np.ndarray:
 
 
 def watched(model: ModelProto) -> list[str]:
-    """Float activations whose range the quantizer asks for.
+    """Float activations whose range must be seen.
 
     Not a sum that only a Relu or Clip reads (it is folded into that), nor a copy of an activation
-    (it shares the range of what it copies).
+    (it takes the range of what it copies).
     """
     readers = consumers(model)
     inferred = shape_inference.infer_shapes(model)

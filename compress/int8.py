@@ -76,10 +76,11 @@ def run_quantizer(
     if unknown:
         raise CompressError(f"no node is called {sorted(unknown)}", "see sensitivity.rank")
     with TemporaryDirectory() as folder, _no_advice():
-        out = Path(folder) / "int8.onnx"
+        source, out = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(model, str(source))  # the quantizer of onnxruntime 1.20 wants a file
         try:
             quantize_static(
-                model,
+                str(source),
                 str(out),
                 _OneBatch({graph.image_inputs(model)[0]: picture}),
                 quant_format=QuantFormat.QDQ,
