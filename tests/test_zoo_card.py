@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from zoo import card as cards
 from zoo import card_page, records
 from zoo.card import Bench, Card
+from zoo.card_metadata import metadata
 from zoo.errors import CardError
 
 SAMPLE = Path(__file__).parent / "files" / "sample-card.json"
@@ -137,7 +138,7 @@ def test_a_bench_document_is_read_strictly(card: Card, tmp_path: Path) -> None:
 
 
 def test_the_front_matter_has_what_the_hub_asks_for(card: Card) -> None:
-    data = card_page.metadata(card)
+    data = metadata(card)
     assert data["license"] == "apache-2.0"
     assert data["library_name"] == "onnx"
     assert data["pipeline_tag"] == "image-classification"
@@ -158,13 +159,13 @@ def test_the_hub_client_reads_the_front_matter(card: Card) -> None:
 
 def test_a_licence_that_the_hub_does_not_list_is_named_in_words(card: Card) -> None:
     own = dataclasses.replace(card, licence="See the data's page")
-    data = card_page.metadata(own)
+    data = metadata(own)
     assert (data["license"], data["license_name"]) == ("other", "see-the-data-s-page")
 
 
 def test_data_from_the_hub_is_named_by_its_id_there(card: Card) -> None:
     facts = dataclasses.replace(card.data, source="hub:org/pictures@main")
-    data = card_page.metadata(dataclasses.replace(card, data=facts))
+    data = metadata(dataclasses.replace(card, data=facts))
     assert data["datasets"] == ["org/pictures"]
 
 
@@ -194,7 +195,15 @@ def test_a_student_without_int8_says_so(card: Card) -> None:
     page = card_page.render(dataclasses.replace(card, variants=fp32, attempts=refused))
     assert "None passed: there is no int8 file." in page
     assert 'InferenceSession("model.fp32.onnx")' in page
-    assert "int8" not in card_page.metadata(dataclasses.replace(card, variants=fp32))["tags"]
+    assert "int8" not in metadata(dataclasses.replace(card, variants=fp32))["tags"]
+
+
+def test_what_was_not_attempted_or_not_recorded_is_said(card: Card) -> None:
+    bare = dataclasses.replace(card, attempts=())
+    assert "was not recorded" in card_page.render(bare)
+    fp32 = {"fp32": card.variants["fp32"]}
+    page = card_page.render(dataclasses.replace(bare, variants=fp32))
+    assert "Not attempted: published in fp32 only." in page
 
 
 def test_one_training_is_not_given_a_spread(card: Card) -> None:

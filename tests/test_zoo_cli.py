@@ -206,6 +206,12 @@ def test_run_goes_on_after_a_broken_picture(shelf: Any, red: Path, tmp_path: Pat
     assert "1 of 3 pictures could not be read" in done.stderr
 
 
+def test_one_broken_picture_is_one_error(shelf: Any, tmp_path: Path) -> None:
+    done = shell("run", shelf.entry.name, tmp_path / "nothing.png")
+    assert done.returncode == 1
+    assert done.stderr.count("error:") == 1
+
+
 def test_an_empty_folder_is_an_error(shelf: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = shell("run", shelf.entry.name, tmp_path / "empty")

@@ -161,6 +161,10 @@ class Card:
         """The precision to use: int8 where it was published."""
         return "int8" if "int8" in self.variants else "fp32"
 
+    def by_use(self) -> list[tuple[str, Variant]]:
+        """(precision, variant), the one to use first."""
+        return sorted(self.variants.items(), key=lambda item: item[0] != self.best)
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -1,25 +1,16 @@
-"""card.json as a page: markdown with the metadata block that the Hub reads. Pure text, no I/O."""
+"""card.json as a page of markdown. Pure text, no I/O."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 from zoo.card import Attempt, Card, Variant
+from zoo.card_metadata import front_matter
 from zoo.measures import Measurement, Score
 
-# SPDX ids, lower case, that are also licence ids of the Hub; anything else is "other" there.
-_HUB_LICENCES = frozenset(
-    """
-    apache-2.0 mit bsd bsd-2-clause bsd-3-clause cc0-1.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0
-    cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 gpl-2.0 gpl-3.0 lgpl-2.1 lgpl-3.0 agpl-3.0
-    mpl-2.0 odbl pddl unlicense wtfpl isc zlib ms-pl artistic-2.0 bsl-1.0 epl-2.0 unknown
-    """.split()  # noqa: SIM905
-)
 _NO_LIMIT = ("max_size_bytes", 0)
-_TASKS = {"image-classification": "Image classification"}
 _FIGURES = {
     "latency.svg": "Latency and accuracy of the published files",
     "curves.svg": "Training curves",
@@ -41,61 +32,6 @@ def render(card: Card, figures: Sequence[str] = ()) -> str:
         _limits(card),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-# --- metadata ------------------------------------------------------------------------------------
-
-
-def front_matter(card: Card) -> str:
-    """The YAML block between two `---`, as the Hub validates it."""
-    import yaml
-
-    text = yaml.safe_dump(metadata(card), sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{text}---"
-
-
-def metadata(card: Card) -> dict[str, Any]:
-    """What the front matter says, as plain data."""
-    tags = ["onnx", "distillation", "student", card.student.architecture]
-    tags += ["int8"] if "int8" in card.variants else []
-    return {
-        **_hub_licence(card.licence),
-        "library_name": "onnx",
-        "pipeline_tag": card.task,
-        "tags": ["studentzoo", *tags],
-        "datasets": [_dataset_id(card)],
-        "metrics": ["accuracy"],
-        "model-index": [{"name": card.name, "results": [_result(card)]}],
-    }
-
-
-def _hub_licence(spdx: str) -> dict[str, str]:
-    if spdx.lower() in _HUB_LICENCES:
-        return {"license": spdx.lower()}
-    return {"license": "other", "license_name": _slug(spdx)}
-
-
-def _dataset_id(card: Card) -> str:
-    """The Hub's id where the data came from there, else the data set's name as a slug."""
-    hub = re.fullmatch(r"hub:([\w.-]+/[\w.-]+?)(@.*)?", card.data.source)
-    name = card.variants["fp32"].accuracy.dataset
-    return hub[1] if hub else _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", name))
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-
-
-def _result(card: Card) -> dict[str, Any]:
-    score = card.variants["fp32"].accuracy
-    return {
-        "task": {"type": card.task, "name": _TASKS.get(card.task, card.task)},
-        "dataset": {"type": _dataset_id(card), "name": score.dataset, "split": score.split},
-        "metrics": [
-            {"type": "accuracy", "value": round(v.accuracy.value, 6), "name": f"top-1, {precision}"}
-            for precision, v in _variants(card)
-        ],
-    }
 
 
 # --- sections ------------------------------------------------------------------------------------
@@ -156,7 +92,7 @@ resizes them to {size} x {size} pixels, normalises them and answers with float32
 def _accuracy(card: Card) -> str:
     head = ["File", "Accuracy, %", "95 % interval", "n", "Agrees with teacher, %"]
     head += ["Agrees with fp32, %", "ECE, %", "Size", "Peak memory, MB"]
-    rows = [_accuracy_row(precision, variant) for precision, variant in _variants(card)]
+    rows = [_accuracy_row(precision, variant) for precision, variant in card.by_use()]
     if card.teacher:
         rows.append(("teacher", *_score_cells(card.teacher.accuracy), "-", "-", "-", "-", "-"))
     score = card.variants["fp32"].accuracy
@@ -250,7 +186,8 @@ def _latency_row(row: Measurement) -> tuple[str, ...]:
 
 def _ladder(card: Card) -> str:
     if not card.attempts:
-        return "## Quantization\n\nNot attempted: this student is published in fp32 only."
+        known = "How the int8 file was found was not recorded." if "int8" in card.variants else ""
+        return f"## Quantization\n\n{known or 'Not attempted: published in fp32 only.'}"
     head = ["Attempt", "Settings", "Accuracy, %", "Drop, points", "Agrees with fp32, %", "Size"]
     head += ["Speed ratio", "Verdict", "Reason"]
     passed = [a.name for a in card.attempts if a.verdict == "pass"]
@@ -304,7 +241,7 @@ def _lineage(card: Card, figures: Sequence[str]) -> str:
         ("Data sha256", f"`{card.data.sha256}`"),
         ("Recipe sha256", f"`{card.recipe_sha256}`"),
         ("Run sha256", f"`{card.run_sha256}`"),
-        *((f"`{v.file}` sha256", f"`{v.sha256}`") for _, v in _variants(card)),
+        *((f"`{v.file}` sha256", f"`{v.sha256}`") for _, v in card.by_use()),
         ("Code", f"`{card.code_commit}`, {card.created}"),
     ]
     return "\n\n".join(
@@ -371,15 +308,6 @@ def _cell(text: str) -> str:
 
 def _pictures(figures: Sequence[str], *wanted: str) -> list[str]:
     return [f"![{_FIGURES[name]}]({name})" for name in wanted if name in figures]
-
-
-def _variants(card: Card) -> list[tuple[str, Variant]]:
-    """int8 first, for it is the one to use."""
-    return sorted(card.variants.items(), key=lambda item: item[0] != "int8")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _percent(fraction: float | None) -> str:

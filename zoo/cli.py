@@ -163,6 +163,8 @@ def run(
     failed = 0
     for path, answer in _watched(batches.answers(student, pictures, batch, top), len(pictures)):
         if isinstance(answer, ZooError):
+            if len(pictures) == 1:
+                raise answer
             failed += 1
             typer.echo(f"error: {answer}", err=True)
         else:
