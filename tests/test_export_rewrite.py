@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.rewrite.gathers import gather_shuffles
 from export.rewrite.graph import run
 from export.rewrite.names import shorten_names
+from export.rewrite.norms import fold_norms
 from export.rewrite.pixels import fold_pixels
 from export.rewrite.pooling import pool_means
 from export.rewrite.shuffles import fold_shuffles
@@ -348,6 +349,40 @@ def test_a_float_input_gets_no_fourth_channel():
     assert kinds(rewritten(model, widen_stem)) == kinds(model)
 
 
+def norm_net(bias=True, group=1, shared=False, read_twice=False):
+    net = Net()
+    x = net.conv("x", WIDTH, WIDTH, 3, group=group, relu=False)
+    if not bias:
+        del net.nodes[-1].input[2]
+
+    def norm(x):
+        draw = [net.rng.normal(size=WIDTH) for _ in range(3)] + [net.rng.uniform(0.1, 2, WIDTH)]
+        return net.node(
+            "BatchNormalization",
+            [x, *(net.constant(d.astype(np.float32)) for d in draw)],
+            epsilon=0.01,
+        )
+
+    y = norm(x)
+    if shared:
+        first = net.nodes[0]
+        z = net.node("Conv", [y, *first.input[1:]], group=group, pads=[1] * 4)
+        y = norm(z)
+    return net.model(net.node("Add", [x, y]) if read_twice else y)
+
+
+@pytest.mark.parametrize(
+    "case", [{}, {"bias": False}, {"group": 4}, {"group": WIDTH}, {"shared": True}]
+)
+def test_batch_norms_move_into_the_weights(case):
+    after = rewritten(norm_net(**case), fold_norms)
+    assert kinds(after).keys() == {"Conv"}
+
+
+def test_a_norm_stays_when_its_convolution_is_read_otherwise():
+    assert "BatchNormalization" in kinds(rewritten(norm_net(read_twice=True), fold_norms))
+
+
 def pixel_net(add=1 / 64, times=0.5, swap=False, twice=False):
     net = Net()
     x = net.node("Transpose", ["x"], perm=[0, 3, 1, 2])
@@ -397,6 +432,14 @@ def test_names_are_short_and_debris_is_gone():
     assert not after.graph.value_info
     assert not any(n.metadata_props or n.doc_string for n in after.graph.node)
     assert [(p.key, p.value) for p in after.metadata_props] == [("studentzoo.name", "a student")]
+
+
+def test_the_shape_of_the_planes_behind_the_head_stays_known():
+    after = rewritten(picture_net(), shorten_names)
+    (info,) = after.graph.value_info
+    planes = next(n.output[0] for n in after.graph.node if n.op_type == "DequantizeLinear")
+    assert info.name == planes
+    assert [d.dim_value for d in info.type.tensor_type.shape.dim[1:]] == [3, SIDE, SIDE]
 
 
 def test_an_output_that_is_also_read_inside_and_a_shared_constant_keep_their_places():

@@ -17,13 +17,14 @@ def optimize(model: onnx.ModelProto) -> onnx.ModelProto:
     from export.rewrite.gathers import gather_shuffles
     from export.rewrite.graph import run
     from export.rewrite.names import shorten_names
+    from export.rewrite.norms import fold_norms
     from export.rewrite.pixels import fold_pixels
     from export.rewrite.pooling import pool_means
     from export.rewrite.shuffles import fold_shuffles
     from export.rewrite.widths import pad_widths
 
-    passes = (fold_pixels, pool_means, fold_shuffles, pad_widths, gather_shuffles, shorten_names)
-    return run(model, passes)
+    passes = (fold_norms, fold_pixels, pool_means, fold_shuffles, pad_widths, gather_shuffles)
+    return run(model, (*passes, shorten_names))
 
 
 def prepare_int8(model: onnx.ModelProto) -> onnx.ModelProto:

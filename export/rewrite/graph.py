@@ -18,7 +18,9 @@ def run(model: onnx.ModelProto, passes: Iterable[Pass]) -> onnx.ModelProto:
         changed = apply(_load(model))
         changed = RemoveUnusedNodesPass()(changed).model
         model = ir.serde.serialize_model(changed)
-        del model.graph.value_info[:]
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for info in [info for info in model.graph.value_info if info.name in constants]:
+        model.graph.value_info.remove(info)
     return model
 
 
