@@ -310,6 +310,10 @@ def _pictures(figures: Sequence[str], *wanted: str) -> list[str]:
     return [f"![{_FIGURES[name]}]({name})" for name in wanted if name in figures]
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _percent(fraction: float | None) -> str:
     return _number(None if fraction is None else 100 * fraction, ".2f")
 
