@@ -19,9 +19,10 @@ class ImageInput(nn.Module):
         self.size = size
 
     def forward(self, image: Tensor) -> Tensor:
-        planes = image.permute(0, 3, 1, 2).float()
+        planes = image.permute(0, 3, 1, 2)
         if planes.shape[2:] != (self.size, self.size):
+            planes = planes if planes.is_cpu else planes.float()  # CUDA resizes floats only
             target = [self.size, self.size]
             planes = F.interpolate(planes, target, mode="bilinear", antialias=True)
             planes = planes.round().clamp(0, 255)
-        return (planes - 128.0) / 64.0
+        return (planes.float() - 128.0) / 64.0
