@@ -63,7 +63,7 @@ def learn(recipe: Recipe, place: Place) -> Learned:
     place.say(f"{recipe.name}: reading {recipe.data.source}")
     train = load(recipe.data, "train", place.data)
     validation = load(recipe.data, "validation", place.data)
-    teacher = _teacher(recipe, train, place)
+    teacher = teacher_of(recipe, train, place)
     seeds, weights = _train(recipe, train, validation, teacher, place)
     exported = _export(recipe, train, validation, weights[recipe.train.seeds[0]], place)
     return Learned(
@@ -110,7 +110,7 @@ def device() -> tuple[str, str]:
 # --- teacher -------------------------------------------------------------------------------------
 
 
-def _teacher(recipe: Recipe, train: Dataset, place: Place) -> Teacher | None:
+def teacher_of(recipe: Recipe, train: Dataset, place: Place) -> Teacher | None:
     """Who answers; a teacher that is another recipe's student is built first."""
     from dataclasses import replace
 
