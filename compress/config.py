@@ -21,9 +21,7 @@ class Attempt:
     """One rung of the ladder: how the ranges are found and what stays float."""
 
     name: str  # unique in its ladder; also the stem of the attempt's file
-    calibration: Calibration = (
-        "minmax"  # how an activation's range is read from what it was seen at
-    )
+    calibration: Calibration = "minmax"  # how the seen values of an activation give its range
     percentile: float = 99.99  # percent of the seen values kept inside; read by "percentile" only
     float_layers: int = 0  # Conv and Gemm left in float: the N most damaging by measurement
 

@@ -18,15 +18,12 @@ def _check(ok: bool, message: str) -> None:
 class Data:
     """Where the labelled examples are."""
 
-    source: (
-        str  # folder, .zip, .tar[.gz|.xz|.bz2] of split/class/name.ext; hub:ORG/NAME@REV; digits
-    )
+    source: str  # folder, zip or tar of split/class/name.ext; hub:ORG/NAME@REV; .parquet; digits
     licence: str  # SPDX id, or plain words where there is none
+    name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
     image_size: int = 32  # pixels; pictures of another size are resized to this square
-    validation: float = (
-        0.1  # fraction of train held out: per class, the smallest sha256 of the name
-    )
+    validation: float = 0.1  # fraction of train held out: per class, by the sha256 of the name
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")

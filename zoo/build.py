@@ -213,7 +213,8 @@ def _measure(learned: Learned, folder: Path, place: Place) -> dict[str, Any]:
 def _scores(learned: Learned, folder: Path, test: Dataset) -> dict[str, Any]:
     from zoo import bench, verify
 
-    name, split = learned.recipe.data.source, "test"
+    data = learned.recipe.data
+    name, split = data.name or data.source, "test"
     answers = {k: verify.logits_of(folder / f, test.images) for k, f in FILES.items()}
     teacher = learned.teacher(test.images) if learned.teacher else None
     found: dict[str, Any] = {}
