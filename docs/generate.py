@@ -16,6 +16,8 @@ from zoo import card, card_page, publish, records, registry, store
 from zoo.card import Card
 
 ROOT = Path(__file__).resolve().parent.parent
+REGISTRY = ROOT / "registry.yaml"
+STORE = store.Store(ROOT / "zoo" / "embedded")
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=<!-- students: generated -->\n).*?(?=<!-- students: end -->)", re.DOTALL)
 HEAD = (
@@ -48,14 +50,14 @@ def main(check: bool) -> int:
 
 def cards() -> list[Card]:
     """The cards of the students that the registry publishes, by name."""
-    return [card.read(store.default().folder(entry.name)) for entry in registry.models()]
+    return [card.read(STORE.folder(entry.name)) for entry in registry.load(REGISTRY).values()]
 
 
 def registry_drift() -> list[str]:
     """Where a folder, its card and its row of the registry say different things."""
     found = []
-    for entry in registry.models():
-        folder = store.default().folder(entry.name)
+    for entry in registry.load(REGISTRY).values():
+        folder = STORE.folder(entry.name)
         found += card.drift(folder)
         row = publish.entry(card.read(folder), folder, store.tree_id(folder), entry.repo)
         if records.to_dict(row) != records.to_dict(entry):
@@ -66,13 +68,13 @@ def registry_drift() -> list[str]:
 def rewrite() -> list[str]:
     """Make every student's page anew, then its row; returns what that could not mend."""
     rows = []
-    for entry in registry.models():
-        folder = store.default().folder(entry.name)
+    for entry in registry.load(REGISTRY).values():
+        folder = STORE.folder(entry.name)
         page = card_page.render(card.read(folder), card.figure_names(folder))
         (folder / card.PAGE).write_text(page, encoding="utf-8")
         rows.append(publish.entry(card.read(folder), folder, store.tree_id(folder), entry.repo))
     if rows:
-        registry.write(rows)
+        registry.write(rows, REGISTRY)
     return registry_drift()
 
 
@@ -87,8 +89,7 @@ def row(student: Card) -> tuple[str, ...]:
     """One line of the table."""
     fp32, int8 = student.variants["fp32"], student.variants.get("int8")
     timed = card_page.single_latency(student.latency, "int8")
-    plain = card_page.single_latency(student.latency, "plain-fp32")
-    over_plain = timed.p50_ms / plain.p50_ms if timed and plain else None
+    over_plain = card_page.over_plain(student.latency, "int8")
     return (
         f"[{student.name}](zoo/embedded/{student.name}/README.md)",
         _pair(_percent(int8.accuracy.value) if int8 else "-", _percent(fp32.accuracy.value)),

@@ -178,6 +178,13 @@ def test_a_device_that_was_not_measured_is_said_to_be_missing(card: Card) -> Non
     assert "**CPU: not measured.**" in card_page.render(dataclasses.replace(card, latency=()))
 
 
+def test_files_are_compared_with_the_plain_export_in_the_same_rounds(card: Card) -> None:
+    assert card_page.over_plain(card.latency, "int8") == pytest.approx(0.776 / 1.085)
+    assert "over the plain export: int8 0.715, fp32 0.922." in card_page.render(card)
+    ours = [row for row in card.latency if row.precision != "plain-fp32"]
+    assert card_page.over_plain(ours, "int8") is None
+
+
 def test_every_attempt_stands_on_the_page_with_its_reason(card: Card) -> None:
     page = card_page.render(card)
     for attempt in card.attempts:

@@ -11,6 +11,7 @@ from zoo.card_metadata import front_matter
 from zoo.measures import Measurement, Score
 
 _NO_LIMIT = ("max_size_bytes", 0)
+PLAIN = "plain-fp32"  # label of the yardstick's rows
 _FIGURES = {
     "latency.svg": "Latency and accuracy of the published files",
     "curves.svg": "Training curves",
@@ -55,6 +56,18 @@ def single_latency(rows: Iterable[Measurement], precision: str) -> Measurement |
     """The headline row: one picture, one CPU thread; None where that was not measured."""
     wanted = ("cpu", precision, 1, 1)
     return next((r for r in rows if (r.device, r.precision, r.batch, r.threads) == wanted), None)
+
+
+def over_plain(rows: Iterable[Measurement], precision: str) -> float | None:
+    """Latency of a file over the plain export's, both headline rows; None where one is missing.
+
+    The quotient of two ratios to fp32 that were taken in the same rounds.
+    """
+    rows = list(rows)
+    ours, plain = single_latency(rows, precision), single_latency(rows, PLAIN)
+    if not (ours and plain and ours.ratio_to_fp32 and plain.ratio_to_fp32):
+        return None
+    return ours.ratio_to_fp32 / plain.ratio_to_fp32
 
 
 def _use(card: Card) -> str:
@@ -145,6 +158,10 @@ def _latency(card: Card, figures: Sequence[str]) -> str:
         for device, name in (("cpu", "CPU"), ("cuda", "GPU"))
         if not any(row.device == device for row in card.latency)
     ]
+    quotients = [(p, over_plain(card.latency, p)) for p, _ in card.by_use()]
+    told = [f"{precision} {value:.3f}" for precision, value in quotients if value]
+    if told:
+        lines.append(f"One picture, one thread, over the plain export: {', '.join(told)}.")
     if card.latency:
         lines.append(
             "The files take turns within each round, so that other work on the machine meets all "
