@@ -252,7 +252,7 @@ def test_the_page_runs_with_plain_onnxruntime(card: Card) -> None:
 def published(card: Card, folder: Path) -> Card:
     """`card` of files that stand in `folder`."""
     pytest.importorskip("matplotlib")
-    run = {"curves": [{"epoch": 1, "loss": 2.0, "train_accuracy": 0.5}]}
+    run = {"seeds": {"0": {"curves": [{"epoch": 1, "loss": 2.0, "train_accuracy": 0.5}]}}}
     (folder / "run.json").write_text(json.dumps(run))
     variants = {}
     for precision, variant in card.variants.items():
@@ -308,7 +308,7 @@ def test_a_card_with_new_numbers_needs_new_figures(card: Card, tmp_path: Path) -
 def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: Path) -> None:
     published(card, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    (tmp_path / "run.json").write_text('{"curves": [{"loss": "not a number"}]}')
+    (tmp_path / "run.json").write_text('{"seeds": {"0": {"curves": [{"loss": "not a number"}]}}}')
     with pytest.raises((KeyError, TypeError, ValueError)):
         cards.write(card, tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

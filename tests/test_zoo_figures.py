@@ -16,9 +16,14 @@ from zoo.card import Card
 
 SAMPLE = Path(__file__).parent / "files" / "sample-card.json"
 RUN = {
-    "curves": {
-        "0": [{"epoch": 1, "loss": 2.0, "accuracy": 0.5}, {"epoch": 2, "loss": 1, "accuracy": 0.7}],
-        "1": [{"epoch": 1, "loss": 2.1, "accuracy": 0.4}, {"epoch": 2, "loss": 1, "accuracy": 0.6}],
+    "seeds": {
+        seed: {
+            "curves": [
+                {"epoch": 1, "loss": 2.0, "accuracy": first},
+                {"epoch": 2, "loss": 1, "accuracy": 0.7},
+            ]
+        }
+        for seed, first in (("0", 0.5), ("1", 0.4))
     }
 }
 

@@ -65,8 +65,8 @@ def sources(card: Card, run: dict[str, Any]) -> dict[str, str]:
 
 def curves(run: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
     """Seed -> one mapping an epoch, of run.json; empty where it has none."""
-    found = run.get("curves") or {}
-    return {"": found} if isinstance(found, list) else {str(k): v for k, v in found.items() if v}
+    seeds = run.get("seeds") or {}
+    return {seed: training["curves"] for seed, training in seeds.items() if training["curves"]}
 
 
 def _digest(numbers: Any) -> str:

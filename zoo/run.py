@@ -54,13 +54,11 @@ class Run:
     parity: dict[str, float]  # largest difference of a logit between ONNX and torch, and the bound
     versions: dict[str, str]  # python, packages, system
     seeds: dict[str, Training]  # seed -> its training; the first one is published
-    curves: dict[str, tuple[dict[str, float], ...]]  # seed -> a row an epoch, for the figure
 
     @classmethod
     def of(cls, **facts: Any) -> Run:
         """A run of this format on this machine."""
-        curves = {seed: training.curves for seed, training in facts["seeds"].items()}
-        return cls(format=1, versions=versions(), curves=curves, **facts)
+        return cls(format=1, versions=versions(), **facts)
 
 
 def to_json(run: Run) -> str:

@@ -32,13 +32,21 @@ def run(root: Path, name: str, reads: Any, make: Callable[[Path], dict[str, Any]
     """
     text = canonical(reads)
     folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    done = folder / DONE
-    if done.is_file():
-        return Stage(folder, json.loads(done.read_text(encoding="utf-8"))["result"], False)
+    found = _result(folder / DONE)
+    if found is not None:
+        return Stage(folder, found, False)
     folder.mkdir(parents=True, exist_ok=True)
     result = json.loads(canonical(make(folder)))
-    write_text(done, json.dumps({"reads": json.loads(text), "result": result}, indent=1))
+    write_text(folder / DONE, json.dumps({"reads": json.loads(text), "result": result}, indent=1))
     return Stage(folder, result, True)
+
+
+def _result(done: Path) -> dict[str, Any] | None:
+    """What a finished stage wrote down; None where there is nothing, or nothing whole."""
+    try:
+        return json.loads(done.read_text(encoding="utf-8"))["result"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def code(package: str) -> str:
