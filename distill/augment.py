@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from distill.config import Augment
+from distill.errors import DistillError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class View:
 
 def draw(augment: Augment, n: int, size: int, seed: int) -> View:
     """The view with this number (seed >= 0) of n pictures of size x size pixels."""
+    if augment.crop_padding >= size:
+        raise DistillError(
+            f"crop_padding {augment.crop_padding} is too much for pictures of {size} pixels",
+            "make augment.crop_padding smaller than data.image_size",
+        )
     rng = np.random.Generator(np.random.Philox(key=seed))
     pad = augment.crop_padding
     weight = np.ones(n)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +31,21 @@ from distill.progress import progress
 
 SHARD = 8192  # pictures
 _BATCH = 256  # pictures the teacher sees at once
+_LARGEST = 65504  # in fp16
 _FORMAT = 1
+
+_BROKEN = (  # what numpy and zipfile raise for a file that is cut or has bits turned
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Ask = Callable[[np.ndarray], np.ndarray]
 """uint8 (n, s, s, 3) -> float logits (n, classes)"""
@@ -118,8 +134,12 @@ def _shards(n: int) -> Iterator[Tensor]:
 
 
 def _answers(ask: Ask, pictures: np.ndarray, classes: int) -> np.ndarray:
+    """The teacher's logits float32 (n, classes), each a number that fp16 holds."""
     parts = [ask(pictures[i : i + _BATCH]) for i in range(0, len(pictures), _BATCH)]
-    logits = np.concatenate(parts).astype(np.float32)
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused below
+        logits = np.concatenate(parts).astype(np.float32)
+    if logits.ndim != 2 or len(logits) != len(pictures):
+        raise DistillError(f"the teacher answers {logits.shape} to {len(pictures)} pictures")
     if logits.shape[1] != classes:
         raise DistillError(
             f"the teacher knows {logits.shape[1]} classes, the data has {classes}",
@@ -127,6 +147,11 @@ def _answers(ask: Ask, pictures: np.ndarray, classes: int) -> np.ndarray:
         )
     if not np.isfinite(logits).all():
         raise DistillError("the teacher's logits are not all finite")
+    if np.abs(logits).max() > _LARGEST:
+        raise DistillError(
+            f"a logit of the teacher is {np.abs(logits).max():.4g}, kept are up to {_LARGEST}",
+            "subtract a constant from every row, or divide all logits by one",
+        )
     return logits
 
 
@@ -147,9 +172,9 @@ def _top(logits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def _read(path: Path, n: int, k: int) -> tuple[np.ndarray, ...] | None:
     """A shard's arrays, or None where there is no whole shard."""
     try:
-        with np.load(path) as file:
-            record = (file["index"], file["logits"], file["rest"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with path.open("rb") as file, np.load(file) as arrays:
+            record = (arrays["index"], arrays["logits"], arrays["rest"])
+    except _BROKEN:
         return None
     return record if [r.shape for r in record] == [(n, k), (n, k), (n,)] else None
 

@@ -28,8 +28,8 @@ class Progress:
 
     def _pace(self, now: float) -> str:
         rate = (self.done - self._first) / max(now - self._start, 1e-9)
-        left = (self.total - self.done) / max(rate, 1e-9)
-        return f"{rate:,.0f} img/s, {left // 60:.0f}:{left % 60:02.0f} left"
+        left = round((self.total - self.done) / max(rate, 1e-9))
+        return f"{rate:,.0f} img/s, {left // 60}:{left % 60:02} left"
 
     def _show(self, line: str) -> None:
         sys.stderr.write(line + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,17 @@ from distill.losses import total
 from distill.progress import Progress, progress
 
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
+
+_BROKEN = (  # what torch.load and load_state_dict raise for a file that is no checkpoint of ours
+    AttributeError,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 Answers = Callable[[int, Tensor, Tensor], Tensor]
 """view number, rows (b,), their pictures uint8 (b, s, s, 3) -> the teacher's logits (b, classes)"""
@@ -276,15 +288,15 @@ def _resume(state: _State, path: Path, device: str) -> None:
         return
     try:
         kept = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
+        state.student.load_state_dict(kept["student"])
+        state.average.load_state_dict(kept["average"])
+        state.optimizer.load_state_dict(kept["optimizer"])
+        state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
+        torch.set_rng_state(kept["rng"].cpu())
+    except _BROKEN as error:
         raise DistillError(
             f"{path} cannot be read: {type(error).__name__}", "delete it to train from the start"
         ) from error
-    state.student.load_state_dict(kept["student"])
-    state.average.load_state_dict(kept["average"])
-    state.optimizer.load_state_dict(kept["optimizer"])
-    state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
-    torch.set_rng_state(kept["rng"].cpu())
 
 
 def _save(content: Any, path: Path) -> None:

@@ -1,0 +1,433 @@
+"""Training: what one step does, what an epoch sees, and the same bits however often it was cut."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from distill import augment as views  # noqa: E402
+from distill import train  # noqa: E402
+from distill.config import Augment, Loss, Train  # noqa: E402
+from distill.data import Dataset  # noqa: E402
+from distill.errors import DistillError  # noqa: E402
+from distill.students.image import ImageInput  # noqa: E402
+from distill.train import Plan, fit, rate  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+SIZE, CLASSES, N = 8, 3, 24
+CE = Loss(name="ce")
+AUGMENT = Augment(crop_padding=1, flip=True, cutout=2, mixup=0.3)
+SETTINGS = Train(epochs=3, batch_size=8, learning_rate=0.05, ema=0.9)
+PLAN = Plan(Loss(), AUGMENT, SETTINGS, seed=5, views=2)
+
+
+def dataset(n: int = N, split: str = "train") -> Dataset:
+    """Noise that is brighter in one of the three colours, its class."""
+    images = np.random.default_rng(3).integers(0, 160, (n, SIZE, SIZE, 3), np.uint8)
+    labels = np.arange(n) % CLASSES
+    images[np.arange(n), :, :, labels] += 90
+    return Dataset(images, labels, ("red", "green", "blue"), split, "d" * 64)
+
+
+HELD = dataset(9, "validation")
+
+
+def network(seed: int = 0, dropout: float = 0.3) -> nn.Module:
+    """All that a checkpoint must hold: weights, running statistics, and dropout's chance."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        ImageInput(SIZE),
+        nn.Conv2d(3, 6, 3, 2, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(54, CLASSES),
+    )
+
+
+def linear(seed: int = 0) -> nn.Module:
+    """Without batch norm and dropout, so that a step can be computed by hand."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(ImageInput(SIZE), nn.Flatten(), nn.Linear(SIZE * SIZE * 3, CLASSES))
+    with torch.no_grad():
+        net[2].weight.mul_(0.1)
+    return net
+
+
+def teacher(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+    """Logits (b, classes): the mean of each colour."""
+    return pictures.float().mean((1, 2)) / 20
+
+
+def weights(net: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def timeless(curves: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in curves]
+
+
+def read(path: Path) -> Any:
+    return torch.load(path, weights_only=True)
+
+
+# --- learning ------------------------------------------------------------------------------------
+
+
+def test_a_few_pictures_are_learnt_by_heart(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data = replace(dataset(12), labels=np.random.default_rng(0).integers(0, CLASSES, 12))
+    net = network(dropout=0.0)
+    plan = Plan(CE, Augment(), Train(epochs=60, batch_size=12, learning_rate=0.2), seed=0)
+    curves = fit(net, data, HELD, plan, tmp_path)
+    assert train.accuracy(net, data) == 1.0
+    assert curves[-1]["loss"] < 0.2 * curves[0]["loss"]
+    assert [row["epoch"] for row in curves] == list(range(1, 61))
+
+
+def test_a_student_learns_from_what_the_teacher_says_alone(tmp_path: Path) -> None:
+    net = network(dropout=0.0)
+    wrong = replace(dataset(), labels=np.zeros(N, np.int64))
+    plan = Plan(Loss(ce=0.0, kd=1.0), Augment(), replace(SETTINGS, epochs=20, ema=0.0), seed=0)
+    fit(net, wrong, HELD, plan, tmp_path, teacher)
+    assert train.accuracy(net, HELD) == 1.0
+
+
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.0, 0.5), (0.9, 0.0), (0.9, 0.5)])
+def test_the_first_step_goes_down_the_gradient(
+    tmp_path: Path, momentum: float, decay: float
+) -> None:
+    net, data = linear(), dataset()
+    one = Train(
+        epochs=1,
+        batch_size=N,
+        learning_rate=0.01,
+        schedule="cosine",
+        momentum=momentum,
+        weight_decay=decay,
+    )
+    weight, bias = (p.detach().clone() for p in net[2].parameters())
+    pixels = (torch.from_numpy(data.images).permute(0, 3, 1, 2).flatten(1).float() - 128) / 64
+    logits = pixels @ weight.T + bias
+    slope = (logits.softmax(1) - F.one_hot(torch.from_numpy(data.labels), CLASSES)) / N
+    fit(net, data, HELD, Plan(CE, Augment(), one, seed=0), tmp_path)
+    nesterov = 1 + momentum  # the first step: v = g, and the step is g + momentum v
+    expected = weight - 0.01 * nesterov * (slope.T @ pixels + decay * weight)
+    assert torch.allclose(net[2].weight, expected, atol=1e-6)
+    assert torch.allclose(net[2].bias, bias - 0.01 * nesterov * slope.sum(0), atol=1e-6)
+
+
+def test_norms_and_biases_do_not_decay(tmp_path: Path) -> None:
+    """A step whose gradient is nothing beside the decay: matrices shrink, vectors stay."""
+    net, data = network(dropout=0.0), dataset()
+    with torch.no_grad():
+        net[2].weight.fill_(2.0)
+        net[6].bias.fill_(1.0)
+    before = weights(net)
+    heavy = Train(1, N, 1e-6, schedule="cosine", momentum=0.0, weight_decay=1e5)
+    fit(net, data, HELD, Plan(CE, Augment(), heavy, seed=0), tmp_path)
+    for name, value in net.named_parameters():
+        kept = 0.9 if value.ndim > 1 else 1.0
+        assert torch.allclose(value, kept * before[name], atol=1e-5), name
+
+
+def test_the_averaged_weights_are_those_computed_by_hand(tmp_path: Path) -> None:
+    net = network()
+    expected, trajectory = weights(net), []
+
+    def watching(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        trajectory.append(weights(net))
+        return teacher(view, rows, pictures)
+
+    fit(net, dataset(), HELD, replace(PLAN, train=replace(SETTINGS, ema=0.5)), tmp_path, watching)
+    trajectory.append(read(tmp_path / "checkpoint.pt")["student"])
+    for step, new in enumerate(trajectory[1:]):  # the first one stands before any step
+        keep = min(0.5, (1 + step) / (10 + step))
+        for name, old in expected.items():
+            floating = old.is_floating_point()
+            expected[name] = keep * old + (1 - keep) * new[name] if floating else new[name]
+    for name, value in net.state_dict().items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name
+    assert not same(weights(net), trajectory[-1])
+
+
+def test_without_averaging_the_last_weights_are_kept(tmp_path: Path) -> None:
+    net = network()
+    fit(net, dataset(), HELD, replace(PLAN, train=replace(SETTINGS, ema=0.0)), tmp_path, teacher)
+    assert same(weights(net), read(tmp_path / "checkpoint.pt")["student"])
+
+
+def test_the_file_holds_what_the_student_ends_with(tmp_path: Path) -> None:
+    net = network()
+    curves = fit(net, dataset(), HELD, PLAN, tmp_path, teacher)
+    assert same(weights(net), read(tmp_path / "student.pt"))
+    assert not net.training
+    assert curves[-1]["validation_accuracy"] == train.accuracy(net, HELD)
+    assert not list(tmp_path.glob("*.part"))
+
+
+# --- what an epoch sees --------------------------------------------------------------------------
+
+
+class Watching:
+    """A teacher that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, list[int], Tensor]] = []
+
+    def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        self.shown.append((view, rows.tolist(), pictures.clone()))
+        return teacher(view, rows, pictures)
+
+
+@pytest.mark.parametrize(("known", "expected"), [(2, [0, 1, 0]), (5, [0, 1, 2]), (0, [0, 1, 2])])
+def test_epochs_cycle_the_views_that_were_labelled(
+    tmp_path: Path, known: int, expected: list[int]
+) -> None:
+    watching = Watching()
+    fit(network(), dataset(), HELD, replace(PLAN, views=known), tmp_path, watching)
+    assert [view for view, _, _ in watching.shown] == [v for v in expected for _ in range(3)]
+
+
+def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    watching = Watching()
+    fit(network(), dataset(), HELD, PLAN, tmp_path, watching)
+    batches = [rows for _, rows, _ in watching.shown]
+    epochs = [[row for rows in batches[i : i + 3] for row in rows] for i in (0, 3, 6)]
+    assert [sorted(rows) for rows in epochs] == [list(range(N))] * 3
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_teacher_and_student_see_the_same_view(tmp_path: Path) -> None:
+    watching, seen = Watching(), []
+    net = network()
+    net[0].register_forward_hook(lambda module, given, _: seen.append((module.training, given[0])))
+    fit(net, dataset(), HELD, PLAN, tmp_path, watching)
+    pictures = [given for training, given in seen if training]
+    for (view, rows, shown), mine in zip(watching.shown, pictures, strict=True):
+        drawn = views.draw(AUGMENT, N, SIZE, view)
+        images = torch.from_numpy(dataset().images)
+        assert torch.equal(views.apply(AUGMENT, drawn, images, torch.tensor(rows)), mine)
+        assert torch.equal(shown, mine)
+
+
+def test_what_does_not_fill_a_batch_waits_for_another_epoch(tmp_path: Path) -> None:
+    watching = Watching()
+    fit(network(), dataset(21), HELD, PLAN, tmp_path, watching)
+    assert [len(rows) for _, rows, _ in watching.shown] == [8] * 6
+
+
+def test_fewer_pictures_than_a_batch_are_one_error(tmp_path: Path) -> None:
+    with pytest.raises(DistillError, match="7 pictures are fewer than a batch of 8") as told:
+        fit(network(), dataset(7), HELD, PLAN, tmp_path, teacher)
+    assert "batch_size" in told.value.hint
+
+
+def test_answers_do_not_depend_on_the_batch_and_leave_the_mode_alone() -> None:
+    net = network().train()
+    whole = train.predict(net, HELD.images)
+    assert net.training
+    assert whole.shape == (9, CLASSES) and whole.dtype == np.float32
+    assert np.allclose(train.predict(net, HELD.images, batch=2), whole, atol=1e-6)
+
+
+# --- the rate ------------------------------------------------------------------------------------
+
+trains = st.builds(
+    Train,
+    epochs=st.just(1),
+    learning_rate=st.floats(1e-4, 10),
+    schedule=st.sampled_from(["cosine", "one-cycle"]),
+    warmup=st.floats(0, 0.99),
+)
+
+
+@given(trains, st.integers(1, 300))
+def test_the_rate_is_positive_and_peaks_at_the_learning_rate(settings: Train, steps: int) -> None:
+    rates = [rate(step, steps, settings) for step in range(steps)]
+    assert min(rates) > 0
+    assert max(rates) == pytest.approx(settings.learning_rate)
+
+
+@given(trains, st.integers(1, 300))
+def test_the_rate_rises_to_its_peak_and_falls_from_there(settings: Train, steps: int) -> None:
+    rates = np.array([rate(step, steps, settings) for step in range(steps)])
+    peak = rates.argmax()
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) <= 1e-12).all()
+    assert settings.schedule == "one-cycle" or peak == 0
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle"])
+def test_the_rate_ends_near_nothing(schedule: Any) -> None:
+    settings = Train(1, learning_rate=0.4, schedule=schedule, warmup=0.25)
+    assert rate(999, 1000, settings) < 1e-5
+    assert rate(0, 1000, settings) == pytest.approx(0.4 if schedule == "cosine" else 0.4 / 250)
+    middle = 500 if schedule == "cosine" else 625
+    assert rate(middle, 1000, settings) == pytest.approx(0.2)
+
+
+# --- cut and started again -----------------------------------------------------------------------
+
+
+def dying(after: int, kill: Callable[[], None]) -> Watching:
+    """A teacher that ends the process in place of its answer number `after`."""
+
+    class Dying(Watching):
+        def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+            if len(self.shown) == after:
+                kill()
+            return super().__call__(view, rows, pictures)
+
+    return Dying()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], list[Any]]:
+    """Weights and curves of three epochs of three steps."""
+    net = network()
+    curves = fit(net, dataset(), HELD, PLAN, tmp_path_factory.mktemp("whole"), teacher)
+    return weights(net), timeless(curves)
+
+
+@pytest.mark.parametrize(
+    ("pause", "died_at", "goes_on_at"),
+    [(3600.0, 3, 3), (3600.0, 5, 3), (-1.0, 4, 4), (-1.0, 8, 8), (3600.0, 1, 0)],
+    ids=["epoch-end", "back-to-epoch-end", "middle", "last-step", "before-any-checkpoint"],
+)
+def test_a_cut_run_ends_with_the_same_bits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: tuple[dict[str, Tensor], list[Any]],
+    pause: float,
+    died_at: int,
+    goes_on_at: int,
+) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", pause)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), dataset(), HELD, PLAN, tmp_path, dying(died_at, _interrupt))
+    assert not (tmp_path / "student.pt").exists()
+    other = network(seed=0 if goes_on_at == 0 else 99)  # all comes from the checkpoint
+    watching = Watching()
+    curves = fit(other, dataset(), HELD, PLAN, tmp_path, watching)
+    assert len(watching.shown) == 9 - goes_on_at
+    assert same(weights(other), uninterrupted[0])
+    assert timeless(curves) == uninterrupted[1]
+
+
+def test_a_process_killed_in_an_epoch_goes_on_to_the_same_bits(
+    tmp_path: Path, uninterrupted: tuple[dict[str, Tensor], list[Any]]
+) -> None:
+    threads = str(torch.get_num_threads())
+    died = subprocess.run(
+        [sys.executable, __file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert read(tmp_path / "checkpoint.pt")["step"] == 5
+    net = network(seed=99)
+    curves = fit(net, dataset(), HELD, PLAN, tmp_path, teacher)
+    assert same(weights(net), uninterrupted[0])
+    assert timeless(curves) == uninterrupted[1]
+
+
+def _train_and_die(out: Path) -> None:
+    """In a process of its own: killed in the middle of the second epoch."""
+    train.CHECKPOINT_SECONDS = -1.0
+    killer = dying(5, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    fit(network(), dataset(), HELD, PLAN, out, killer)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first, second, watching = network(), network(seed=99), Watching()
+    curves = fit(first, dataset(), HELD, PLAN, tmp_path, teacher)
+    assert fit(second, dataset(), HELD, PLAN, tmp_path, watching) == curves
+    assert watching.shown == []
+    assert same(weights(first), weights(second))
+
+
+# --- refused -------------------------------------------------------------------------------------
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def _without_step(path: Path) -> None:
+    kept = read(path)
+    del kept["step"]
+    torch.save(kept, path)
+
+
+def _of_another_network(path: Path) -> None:
+    torch.save({**read(path), "student": linear().state_dict()}, path)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "noise": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9),
+    "text": lambda path: path.write_text("checkpoint"),
+    "cut": _cut,
+    "a list": lambda path: torch.save([1, 2], path),
+    "without a key": _without_step,
+    "of another network": _of_another_network,
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_checkpoint_is_one_error(tmp_path: Path, kind: str) -> None:
+    short = replace(PLAN, train=replace(SETTINGS, epochs=1))
+    fit(network(), dataset(), HELD, short, tmp_path, teacher)
+    path = tmp_path / "checkpoint.pt"
+    BROKEN[kind](path)
+    with pytest.raises(DistillError, match=r"checkpoint\.pt cannot be read") as told:
+        fit(network(), dataset(), HELD, short, tmp_path, teacher)
+    assert "delete it" in told.value.hint
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, value: float) -> None:
+    def mad(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        return teacher(view, rows, pictures) + (value if view == 1 else 0)
+
+    with pytest.raises(DistillError, match="the loss is nan at step 3") as told:
+        fit(network(), dataset(), HELD, PLAN, tmp_path, mad)
+    assert "learning_rate" in told.value.hint
+    assert not (tmp_path / "student.pt").exists()
+    kept = read(tmp_path / "checkpoint.pt")
+    assert kept["step"] == 3
+    assert all(value.isfinite().all() for value in kept["student"].values())
+
+
+if __name__ == "__main__":
+    _train_and_die(Path(sys.argv[1]))
