@@ -38,7 +38,7 @@ def main() -> None:
     recipe = recipes.find(chosen.recipe)
     place = learn.Place(chosen.data, chosen.work, lambda line: None)
     whole = load(recipe.data, "train", place.data)
-    teacher = learn.teacher_of(recipe, whole, place)
+    teacher, _ = learn.teacher_of(recipe, whole, place)
     if teacher is None:
         parser.error(f"{recipe.name} has no teacher")
     some = part(whole, chosen.steps * recipe.train.batch_size)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
@@ -24,6 +23,7 @@ from compress import int8
 from compress.config import Attempt
 from distill.students import create
 from export import onnx_file, rewrite
+from export.files import save
 from zoo import bench
 from zoo.measures import Measurement
 
@@ -87,10 +87,10 @@ def files(net: nn.Module, folder: Path) -> tuple[Path, Path, Path]:
     """The plain export, our fp32 file, our int8 file."""
     plain, fp32, ready, eight = (folder / f"{n}.onnx" for n in ("plain", "fp32", "ready", "int8"))
     core = onnx_file.core(net, SIZE)
-    onnx.save(core, plain)
+    save(core, plain)
     model = rewrite.optimize(onnx_file.finish(core, SIZE, {}))
-    onnx.save(model, fp32)
-    onnx.save(rewrite.prepare_int8(model), ready)
+    save(model, fp32)
+    save(rewrite.prepare_int8(model), ready)
     pictures = np.random.default_rng(0).integers(0, 256, (128, SIZE, SIZE, 3), dtype=np.uint8)
     int8.quantize(ready, eight, [pictures], Attempt("minmax"))
     return plain, fp32, eight

@@ -15,7 +15,7 @@ from zoo import records, stage
 from zoo.errors import RecipeError
 from zoo.files import sha256
 from zoo.recipe import Recipe
-from zoo.run import KeptLabels, Training, commit
+from zoo.run import KeptLabels, TeacherRun, Training, commit, versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,7 @@ class Learned:
     train: Dataset
     validation: Dataset
     teacher: Teacher | None
+    teacher_run: TeacherRun | None
     seeds: dict[int, Training]  # the first one is exported
     weights: dict[int, Path]  # state dict of each seed
     folder: Path  # holds FP32, FLOAT8, PLAIN
@@ -60,10 +61,12 @@ def learn(recipe: Recipe, place: Place) -> Learned:
     """Train every seed of `recipe` and export the first; what was done before is not done again."""
     from distill.data import load
 
+    _check_lineage(recipe)
     place.say(f"{recipe.name}: reading {recipe.data.source}")
     train = load(recipe.data, "train", place.data)
     validation = load(recipe.data, "validation", place.data)
-    teacher = teacher_of(recipe, train, place)
+    teacher, teacher_run = teacher_of(recipe, train, place)
+    _check_labels(teacher, train)
     seeds, weights = _train(recipe, train, validation, teacher, place)
     exported = _export(recipe, train, validation, weights[recipe.train.seeds[0]], place)
     return Learned(
@@ -71,6 +74,7 @@ def learn(recipe: Recipe, place: Place) -> Learned:
         train=train,
         validation=validation,
         teacher=teacher,
+        teacher_run=teacher_run,
         seeds=seeds,
         weights=weights,
         folder=exported.folder,
@@ -110,26 +114,67 @@ def device() -> tuple[str, str]:
 # --- teacher -------------------------------------------------------------------------------------
 
 
-def teacher_of(recipe: Recipe, train: Dataset, place: Place) -> Teacher | None:
-    """Who answers; a teacher that is another recipe's student is built first."""
+def _check_lineage(recipe: Recipe) -> None:
+    """`RecipeError` if a recipe comes back among the teachers of its teacher."""
+    names, digests = [recipe.name], [recipes.digest(recipe)]
+    while recipe.teacher and recipe.teacher.recipe:
+        recipe = recipes.find(recipe.teacher.recipe)
+        names.append(recipe.name)
+        if recipes.digest(recipe) in digests:
+            raise RecipeError(
+                f"{' learns from '.join(names)}: nobody begins", "give one of them another teacher"
+            )
+        digests.append(recipes.digest(recipe))
+
+
+def teacher_of(
+    recipe: Recipe, train: Dataset, place: Place
+) -> tuple[Teacher | None, TeacherRun | None]:
+    """Who answers, and its record; a teacher that is another recipe's student is built first."""
     from dataclasses import replace
 
     from distill.teachers import open_teacher
 
     if recipe.teacher is None:
-        return None
+        return None, None
     classes, size = len(train.classes), recipe.data.image_size
     if not recipe.teacher.recipe:
-        return open_teacher(recipe.teacher, classes, size)
+        found = open_teacher(recipe.teacher, classes, size)
+        return found, _teacher_run(found)
     other = learn(recipes.find(recipe.teacher.recipe), place)
     found = open_teacher(recipe.teacher, classes, size, onnx_path=other.folder / FP32)
-    return replace(
+    found = replace(
         found,
         name=other.recipe.name,
-        source=f"recipe {other.recipe.name}: {other.recipe.summary}",
+        source=other.recipe.summary,
         sha256=other.seeds[other.recipe.train.seeds[0]].weights_sha256,
         licence=other.recipe.licence,
     )
+    return found, _teacher_run(found, other)
+
+
+def _teacher_run(teacher: Teacher, other: Learned | None = None) -> TeacherRun:
+    """The record of a teacher; other is what its own recipe made."""
+    return TeacherRun(
+        name=teacher.name,
+        source=teacher.source,
+        sha256=teacher.sha256,
+        licence=teacher.licence,
+        recipe=records.to_dict(other.recipe) if other else None,
+        recipe_sha256=recipes.digest(other.recipe) if other else None,
+        training=other.seeds[other.recipe.train.seeds[0]] if other else None,
+    )
+
+
+def _check_labels(teacher: Teacher | None, train: Dataset) -> None:
+    """The teacher's classes, where its file names them, are those of the data in the same order."""
+    said = teacher.labels if teacher else ()
+    for theirs, ours in zip(said, train.classes, strict=False):
+        if teacher and theirs != ours:
+            raise RecipeError(
+                f'{teacher.name} says "{theirs}" where the data says "{ours}"',
+                "a teacher and its student have the same classes in the same order",
+            )
 
 
 def _kept(recipe: Recipe, train: Dataset, teacher: Teacher, place: Place) -> Kept:
@@ -175,7 +220,8 @@ def _reads(
     """All that decides the weights of one seed."""
     settings = asdict(recipe.train)
     del settings["seeds"]
-    return {
+    init = {"init": _imagenet(recipe)} if recipe.student.init else {}
+    return init | {
         "format": TRAIN_FORMAT,
         "student": asdict(recipe.student),
         "image_size": recipe.data.image_size,
@@ -187,6 +233,13 @@ def _reads(
         "train": settings,
         "seed": seed,
     }
+
+
+def _imagenet(recipe: Recipe) -> str:
+    """sha256 of the pretrained weights that the student starts from."""
+    from distill.teachers.efficientnet_lite import sha256
+
+    return sha256(str(recipe.student.options.get("variant", "lite0")))
 
 
 def _fit(
@@ -214,6 +267,7 @@ def _fit(
             weights_sha256=digest_of(net),
             commit=began,
             device=f"{where}: {name}",
+            versions=versions(),
             seconds=round(sum(row["seconds"] for row in curves), 1),
             curves=tuple(curves),
             labels=_about(kept) if kept else None,
@@ -273,17 +327,17 @@ def write_files(
     size: a resized one may differ by one level of 255 between torch and onnxruntime.
     """
     import numpy as np
-    import onnx
     from PIL import Image
 
     from export import onnx_file, parity, rewrite
+    from export.files import save
 
     size = int(recipe.student.options.get("image_size", recipe.data.image_size))
     plain = onnx_file.core(net, size)
-    onnx.save(plain, out / PLAIN)
+    save(plain, out / PLAIN)
     model = rewrite.optimize(onnx_file.finish(plain, size, metadata(recipe, labels, size)))
-    onnx.save(model, out / FP32)
-    onnx.save(rewrite.prepare_int8(model), out / FLOAT8)
+    save(model, out / FP32)
+    save(rewrite.prepare_int8(model), out / FLOAT8)
     pictures = [np.asarray(Image.fromarray(image).resize((size, size))) for image in images[:40]]
     return max(parity.check(net, out / name, pictures, TOLERANCE) for name in (FP32, FLOAT8))
 

@@ -36,9 +36,23 @@ class Training:
     weights_sha256: str  # of the kept weights, by name
     commit: str  # of this project, when it was trained
     device: str  # "cpu" or "cuda", and its name
+    versions: dict[str, str]  # python, packages, system, where it was trained
     seconds: float  # of all steps together
     curves: tuple[dict[str, float], ...]  # a row an epoch
     labels: KeptLabels | None  # None: no teacher
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """Who was learned from, and how it came to know."""
+
+    name: str  # a recipe, a pretrained network, a callable
+    source: str  # where it can be had
+    sha256: str  # of its weights
+    licence: str
+    recipe: dict[str, Any] | None  # resolved, where the teacher is a recipe's student
+    recipe_sha256: str | None
+    training: Training | None  # of that recipe's first seed; its curves hold validation accuracy
 
 
 @dataclass(frozen=True)
@@ -50,15 +64,10 @@ class Run:
     recipe: dict[str, Any]  # resolved: every default written out
     recipe_sha256: str
     data: dict[str, str]  # split -> sha256 of what was read
-    teacher: dict[str, str] | None  # name, source, sha256, licence
+    teacher: TeacherRun | None
     parity: dict[str, float]  # largest difference of a logit between ONNX and torch, and the bound
-    versions: dict[str, str]  # python, packages, system
+    versions: dict[str, str]  # where it was exported, quantized and measured
     seeds: dict[str, Training]  # seed -> its training; the first one is published
-
-    @classmethod
-    def of(cls, **facts: Any) -> Run:
-        """A run of this format on this machine."""
-        return cls(format=1, versions=versions(), **facts)
 
 
 def to_json(run: Run) -> str:
