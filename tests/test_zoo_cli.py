@@ -248,7 +248,9 @@ def test_verify_checks_golden_outputs(shelf: Any) -> None:
     text = invoke("verify", shelf.entry.name)
     assert "golden outputs, int8" in text
     assert "DIFFERENT" not in text
-    assert json.loads(invoke("verify", shelf.entry.name, "--json"))["golden"]["fp32"]["ok"] is True
+    found = json.loads(invoke("verify", shelf.entry.name, "--json"))
+    assert set(found) == {"name", "sha256_ok", "golden"}
+    assert found["sha256_ok"] is found["golden"]["fp32"]["ok"] is True
 
 
 def test_verify_fails_where_the_answers_differ(shelf: Any, tmp_path: Path, tiny: Path) -> None:
@@ -258,6 +260,34 @@ def test_verify_fails_where_the_answers_differ(shelf: Any, tmp_path: Path, tiny:
     runner = CliRunner().invoke(cli.app, ["verify", shelf.entry.name])
     assert isinstance(runner.exception, IntegrityError)
     assert "DIFFERENT" in runner.stdout
+
+
+def test_verify_on_other_pictures_says_so(shelf: Any, tiny: Path, tmp_path: Path) -> None:
+    for label, color in {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}.items():
+        for split in ("train", "test"):
+            folder = tmp_path / "data/colours" / split / label
+            folder.mkdir(parents=True)
+            picture(folder / "0.png", color)
+    recipe = {
+        "name": shelf.entry.name,
+        "summary": "Tells colours apart.",
+        "licence": "CC0-1.0",
+        "data": {"source": "colours", "licence": "CC0-1.0", "image_size": 8},
+        "student": {"architecture": "separable"},
+        "train": {"epochs": 1},
+        "loss": {"name": "ce"},
+    }
+    run = {"recipe": recipe, "data": {"test": "0" * 64}}
+    (tiny / "run.json").write_text(json.dumps(run))
+    publish(shelf, tiny)
+    arguments = ["verify", shelf.entry.name, "--data", str(tmp_path / "data")]
+    text = CliRunner().invoke(cli.app, arguments)
+    assert isinstance(text.exception, IntegrityError)
+    assert "holds other test pictures" in str(text.exception)
+    (line,) = (line for line in text.stdout.splitlines() if line.startswith("test pictures"))
+    assert line.endswith("DIFFERENT")
+    as_json = CliRunner().invoke(cli.app, [*arguments, "--json"])
+    assert json.loads(as_json.stdout)["same_pictures"] is False
 
 
 def publish(shelf: Any, folder: Path) -> None:
@@ -279,10 +309,10 @@ def test_a_picture_set_decides_whether_accuracy_holds() -> None:
     rows = list(
         tables.verdicts(
             {"int8": Verdict(True, 0.01, 1.0, 0.1)},
-            {"int8": Again(card, near), "fp32": Again(card, far)},
+            {"int8": Again(card, near, True), "fp32": Again(card, far, True)},
         )
     )
-    assert [row[-1] for row in rows] == ["ok", "ok", "ok", "DIFFERENT"]
+    assert [row[-1] for row in rows] == ["ok", "ok", "ok", "ok", "DIFFERENT"]
 
 
 # --- cards ---------------------------------------------------------------------------------------

@@ -20,8 +20,12 @@ COLORS = {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}
 
 
 @pytest.fixture
-def student(tiny: Path) -> Path:
-    """The tiny student with a run.json that tells where its data is."""
+def student(tiny: Path, root: Path) -> Path:
+    """The tiny student with a run.json that tells where its data is and the hash of it."""
+    from distill.config import Data
+    from distill.data import load
+
+    test = load(Data("colours", "CC0-1.0", image_size=8), "test", root)
     recipe = {
         "name": "colours-tiny.test",
         "summary": "Tells colours apart.",
@@ -31,7 +35,7 @@ def student(tiny: Path) -> Path:
         "train": {"epochs": 1},
         "loss": {"name": "ce"},
     }
-    (tiny / "run.json").write_text(json.dumps({"recipe": recipe}))
+    (tiny / "run.json").write_text(json.dumps({"recipe": recipe, "data": {"test": test.sha256}}))
     return tiny
 
 
@@ -55,11 +59,20 @@ def test_accuracy_is_measured_on_the_test_split_by_name_of_label(student: Path, 
     }
 
 
-def test_a_wrong_answer_is_counted(student: Path, root: Path) -> None:
+def test_a_wrong_answer_is_counted_and_another_picture_is_told(student: Path, root: Path) -> None:
     Image.new("RGB", (9, 9), COLORS["red"]).save(root / "colours/test/blue/0.png")
     again = remeasure.accuracy(student, root)["fp32"]
     assert again.now.value == 0.75
-    assert again.ok  # the card's interval is wide: n is 4
+    assert again.card.low < 0.75  # the card's interval is wide, n is 4
+    assert not again.same_pictures
+    assert not again.ok
+
+
+def test_a_run_without_the_hash_of_the_test_split_is_an_error(student: Path, root: Path) -> None:
+    run = json.loads((student / "run.json").read_text())
+    (student / "run.json").write_text(json.dumps(run | {"data": {"train": "0"}}))
+    with pytest.raises(CardError, match=r"data\.test"):
+        remeasure.accuracy(student, root)
 
 
 def test_other_classes_are_an_error_that_names_the_data(student: Path, root: Path) -> None:
@@ -84,9 +97,10 @@ def test_missing_data_is_an_error(student: Path, root: Path) -> None:
 def test_a_score_holds_inside_the_cards_interval_on_as_many_pictures() -> None:
     card = Score("top-1 accuracy", "made", "test", 100, 0.9, 0.85, 0.95)
     now = dataclasses.replace(card, value=0.86, low=0, high=1)
-    assert remeasure.Again(card, now).ok
-    assert not remeasure.Again(card, dataclasses.replace(now, value=0.84)).ok
-    assert not remeasure.Again(card, dataclasses.replace(now, n=99)).ok
+    assert remeasure.Again(card, now, True).ok
+    assert not remeasure.Again(card, now, False).ok
+    assert not remeasure.Again(card, dataclasses.replace(now, value=0.84), True).ok
+    assert not remeasure.Again(card, dataclasses.replace(now, n=99), True).ok
 
 
 def test_latency_names_the_very_files_that_were_timed(tiny: Path) -> None:

@@ -252,12 +252,12 @@ def verify(
     with _steps("pictures") as progress:
         scores = remeasure.accuracy(folder, data, progress) if data else {}
     if as_json:
-        ok = {precision: score.ok for precision, score in scores.items()}
-        found = {"name": name, "golden": golden, "accuracy": scores, "accuracy_ok": ok}
-        _json(records.to_dict(found))
+        _json(records.to_dict(tables.verified(name, golden, scores)))
     else:
         _text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
     right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
+    if not all(score.same_pictures for score in scores.values()):
+        raise IntegrityError(f"{data} holds other test pictures than the card's", hint=_DATA_HINT)
     if not all(right):
         raise IntegrityError(f"{name} is not here what its card says", hint=_VERIFY_HINT)
 
@@ -265,6 +265,7 @@ def verify(
 _VERIFY_HINT = (
     "int8 answers depend on processor and onnxruntime: see `zoo doctor`; fp32 should hold"
 )
+_DATA_HINT = "names, labels and pixels make the hash; `zoo card NAME` says where the data is from"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo import card as cards
 from zoo.card import Bench
@@ -22,11 +23,13 @@ class Again:
 
     card: Score
     now: Score
+    same_pictures: bool  # whether both read the same names, labels and pixels
 
     @property
     def ok(self) -> bool:
-        """Inside the card's 95 % interval, on as many pictures."""
-        return self.card.n == self.now.n and self.card.low <= self.now.value <= self.card.high
+        """Inside the card's 95 % interval, on the card's pictures."""
+        inside = self.card.low <= self.now.value <= self.card.high
+        return self.same_pictures and self.card.n == self.now.n and inside
 
 
 def latency(
@@ -66,14 +69,18 @@ def golden(folder: Path) -> dict[str, Verdict]:
 
 
 def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict[str, Again]:
-    """Precision -> accuracy on the test split of the data under `root`, beside the card's."""
+    """Precision -> accuracy on the test split of the data under `root`, beside the card's.
+
+    The sha256 of that split beside the one in run.json tells whether the pictures are the card's.
+    """
     import numpy as np
 
     from distill.data import load
     from zoo import verify
 
     card = cards.read(folder)
-    test = load(_data(folder), "test", root)
+    recorded = _run(folder)
+    test = load(_data(recorded, folder), "test", root)
     if set(test.classes) != set(card.labels):
         raise CardError(
             f"the data under {root} has other classes than {card.name}",
@@ -90,16 +97,24 @@ def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict
             split="test",
             progress=(lambda done: progress(done, len(test))) if progress else None,
         )
-        found[precision] = Again(variant.accuracy, score)
+        found[precision] = Again(variant.accuracy, score, test.sha256 == recorded["data"]["test"])
     return found
 
 
-def _data(folder: Path):  # type: ignore[no-untyped-def] # -> distill.config.Data
+def _run(folder: Path) -> dict[str, Any]:
+    """run.json, with the recipe and the sha256 of the test split in it."""
+    run = cards.read_run(folder)
+    if not isinstance(run.get("recipe"), dict):
+        raise CardError(f"{folder}: run.json does not hold the recipe", hint="pull it again")
+    data = run.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("test"), str):
+        raise CardError(f"{folder}: run.json does not hold data.test", hint="pull it again")
+    return run
+
+
+def _data(run: dict[str, Any], folder: Path):  # type: ignore[no-untyped-def] # -> distill Data
     """Where the student's data is, as its own run tells."""
     from zoo.recipe import Recipe
     from zoo.records import Document
 
-    run = cards.read_run(folder)
-    if not isinstance(run.get("recipe"), dict):
-        raise CardError(f"{folder}: run.json does not hold the recipe", hint="pull it again")
     return Recipe.bind(Document(run["recipe"], f"{folder / cards.RUN}: recipe")).data

@@ -106,10 +106,27 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
     for precision, one in golden.items():
         found, wanted = f"{one.max_difference:.2g} off", f"at most {one.tolerance:.2g}"
         yield f"golden outputs, {precision}", found, wanted, _word(one.ok)
+    if scores:
+        same = all(again.same_pictures for again in scores.values())
+        yield "test pictures", "the card's" if same else "others", "the card's", _word(same)
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
         yield f"accuracy, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
+
+
+def verified(
+    name: str, golden: Mapping[str, Verdict], scores: Mapping[str, Again]
+) -> dict[str, Any]:
+    """What `zoo verify --json` prints; accuracy only where it was measured."""
+    found = {"name": name, "sha256_ok": True, "golden": golden}  # else the pull had failed
+    if not scores:
+        return found
+    return found | {
+        "same_pictures": all(again.same_pictures for again in scores.values()),
+        "accuracy": scores,
+        "accuracy_ok": {precision: again.ok for precision, again in scores.items()},
+    }
 
 
 def _word(ok: bool) -> str:
