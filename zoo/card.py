@@ -228,14 +228,15 @@ def _check_same_file(card: Card, bench: Bench, row: Measurement) -> None:
         )
 
 
-def _setup(row: Measurement) -> tuple[str, str, str, int, int, int]:
+def setup(row: Measurement) -> tuple[str, str, str, int, int, int]:
+    """What a card has one row of."""
     return (row.device, row.device_name, row.precision, row.batch, row.threads, row.image_size)
 
 
 def add_measurements(card: Card, rows: Iterable[Measurement]) -> Card:
     """`card` with `rows`: one row for each device, precision, batch, threads and picture size."""
-    latency = {_setup(row): row for row in card.latency}
-    latency.update({_setup(row): row for row in rows})
+    latency = {setup(row): row for row in card.latency}
+    latency.update({setup(row): row for row in rows})
     return replace(card, latency=tuple(latency.values()))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from zoo import card as cards
 from zoo import registry
 from zoo.card import Card
 from zoo.card_page import single_latency
-from zoo.errors import CardError
+from zoo.errors import CardError, NotFound, RegistryError
 from zoo.files import sha256
+from zoo.measures import Measurement
 from zoo.registry import Entry, FileRef, Headline
 from zoo.store import Store, default, plain_files
 
@@ -24,19 +27,72 @@ def publish(
 ) -> Entry:
     """Put the student in `folder` (card.json and all that it names) into the store and registry.
 
-    A folder whose page, figures or files are not those of its card is refused.
+    A folder whose page, figures or files are not those of its card is refused. Rows that others
+    have added to the published card stay, where they were timed on the same bytes: the card in
+    `folder` is written again with them.
     """
     drifted = cards.drift(folder)
     if drifted:
         raise CardError("; ".join(drifted), hint="write the card again: zoo.card.write")
-    card = cards.read(folder)
     path = registry_path or _registry_of(store)
-    store = store or default()
+    with _alone(path):
+        return _publish(folder, store or default(), path, repo)
+
+
+def _publish(folder: Path, store: Store, path: Path, repo: str = "") -> Entry:
+    card = _with_rows_of(store, cards.read(folder), folder)
     revision = store.put(card.name, folder)
     row = entry(card, folder, revision, repo or f"{ORGANISATION}/{card.name}")
     known = registry.load(path) if path.is_file() else {}
     registry.write((known | {card.name: row}).values(), path)
     return row
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other process changes the registry `path`, or what it lists, meanwhile."""
+    from filelock import FileLock
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as problem:
+        hint = "is the folder writable?"
+        raise RegistryError(f"{path}: {problem.strerror or problem}", hint) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _with_rows_of(store: Store, card: Card, folder: Path) -> Card:
+    """`card`, in `folder` too, with the rows of the store's that it lacks."""
+    try:
+        published = cards.read(store.folder(card.name))
+    except (NotFound, CardError):  # none, or one that this build replaces
+        return card
+    kept = kept_rows(published, card)
+    if kept:
+        card = cards.add_measurements(card, kept)
+        cards.write(card, folder)
+    return card
+
+
+def kept_rows(published: Card, card: Card) -> list[Measurement]:
+    """Rows of `published` whose set-up `card` lacks, timed on bytes that `card` has as well."""
+    there = {cards.setup(row) for row in card.latency}
+    same = {p for p, v in published.variants.items() if _digest(card, p) == v.sha256}
+    return [
+        row
+        for row in published.latency
+        if cards.setup(row) not in there and {row.precision.removeprefix("plain-"), "fp32"} <= same
+    ]
+
+
+def _digest(card: Card, precision: str) -> str | None:
+    variant = card.variants.get(precision)
+    return variant.sha256 if variant else None
 
 
 def _registry_of(store: Store | None) -> Path:
@@ -49,13 +105,14 @@ def _registry_of(store: Store | None) -> Path:
 def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
     """Merge what `zoo bench NAME --json` printed into `rows` into a published student's card."""
     bench = cards.read_bench(rows)
+    path = _registry_of(store)
     store = store or default()
-    with tempfile.TemporaryDirectory() as scratch:
+    with _alone(path), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for path in plain_files(store.folder(name)):
-            shutil.copyfile(path, folder / path.name)
+        for file in plain_files(store.folder(name)):
+            shutil.copyfile(file, folder / file.name)
         cards.write(cards.merge(cards.read(folder), bench), folder)
-        return publish(folder, store, repo=registry.find(name).repo)
+        return _publish(folder, store, path, registry.find(name, path).repo)
 
 
 def entry(card: Card, folder: Path, revision: str, repo: str) -> Entry:

@@ -1,0 +1,123 @@
+"""Publishing: nobody's rows are lost, whether two publish at once or a student is built again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo import card as cards
+from zoo import publish, records, registry
+from zoo.card import Bench, Card
+from zoo.files import sha256
+from zoo.measures import Measurement
+from zoo.store import Store
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def made(tiny: Path) -> Path:
+    """The tiny student with page and figures, as a build leaves it."""
+    cards.write(cards.read(tiny), tiny)
+    return tiny
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store of one's own, its registry beside it."""
+    monkeypatch.delenv("ZOO_REGISTRY", raising=False)
+    return Store(tmp_path / "own" / "embedded")
+
+
+def renamed(folder: Path, name: str) -> Path:
+    """A copy of the student in `folder` under another name."""
+    copy = folder.with_name(name)
+    shutil.copytree(folder, copy)
+    cards.write(dataclasses.replace(cards.read(copy), name=name), copy)
+    return copy
+
+
+def bench_row(**values: Any) -> Measurement:
+    """A row of another machine."""
+    sample = Path(__file__).parent / "files" / "sample-card.json"
+    return dataclasses.replace(cards.read(sample).latency[0], device_name="Other CPU", **values)
+
+
+def add(store: Store, card: Card, *rows: Measurement) -> None:
+    """`zoo card NAME --add`, timed on the files of `card`."""
+    path = store.root.parent / "rows.json"
+    hashes = {precision: variant.sha256 for precision, variant in card.variants.items()}
+    path.write_text(json.dumps(records.to_dict(Bench(1, card.name, hashes, rows))))
+    publish.add_rows(card.name, path, store)
+
+
+def test_two_processes_that_publish_at_once_keep_both_rows(made: Path, own: Store) -> None:
+    names = [f"colours-tiny.{i}" for i in range(3)]
+    code = (
+        "import sys; from pathlib import Path; from zoo import publish; from zoo.store import Store"
+        "\nfor _ in range(4): publish.publish(Path(sys.argv[1]), Store(sys.argv[2]))"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(renamed(made, name)), str(own.root)],
+            cwd=Path(publish.__file__).parent.parent,
+        )
+        for name in names
+    ]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    entries = registry.load(own.root.parent / "registry.yaml")
+    assert {name: entry.revision for name, entry in entries.items()} == {
+        name: own.revision(name) for name in names
+    }
+
+
+def test_a_second_build_keeps_the_rows_that_others_have_added(made: Path, own: Store) -> None:
+    publish.publish(made, own)
+    card = cards.read(made)
+    others = [bench_row(precision=precision) for precision in ("fp32", "int8", "plain-fp32")]
+    add(own, card, *others)
+    entry = publish.publish(made, own)
+    folder = own.folder(card.name)
+    assert cards.read(folder).latency == (*card.latency, *others)
+    assert cards.drift(folder) == cards.drift(made) == []
+    assert entry.revision == own.revision(card.name)
+
+
+def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Store) -> None:
+    publish.publish(made, own)
+    card = cards.read(made)
+    fp32, int8 = (bench_row(precision=precision) for precision in ("fp32", "int8"))
+    add(own, card, fp32, int8)
+    path = made / card.variants["int8"].file
+    path.write_bytes(path.read_bytes() + b" ")
+    changed = dataclasses.replace(
+        card.variants["int8"], sha256=sha256(path), size_bytes=path.stat().st_size
+    )
+    cards.write(dataclasses.replace(card, variants=card.variants | {"int8": changed}), made)
+    publish.publish(made, own)
+    assert cards.read(own.folder(card.name)).latency == (*card.latency, fp32)
+
+
+def test_a_row_that_was_measured_again_takes_the_old_ones_place(made: Path, own: Store) -> None:
+    card = cards.add_measurements(cards.read(made), [bench_row(precision="fp32")])
+    cards.write(card, made)
+    publish.publish(made, own)
+    faster = dataclasses.replace(card.latency[-1], p50_ms=0.001)
+    cards.write(cards.add_measurements(card, [faster]), made)
+    publish.publish(made, own)
+    assert cards.read(own.folder(card.name)).latency[-1] == faster
+
+
+def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Store) -> None:
+    publish.publish(made, own)
+    name = cards.read(made).name
+    (own.folder(name) / "card.json").write_text("{}")
+    publish.publish(made, own)
+    assert cards.drift(own.folder(name)) == []
