@@ -39,7 +39,7 @@ class Teacher:
     onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
     pretrained: str = ""  # efficientnet-lite0 ... lite2: the ImageNet weights as they are
-    licence: str = "Apache-2.0"  # SPDX id of the teacher's weights
+    licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
     source: str = ""  # where onnx or callable comes from, for the card
 
     def __post_init__(self) -> None:
@@ -48,6 +48,8 @@ class Teacher:
             len(given) == 1,
             f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
         )
+        known = self.recipe or self.pretrained
+        _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Student:
 
     architecture: str  # a name in distill.students.ARCHITECTURES
     options: dict[str, float | int | str] = field(default_factory=dict)  # its own arguments
-    init: str = ""  # "imagenet": start from the pretrained weights (efficientnet-lite only)
+    init: Literal["", "imagenet"] = (
+        ""  # "imagenet": start from the pretrained weights (efficientnet-lite only)
+    )
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,9 @@ class Train:
         _check(self.epochs >= 1, f"epochs must be >= 1, not {self.epochs}")
         _check(self.batch_size >= 2, f"batch_size must be >= 2, not {self.batch_size}")
         _check(self.learning_rate > 0, f"learning_rate must be > 0, not {self.learning_rate}")
+        _check(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        _check(self.weight_decay >= 0, f"weight_decay must be >= 0, not {self.weight_decay}")
+        _check(min(self.seeds, default=0) >= 0, f"seeds must be >= 0, not {self.seeds}")
         _check(0 <= self.ema < 1, f"ema must lie in [0, 1), not {self.ema}")
         _check(0 <= self.warmup < 1, f"warmup must lie in [0, 1), not {self.warmup}")
         _check(len(set(self.seeds)) == len(self.seeds) > 0, "seeds must be given, each once")

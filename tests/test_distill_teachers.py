@@ -60,7 +60,8 @@ def onnx_file(path: Path, **changes: object) -> Path:
 
 
 def open_onnx(path: Path, classes: int = CLASSES, **settings: str) -> Teacher:
-    return open_teacher(Settings(onnx=str(path), **settings), classes, SIZE, threads=1)
+    about = {"licence": "CC0-1.0"} | settings
+    return open_teacher(Settings(onnx=str(path), **about), classes, SIZE, threads=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, BATCH, BATCH + 1])

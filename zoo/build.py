@@ -115,20 +115,13 @@ def _climb(learned: Learned, out: Path, place: Place) -> dict[str, Any]:
     climb: Climb = ladder.climb(
         learned.folder / FLOAT8,
         out,
-        [calibration_pictures(learned.train, count)],
+        [learn.spread(learned.train.images, count)],
         recipe.compress,
         recipe.gates,
         _Judge(learned.folder / FP32, learned.validation, place.say),
     )
     winner = climb.winner.name if climb.winner else ""
     return {"attempts": records.to_dict(climb.attempts), "winner": winner}
-
-
-def calibration_pictures(train: Dataset, count: int) -> np.ndarray:
-    """`count` pictures of the train split, spread evenly over it (and so over its classes)."""
-    import numpy as np
-
-    return train.images[np.linspace(0, len(train) - 1, min(count, len(train))).astype(int)]
 
 
 class _Judge:
@@ -184,14 +177,13 @@ def _card(learned: Learned, compressed: stage.Stage, place: Place, folder: Path)
     folder.mkdir(parents=True)
     shutil.copyfile(learned.folder / FP32, folder / FP32)
     shutil.copyfile(compressed.folder / compressed.result["winner"], folder / INT8)
-    pictures = learned.validation.images
-    chosen = pictures[:: max(1, len(pictures) // GOLDEN_PICTURES)][:GOLDEN_PICTURES]
+    chosen = learn.spread(learned.validation.images, GOLDEN_PICTURES)
     golden.write(folder / "golden.npz", chosen, folder / FP32, folder / INT8)
     measured = stage.run(
         place.work / recipe.name,
         "measure",
         {
-            "files": [sha256(folder / FP32), sha256(folder / INT8)],
+            "files": [sha256(folder / FP32), sha256(folder / INT8), sha256(learned.folder / PLAIN)],
             "teacher": learned.teacher.sha256 if learned.teacher else "",
             "seeds": {str(seed): t.weights_sha256 for seed, t in learned.seeds.items()},
             "data": [recipe.data.source, recipe.data.image_size, recipe.data.validation],

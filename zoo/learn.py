@@ -338,8 +338,17 @@ def write_files(
     model = rewrite.optimize(onnx_file.finish(plain, size, metadata(recipe, labels, size)))
     save(model, out / FP32)
     save(rewrite.prepare_int8(model), out / FLOAT8)
-    pictures = [np.asarray(Image.fromarray(image).resize((size, size))) for image in images[:40]]
+    pictures = [
+        np.asarray(Image.fromarray(image).resize((size, size))) for image in spread(images, 40)
+    ]
     return max(parity.check(net, out / name, pictures, TOLERANCE) for name in (FP32, FLOAT8))
+
+
+def spread(images: np.ndarray, count: int) -> np.ndarray:
+    """`count` pictures evenly over a split, and so over its classes: images (n, s, s, 3)."""
+    import numpy as np
+
+    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
 def metadata(recipe: Recipe, labels: tuple[str, ...], size: int) -> dict[str, str]:

