@@ -251,6 +251,45 @@ def test_members_that_together_unpack_to_too_much_are_refused(
     assert "unpacks to too much" in str(error_of(path))
 
 
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_header_that_unpacks_to_too_much_is_refused(tmp_path: Path, form: int) -> None:
+    path = tmp_path / "data.tar.gz"
+    with tarfile.open(path, "w:gz", format=form) as archive:
+        archive.addfile(tarfile.TarInfo("train/cat/" + "9" * 3 * archives.MAX_HEADER_BYTES))
+    assert path.stat().st_size < 2**16
+    assert "a header, or all together, unpacks to too much" in str(error_of(path))
+
+
+def test_headers_count_like_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_TOTAL_BYTES", 2**18)
+    monkeypatch.setattr(archives, "MAX_RATIO", 1)
+    path = to_tar(tmp_path / "data.tar.gz", {f"train/cat/{i:099}.png": b"" for i in range(600)})
+    assert "unpacks to too much" in str(error_of(path))
+
+
+def test_a_zip_with_a_name_that_is_not_utf8_is_one_error(tmp_path: Path) -> None:
+    path = to_zip(tmp_path / "data.zip", GOOD | {"train/cat/é.png": png()})
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    assert "data.zip is damaged or not an archive" in str(error_of(path))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.size": "many", "GNU.sparse.map": "0,1"},
+        {"GNU.sparse.map": "0,one", "GNU.sparse.size": "1"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "many"},
+    ],
+)
+def test_a_tar_with_a_broken_sparse_header_is_one_error(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    info = tarfile.TarInfo("train/cat/9.png")
+    info.pax_headers = headers
+    path = to_tar(tmp_path / "data.tar", GOOD, info)
+    assert "data.tar is damaged or not an archive" in str(error_of(path))
+
+
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"])
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"data.{suffix}"

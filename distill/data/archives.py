@@ -2,7 +2,8 @@
 
 Every member is checked, also those that are not asked for. A name that points out of the
 archive, a link, a device and an encrypted member are errors. So is what unpacks to too much: a
-member of over 64 MiB, or all members together over 1 GiB and over 200 times the archive.
+member of over 64 MiB, headers of over 1 MiB before one, or all together over 1 GiB and over 200
+times the archive.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gzip
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,7 +27,8 @@ from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 
 MAX_MEMBER_BYTES = 64 * 2**20
-MAX_TOTAL_BYTES = 2**30  # of all members, or MAX_RATIO times the archive if that is more
+MAX_HEADER_BYTES = 2**20  # of a tar, before one member: long names and the like
+MAX_TOTAL_BYTES = 2**30  # of all that is unpacked, or MAX_RATIO times the archive if that is more
 MAX_RATIO = 200  # unpacked over packed
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {  # by the first bytes
     b"\x1f\x8b": gzip.open,
@@ -38,6 +41,8 @@ _DAMAGED = (
     EOFError,
     zipfile.BadZipFile,
     NotImplementedError,  # a zip's compression method that Python lacks
+    ValueError,  # a name that is not UTF-8, a number in a header that is none
+    struct.error,
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
@@ -51,14 +56,23 @@ class _Budget:
         self.path = path
         self.left = max(MAX_TOTAL_BYTES, MAX_RATIO * path.stat().st_size)
 
+    def check(self, name: str, size_bytes: int) -> None:
+        """Refuse a member that says it is too large, before it is unpacked."""
+        if size_bytes > min(MAX_MEMBER_BYTES, self.left):
+            raise self.exceeded(f"the member {name} unpacks")
+
     def take(self, name: str, size_bytes: int) -> None:
+        """`check`, and count it."""
+        self.check(name, size_bytes)
         self.left -= size_bytes
-        if size_bytes > MAX_MEMBER_BYTES or self.left < 0:
-            raise DistillError(
-                f"{self.path}: the member {name} unpacks to too much",
-                f"limits: {MAX_MEMBER_BYTES} bytes a member, {MAX_TOTAL_BYTES} bytes or "
-                f"{MAX_RATIO} times the archive together; unpack it yourself and give the folder",
-            )
+
+    def exceeded(self, what: str) -> DistillError:
+        return DistillError(
+            f"{self.path}: {what} to too much",
+            f"limits: {MAX_MEMBER_BYTES} bytes a member, {MAX_HEADER_BYTES} its headers, "
+            f"{MAX_TOTAL_BYTES} or {MAX_RATIO} times the archive together; unpack it yourself and "
+            "give the folder",
+        )
 
 
 class Zip:
@@ -135,46 +149,63 @@ class Tar:
         """Every member, checked, while the stream stands at it."""
         budget = _Budget(self.path)
         try:
-            with _unpacked(self.path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+            with (
+                _unpacked(self.path, budget) as file,
+                tarfile.open(fileobj=file, mode="r|") as archive,
+            ):
                 for member in archive:
                     if not (member.isreg() or member.isdir()) or member.issparse():
                         raise _special(self.where, member.name)
-                    budget.take(member.name, member.size)
+                    budget.check(member.name, member.size)
+                    file.expect(member.size)
                     yield member, archive
                     archive.members = []  # type: ignore[attr-defined]  # or every header is kept
-                file.finish(budget)
+                file.finish()
         except _DAMAGED as error:
             raise _damaged(self.path, error) from error
 
 
 class _Stream(io.RawIOBase):
-    """An unpacked tar that remembers its end: `tarfile` takes a cut one for a shorter one."""
+    """An unpacked tar that counts every byte, headers too, and remembers its end.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    `tarfile` reads a header of any length into memory, and takes a cut archive for a shorter one.
+    """
+
+    def __init__(self, file: IO[bytes], budget: _Budget) -> None:
         self.file = file
+        self.budget = budget
         self.tail = b""
+        self.expect(0)
+
+    def expect(self, size_bytes: int) -> None:
+        """A member of this size comes; what is over it until the next one are headers."""
+        self.allowed = size_bytes + MAX_HEADER_BYTES
 
     def read(self, size: int = -1) -> bytes:
         content = self.file.read(size)
         self.tail = (self.tail + content)[-tarfile.BLOCKSIZE :]
+        self.allowed -= len(content)
+        self.budget.left -= len(content)
+        if self.allowed < 0 or self.budget.left < 0:
+            raise self.budget.exceeded("a header, or all together, unpacks")
         return content
 
-    def finish(self, budget: _Budget) -> None:
+    def finish(self) -> None:
         """Read to the end, where a checksum may stand, and look for the mark of a tar's end."""
         while content := self.read(tarfile.RECORDSIZE):
-            budget.take("(padding)", len(content))
+            self.allowed += len(content)  # padding has no limit of its own
         if self.tail != bytes(tarfile.BLOCKSIZE):
             raise EOFError("it is cut off: the empty block at its end is missing")
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[_Stream]:
+def _unpacked(path: Path, budget: _Budget) -> Iterator[_Stream]:
     """The bytes of a tar, by its first bytes compressed or not."""
     with path.open("rb") as file:
         magic = file.read(6)
     found = [how for start, how in COMPRESSIONS.items() if magic.startswith(start)]
     with found[0](path) if found else path.open("rb") as unpacked:
-        yield _Stream(unpacked)
+        yield _Stream(unpacked, budget)
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> bytes:
