@@ -90,7 +90,7 @@ class Variant:
     agreement_teacher: float | None  # fraction of the test split answered as the teacher does
     agreement_fp32: float | None  # fraction answered as the fp32 file does; None for that file
     ece: float | None  # expected calibration error, 15 bins (Guo et al. 2017), a fraction
-    peak_memory_mb: float | None  # peak resident memory of a fresh process that runs one picture
+    peak_memory_mb: float | None  # peak resident 1e6 bytes of a process that runs one picture
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
