@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo import arguments, cli, registry, tables
 from zoo import card as cards
-from zoo.errors import IntegrityError, NotFound
+from zoo.errors import InputError, IntegrityError, NotFound
 
 HEAVY = ("numpy", "onnxruntime", "huggingface_hub", "torch")
 ROOT = Path(zoo.__file__).parent.parent  # of the code under test: a checkout or a wheel
@@ -128,6 +128,11 @@ def test_list_selects_by_task_and_size(shelf: Any) -> None:
     assert names("--task", "tagging") == []
 
 
+def test_list_says_on_stderr_that_nothing_matches(shelf: Any) -> None:
+    result = CliRunner().invoke(cli.app, ["list", "--task", "tagging"])
+    assert (result.stdout, result.stderr) == ("", "no students match\n")
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("480", 480), ("480k", 480_000), ("1.5MB", 1_500_000), ("1MiB", 2**20), ("2 kb", 2000)],
@@ -204,6 +209,18 @@ def test_run_goes_on_after_a_broken_picture(shelf: Any, red: Path, tmp_path: Pat
     assert [line.split("\t")[2] for line in done.stdout.splitlines()] == ["red", "red"]
     assert "broken.png" in done.stderr
     assert "1 of 3 pictures could not be read" in done.stderr
+    assert done.stderr.count("hint:") <= 1
+
+
+def test_a_batch_gives_its_hint_once_at_the_end(shelf: Any, red: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    result = CliRunner().invoke(
+        cli.app, ["run", shelf.entry.name, *map(str, (red, tmp_path / "a.png", tmp_path / "b.png"))]
+    )
+    assert isinstance(result.exception, InputError)
+    assert result.exception.hint.count("read are:") == 1
+    assert "hint:" not in result.stderr
 
 
 def test_one_broken_picture_is_one_error(shelf: Any, tmp_path: Path) -> None:

@@ -155,6 +155,12 @@ def test_what_cannot_be_loaded_is_named(tiny: Path, tmp_path: Path) -> None:
         load(tiny, precision="int4")  # type: ignore[arg-type]
 
 
+def test_a_file_is_refused_as_another_precision(tiny: Path) -> None:
+    assert load(tiny / "model.int8.onnx", precision="int8").precision == "int8"
+    with pytest.raises(InputError, match=r"of precision fp32, not int8"):
+        load(tiny / "model.fp32.onnx", precision="int8")
+
+
 # --- what it refuses -----------------------------------------------------------------------------
 
 

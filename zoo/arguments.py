@@ -51,12 +51,19 @@ def size(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a size such as 480k, 1.5MB or 1MiB") from None
 
 
-Name = Annotated[str, typer.Argument(help="Of a student.", autocompletion=complete_name)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Of a student.", autocompletion=complete_name)
+]
 NameOrPath = Annotated[
-    str, typer.Argument(help="Of a student, its folder or file.", autocompletion=complete_name)
+    str,
+    typer.Argument(
+        metavar="NAME", help="Of a student, its folder or file.", autocompletion=complete_name
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Recipe = Annotated[str, typer.Argument(help="A name or a file.", autocompletion=complete_recipe)]
+Recipe = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)
+]
 Size = Annotated[
     int | None,
     typer.Option(parser=size, metavar="SIZE", help="Only files up to this: 480k, 1.5MB."),

@@ -30,12 +30,13 @@ def metadata(card: Card) -> dict[str, Any]:
     """What the front matter says, as plain data."""
     tags = ["onnx", "distillation", "student", card.student.architecture]
     tags += ["int8"] if "int8" in card.variants else []
+    hub = _hub_dataset(card)
     return {
         **_hub_licence(card.licence),
         "library_name": "onnx",
         "pipeline_tag": card.task,
         "tags": ["studentzoo", *tags],
-        "datasets": [_dataset_id(card)],
+        **({"datasets": [hub]} if hub else {}),  # it takes nothing but ids of its own
         "metrics": ["accuracy"],
         "model-index": [{"name": card.name, "results": [_result(card)]}],
     }
@@ -47,11 +48,16 @@ def _hub_licence(spdx: str) -> dict[str, str]:
     return {"license": "other", "license_name": _slug(spdx)}
 
 
+def _hub_dataset(card: Card) -> str | None:
+    """ORG/NAME where the data came from the Hub."""
+    hub = re.fullmatch(r"hub:([\w.-]+/[\w.-]+?)(@.*)?", card.data.source)
+    return hub[1] if hub else None
+
+
 def _dataset_id(card: Card) -> str:
     """The Hub's id where the data came from there, else the data set's name as a slug."""
-    hub = re.fullmatch(r"hub:([\w.-]+/[\w.-]+?)(@.*)?", card.data.source)
     name = card.variants["fp32"].accuracy.dataset
-    return hub[1] if hub else _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", name))
+    return _hub_dataset(card) or _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", name))
 
 
 def _slug(text: str) -> str:

@@ -102,6 +102,8 @@ def list_students(
     ]
     if as_json:
         return _json([records.to_dict(entry) for entry in entries])
+    if not entries:
+        return _talk("no students match")
     return _text(tables.columns(map(tables.student, entries), tables.STUDENTS))
 
 
@@ -144,7 +146,9 @@ def _pulled(name: str, cache: Path | None = None, verify: bool = True) -> Path:
 @app.command()
 def run(
     name: NameOrPath,
-    files: Annotated[list[Path], typer.Argument(help="Pictures, and folders of them.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Pictures, and folders of them.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="Answers a picture.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 16,
     precision: Annotated[
@@ -160,17 +164,19 @@ def run(
 
     pictures = batches.pictures(files)
     student = runtime.load(name, precision=precision.value)
-    failed = 0
+    failed: list[ZooError] = []
     for path, answer in _watched(batches.answers(student, pictures, batch, top), len(pictures)):
         if isinstance(answer, ZooError):
             if len(pictures) == 1:
                 raise answer
-            failed += 1
+            failed.append(answer)
             typer.echo(f"error: {answer}", err=True)
         else:
             typer.echo(_answer_json(path, answer) if as_json else _answer_text(path, answer))
     if failed:
-        raise InputError(f"{failed} of {len(pictures)} pictures could not be read")
+        hints = dict.fromkeys(error.hint for error in failed if error.hint)
+        message = f"{len(failed)} of {len(pictures)} pictures could not be read"
+        raise InputError(message, "; ".join(hints))
 
 
 def _answer_text(path: Path, answer: Sequence[tuple[str, float]]) -> str:
@@ -196,6 +202,9 @@ def _watched(items: Iterator[T], total: int) -> Iterator[T]:
 # --- measuring -----------------------------------------------------------------------------------
 
 
+_BENCH_JSON = "Print what `zoo card NAME --add FILE` reads; with --compare, the comparison."
+
+
 @app.command()
 def bench(
     name: Name,
@@ -204,9 +213,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="In each the files take turns.")] = 60,
     compare: Annotated[bool, typer.Option("--compare", help="Set the card beside it.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what `zoo card NAME --add FILE` reads.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_BENCH_JSON)] = False,
 ) -> None:
     """Measure latency on this machine.
 

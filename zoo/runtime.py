@@ -74,14 +74,19 @@ class Student:
         self.name = about.get("studentzoo.name", self.path.stem)
         self.labels = _labels(about, self.session, self.path)
         self.image_size = _image_size(about, self.path)  # pixels a side, inside the graph
-        self.precision = "int8" if "int8" in self.path.name else "fp32"
+        self.precision = _precision(self.path)
 
     @classmethod
     def open(
         cls, path: str | os.PathLike[str], *, precision: Precision = "auto", threads: int = 0
     ) -> Student:
-        """The student in a folder (as published) or in one ONNX file."""
+        """The student in a folder (as published) or in one ONNX file.
+
+        A file's precision is what its name says: int8 where that has "int8" in it, else fp32. One
+        that is asked for by another precision is an InputError.
+        """
         path = Path(path)
+        _check_precision(path, precision)
         file = _choose(path, precision) if path.is_dir() else path
         student = cls(file, threads=threads)
         if precision == "auto" and file == path / FILES["fp32"] and _has(path, "int8"):
@@ -193,11 +198,23 @@ def _ranked(row: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
     return [(labels[i], float(row[i])) for i in order]
 
 
+def _precision(file: Path) -> str:
+    return "int8" if "int8" in file.name else "fp32"
+
+
+def _check_precision(path: Path, precision: str) -> None:
+    if precision not in ("auto", *FILES):
+        raise InputError(f'precision is "auto", "int8" or "fp32", not "{precision}"')
+    if path.is_file() and precision not in ("auto", _precision(path)):
+        raise InputError(
+            f"{path}: by its name a file of precision {_precision(path)}, not {precision}",
+            "leave the precision out, or give the student's folder",
+        )
+
+
 def _choose(folder: Path, precision: Precision) -> Path:
     """The file of a folder that `precision` means on this processor."""
     there = {kind: folder / file for kind, file in FILES.items() if _has(folder, kind)}
-    if precision not in ("auto", *FILES):
-        raise InputError(f'precision is "auto", "int8" or "fp32", not "{precision}"')
     if precision != "auto":
         if precision not in there:
             raise NotFound(f"{folder}: no {FILES[precision]}", f"there is: {', '.join(there)}")
@@ -230,9 +247,10 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _ORT_ERRORS as problem:
+        said = " ".join(str(problem).split())
         raise InputError(
-            f"{path}: not an ONNX file that onnxruntime {ort.__version__} can run",
-            " ".join(str(problem).split()),
+            f"{path}: not an ONNX file that onnxruntime {ort.__version__} can run: {said}",
+            "give the name of a student (`zoo list`), the folder of one, or its ONNX file",
         ) from None
 
 
