@@ -14,11 +14,21 @@ import pytest
 
 from zoo import records, run
 from zoo.errors import CardError
-from zoo.run import KeptLabels, Run, Training
+from zoo.run import KeptLabels, Run, TeacherRun, Training
 
 KEPT = KeptLabels("a" * 64, 8, 10, 12345, 40, 1.0, 0.0039)
 ROW = {"epoch": 1, "loss": 0.5, "validation_accuracy": 0.9}
-TRAINED = Training("b" * 64, "c" * 40, "cpu: a processor", 12.5, (ROW, {**ROW, "epoch": 2}), KEPT)
+TRAINED = Training(
+    weights_sha256="b" * 64,
+    commit="c" * 40,
+    device="cpu: a processor",
+    versions={"python": "3.13.1", "torch": "2.13.0"},
+    seconds=12.5,
+    curves=(ROW, {**ROW, "epoch": 2}),
+    labels=KEPT,
+)
+CALLED = TeacherRun("oracle:answer", "à la main", "0" * 64, "CC0-1.0", None, None, None)
+BUILT = replace(CALLED, recipe={"name": "wide"}, recipe_sha256="1" * 64, training=TRAINED)
 
 
 def made(**changes: object) -> Run:
@@ -28,14 +38,15 @@ def made(**changes: object) -> Run:
         "recipe_sha256": "d" * 64,
         "data": {"train": "e" * 64, "test": "f" * 64},
         "teacher": None,
+        "versions": run.versions(),
         "parity": {"max_difference": 1e-6, "tolerance": 1e-3},
         "seeds": {"0": TRAINED, "1": replace(TRAINED, labels=None, curves=(ROW,))},
     }
-    return Run.of(**(facts | changes))
+    return Run(format=1, **(facts | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "written", [made(), made(teacher={"name": "é", "sha256": "0" * 64}), made(seeds={})]
+    "written", [made(), made(teacher=CALLED), made(teacher=BUILT), made(seeds={})]
 )
 def test_a_run_is_read_back_as_it_was_written(written: Run) -> None:
     text = run.to_json(written)
