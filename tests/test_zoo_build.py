@@ -1,0 +1,358 @@
+"""The whole chain on three colours of 16 pixels: built, published, pulled; refused; killed."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+import torch
+
+import zoo
+from distill.errors import DistillError
+from zoo import card, learn, recipe, records, registry, run
+from zoo.build import build
+from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
+from zoo.store import Store
+
+ROOT = Path(__file__).parent.parent
+COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
+NAME = "colours-separable-small.kd"
+RECIPE = f"""\
+name: {NAME}
+summary: Tells three colours apart
+licence: Apache-2.0
+data: {{source: colours, licence: CC0-1.0, image_size: 16, validation: 0.25}}
+teacher: {{callable: "oracle:answer", source: the mean of each colour, licence: CC0-1.0}}
+student: {{architecture: separable, options: {{size: small}}}}
+augment: {{crop_padding: 1, flip: true}}
+labels: {{views: 2, top_k: 2, audit: 0.1}}
+loss: {{name: kd, temperature: 2.0, ce: 0.5, kd: 0.5}}
+train: {{epochs: 12, batch_size: 8, learning_rate: 0.05, ema: 0.5}}
+compress:
+  calibration_images: 24
+  ladder: [{{name: minmax}}, {{name: entropy, calibration: entropy}}]
+gates: {{max_drop_points: 100, min_agreement: 0.0, max_speed_ratio: 1000, max_size_bytes: 0}}
+"""
+ORACLE = """\
+import numpy as np
+
+def answer(images):
+    return images.astype(np.float64).mean((1, 2))[:, ::-1] / 20  # blue, green, red
+"""
+
+
+def make_data(folder: Path) -> None:
+    """Noise around three colours: 16 pictures of each to train on, 4 to test."""
+    chance = np.random.default_rng(0)
+    for split, count in (("train", 16), ("test", 4)):
+        for label, colour in COLOURS.items():
+            (folder / split / label).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.array(colour) + chance.integers(-40, 41, (16, 16, 3))
+                picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+                picture.save(folder / split / label / f"{i:02d}.png")
+
+
+def make_lab(folder: Path, text: str = RECIPE) -> Path:
+    """A folder with data, teacher and recipe, as a stranger would lay it out."""
+    make_data(folder / "colours")
+    (folder / "oracle.py").write_text(ORACLE)
+    (folder / "student.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits are promised on a CPU."""
+    monkeypatch.setattr(learn, "device", lambda: ("cpu", "as it is"))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab as working directory; whatever is published stays in it."""
+    _enter(monkeypatch, make_lab(tmp_path / "lab"))
+    return tmp_path / "lab"
+
+
+def _enter(patch: pytest.MonkeyPatch, lab: Path) -> None:
+    patch.chdir(lab)
+    patch.syspath_prepend(str(lab))
+    for module in ("oracle",):
+        patch.delitem(sys.modules, module, raising=False)
+    patch.setenv("ZOO_REGISTRY", str(lab / "registry.yaml"))
+    patch.setenv("ZOO_STORE", str(lab / "store"))
+    patch.setenv("ZOO_CACHE", str(lab / "cache"))
+    patch.delenv("ZOO_DATA", raising=False)
+
+
+def make(recipe: str = "student.yaml") -> Path:
+    return build(recipe, work=Path("runs"), store=Path("store"))
+
+
+def left() -> list[Path]:
+    """What a build wrote, but for its lock."""
+    found = [path for place in ("runs", "store") for path in Path(place).rglob("*")]
+    return [path for path in found if path.is_file() and path.name != ".lock"]
+
+
+def told(folder: Path) -> run.Run:
+    document = records.load_json(folder / run.FILE, CardError)
+    return records.read(run.Run, document, CardError)
+
+
+def weights_sha256(folder: Path) -> str:
+    return told(folder).seeds["0"].weights_sha256
+
+
+# --- refused before any work ---------------------------------------------------------------------
+
+
+def test_data_that_is_not_there_is_one_error_that_says_what_to_do(lab: Path) -> None:
+    shutil.rmtree("colours")
+    with pytest.raises(DistillError, match="the data colours was not found") as caught:
+        make()
+    assert "--data" in caught.value.hint
+    assert left() == []
+
+
+def test_a_recipe_that_is_not_there_is_one_error(lab: Path) -> None:
+    with pytest.raises(NotFound, match=r"missing\.yaml"):
+        make("missing.yaml")
+
+
+def rewrite(old: str, new: str, source: str = "student.yaml", target: str = "student.yaml") -> None:
+    text = Path(source).read_text()
+    assert old in text
+    Path(target).write_text(text.replace(old, new))
+
+
+CALLABLE = 'callable: "oracle:answer"'
+
+
+@pytest.mark.parametrize("between", [[], ["other.yaml"]])
+def test_a_recipe_that_learns_from_itself_is_one_error(lab: Path, between: list[str]) -> None:
+    chain = ["student.yaml", *between]
+    for name, teacher in zip(chain[::-1], ["student.yaml", *chain[::-1]], strict=False):
+        Path(name).write_text(RECIPE.replace(CALLABLE, f"recipe: {teacher}").replace(NAME, name))
+    with pytest.raises(RecipeError, match="learns from"):
+        make()
+    assert left() == []
+
+
+def test_a_missing_recipe_of_the_teacher_is_found_before_the_data_is_read(lab: Path) -> None:
+    rewrite(CALLABLE, "recipe: nobody-at-all")
+    shutil.rmtree("colours")
+    with pytest.raises(NotFound, match="nobody-at-all"):
+        make()
+
+
+def test_a_teacher_that_knows_too_few_classes_is_one_error(lab: Path) -> None:
+    rewrite("[:, ::-1]", "[:, :2]", "oracle.py", "oracle.py")
+    with pytest.raises(DistillError, match=r"answers \(\d+, 2\)"):
+        make()
+    assert left() == []
+
+
+def test_a_teacher_that_names_other_classes_is_one_error(lab: Path, files: Path) -> None:
+    """The tiny student says red, green, blue; the data is in the order of the alphabet."""
+    shutil.copyfile(files / "tiny" / "model.fp32.onnx", "teacher.onnx")
+    rewrite(CALLABLE, "onnx: teacher.onnx")
+    with pytest.raises(RecipeError, match='"red" where the data says "blue"') as caught:
+        make()
+    assert "order" in caught.value.hint
+
+
+def test_a_second_build_in_the_same_place_is_refused(lab: Path) -> None:
+    Path("runs").mkdir()
+    with FileLock(Path("runs") / ".lock"), pytest.raises(StoreError, match="another build"):
+        make()
+    assert left() == []
+
+
+# --- a whole build -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A lab in which the student was built without interruption."""
+    lab = make_lab(tmp_path_factory.mktemp("lab"))
+    with pytest.MonkeyPatch.context() as patch:
+        _enter(patch, lab)
+        patch.setattr(learn, "device", lambda: ("cpu", "as it is"))
+        make()
+    yield lab
+    sys.modules.pop("oracle", None)
+
+
+@pytest.fixture
+def inside(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    _enter(monkeypatch, built)
+    return built
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("inside")
+def test_a_stranger_pulls_and_runs_what_was_built() -> None:
+    student = zoo.load(NAME)
+    assert student.labels == tuple(COLOURS)
+    for label, colour in COLOURS.items():
+        answer = student(Image.new("RGB", (50, 30), colour))
+        assert answer[0][0] == label
+    assert [entry.name for entry in zoo.models()] == [NAME]
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("inside")
+def test_card_page_run_and_registry_are_of_one_piece() -> None:
+    folder = Path("store") / NAME
+    assert card.drift(folder) == []
+    facts, happened = card.read(folder), told(folder)
+    wanted = recipe.find("student.yaml")
+    assert facts.recipe_sha256 == happened.recipe_sha256 == recipe.digest(wanted)
+    assert recipe.Recipe.bind(records.Document(happened.recipe, "run.json")) == wanted
+    assert (facts.data.train, facts.data.validation, facts.data.test) == (36, 12, 12)
+    assert facts.data.sha256 == happened.data["train"]
+    assert facts.teacher and happened.teacher
+    assert facts.teacher.sha256 == happened.teacher.sha256
+    assert facts.teacher.accuracy.value == 1.0
+    assert facts.variants["fp32"].accuracy.n == 12
+    assert [attempt.verdict for attempt in facts.attempts] == ["pass"]
+    kept = happened.seeds["0"].labels
+    assert kept and (kept.views, kept.top_k, kept.audit_agreement) == (2, 2, 1.0)
+    assert len(happened.seeds["0"].curves) == 12
+    assert registry.find(NAME).revision == Store("store").revision(NAME)
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("inside")
+def test_a_second_build_does_nothing_new() -> None:
+    marks = sorted(Path("runs").rglob("done.json"))
+    before = {path: path.stat().st_mtime_ns for path in marks}
+    revision = Store("store").revision(NAME)
+    make()
+    after = sorted(Path("runs").rglob("done.json"))
+    assert {path: path.stat().st_mtime_ns for path in after} == before
+    assert Store("store").revision(NAME) == revision
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("inside")
+def test_gates_that_cannot_be_met_publish_nothing_and_give_every_reason() -> None:
+    rewrite("max_size_bytes: 0", "max_size_bytes: 1", target="strict.yaml")
+    with pytest.raises(GateError) as caught:
+        build("strict.yaml", work=Path("runs"), store=Path("strict-store"))
+    assert re.search(r"minmax: size \d+ bytes > 1; entropy: size \d+ bytes > 1", str(caught.value))
+    assert "gates" in caught.value.hint
+    assert not Path("strict-store").exists()
+    trained = [path.parent for path in Path("runs").glob("*/train-*/done.json")]
+    assert len(trained) == 1  # what both recipes say alike was not trained again
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("inside")
+def test_a_refused_build_leaves_what_was_published_before() -> None:
+    revision = Store("store").revision(NAME)
+    rewrite("max_size_bytes: 0", "max_size_bytes: 2", target="strict.yaml")
+    with pytest.raises(GateError):
+        make("strict.yaml")
+    assert Store("store").revision(NAME) == revision
+    assert registry.find(NAME).revision == revision
+
+
+# --- killed --------------------------------------------------------------------------------------
+
+
+class _Fatal(io.StringIO):
+    """A stderr that does not survive a certain line."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    def write(self, text: str) -> int:
+        if re.search(self.words, text):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sys.__stderr__.write(text) if sys.__stderr__ else 0
+
+
+def _build_and_die(words: str) -> None:
+    """In a process of its own: progress in every step, until a line with these words."""
+    from distill import progress, train
+
+    progress._LINE_SECONDS = 0.0
+    train.CHECKPOINT_SECONDS = -1.0
+    learn.device = lambda: ("cpu", "as it is")
+    sys.stderr = _Fatal(words)
+    make()
+
+
+def killed(words: str) -> None:
+    threads = str(torch.get_num_threads())
+    died = subprocess.run(
+        [sys.executable, __file__, words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+
+@pytest.mark.train
+def test_killed_in_labelling_and_in_training_it_ends_with_the_same_weights(
+    lab: Path, built: Path
+) -> None:
+    killed("^label: .* view 1 of 2")
+    assert [path.parent.name for path in Path("runs").rglob("*.npz")] == ["view-000"]
+    killed("^train: .* epoch 3 ")
+    (checkpoint,) = Path("runs").rglob("checkpoint.pt")
+    assert not (checkpoint.parent / "done.json").exists()
+    assert not Path("store").exists() and not Path("registry.yaml").exists()
+    folder = make()
+    assert weights_sha256(folder) == weights_sha256(built / "store" / NAME)
+    assert not checkpoint.exists()
+    hashes = [registry.load(place / "registry.yaml")[NAME].files for place in (lab, built)]
+    assert hashes[0]["model.int8.onnx"] == hashes[1]["model.int8.onnx"]
+
+
+# --- a teacher's own recipe ----------------------------------------------------------------------
+
+
+@pytest.mark.train
+def test_a_teacher_is_built_by_its_own_recipe_and_not_published(lab: Path) -> None:
+    text = RECIPE.partition("compress:")[0].replace(NAME, "colours-teacher.ce")
+    text = re.sub(r"teacher: .*\n", "", text)
+    text = re.sub(r"loss: .*", "loss: {name: ce}", text).replace("epochs: 12", "epochs: 1")
+    Path("teacher.yaml").write_text(text)
+    said: list[str] = []
+    folder = build("teacher.yaml", work=Path("runs"), store=Path("store"), say=said.append)
+    assert (folder / learn.FP32).is_file()
+    assert "nothing is published" in said[-1]
+    assert not Path("store").exists()
+    rewrite(CALLABLE, "recipe: teacher.yaml")
+    place = learn.Place(None, Path("runs"), said.append)
+    learned = learn.learn(recipe.find("student.yaml"), place)
+    assert learned.teacher and learned.teacher.name == "colours-teacher.ce"
+    (trained,) = Path("runs/colours-teacher.ce").glob("train-*/done.json")
+    assert learned.teacher.sha256 in trained.read_text()
+    assert learned.teacher_run and learned.teacher_run.training
+    assert learned.teacher_run.training.weights_sha256 == learned.teacher.sha256
+
+
+if __name__ == "__main__":
+    _build_and_die(sys.argv[1])
