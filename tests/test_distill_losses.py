@@ -330,5 +330,38 @@ def test_dkd_warms_up(epoch: float, part: float) -> None:
 
 
 def test_dkd_without_a_warm_up_counts_from_the_start() -> None:
-    loss = Loss(name="dkd", temperature=4.0, ce=1.0, kd=1.0)
+    loss = Loss(name="dkd", temperature=4.0, ce=1.0, kd=1.0, warmup_epochs=0)
     assert total(loss, 0.0) == pytest.approx(total(loss, 50.0)) and total(loss) > hard()
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("kd", {"temperature": 4.0, "ce": 0.1, "kd": 0.9}),
+        ("dkd", {"temperature": 4.0, "ce": 1.0, "kd": 1.0, "alpha": 1.0, "beta": 8.0}),
+        ("dkd", {"warmup_epochs": 20}),
+        ("dist", {"temperature": 1.0, "ce": 1.0, "kd": 2.0, "beta": 1.0, "gamma": 1.0}),
+    ],
+)
+def test_what_a_recipe_leaves_out_is_the_papers(name: str, published: dict[str, float]) -> None:
+    loss = Loss(name=name)  # type: ignore[arg-type]
+    assert {key: getattr(loss, key) for key in published} == published
+
+
+def test_logit_standardisation_can_be_weighed_as_published() -> None:
+    assert Loss(name="kd", temperature=2.0, ce=1.0, kd=9.0, standardize=True).kd == 9.0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "kd", "gamma": 2.0},
+        {"name": "kd", "warmup_epochs": 5},
+        {"name": "dkd", "standardize": True},
+        {"name": "dist", "alpha": 2.0},
+        {"name": "ce", "temperature": 2.0},
+    ],
+)
+def test_a_setting_that_the_loss_does_not_read_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="means nothing to the loss"):
+        Loss(**settings)  # type: ignore[arg-type]
