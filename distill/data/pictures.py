@@ -69,7 +69,7 @@ def decode(picture: Picture, size: int) -> np.ndarray:
 def square(image: Image.Image, size: int) -> Image.Image:
     """RGB of size x size pixels, upright; bilinear, with antialiasing when it shrinks.
 
-    The whole picture is kept: its aspect ratio is not. Transparency is dropped.
+    The whole picture is kept: its aspect ratio is not. Transparency lies on white.
     """
     ImageOps.exif_transpose(image, in_place=True)
     image = to_rgb(image)
@@ -79,15 +79,16 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to 8-bit RGB; 16-bit grey keeps its upper byte."""
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
+    """Any mode to 8-bit RGB as at run time: 16 bits cut to 8, the transparent laid on white."""
+    if image.mode.startswith("I"):
+        wide = np.clip(np.asarray(image), 0, 65535)
+        return Image.fromarray((wide >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("F", "LAB"):
         raise ValueError(f"pixels of mode {image.mode} have no known range")
-    if image.mode == "P":
-        image = image.convert("RGBA")  # straight to RGB warns where the palette has transparency
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
 
 
