@@ -87,12 +87,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """This project's git commit, "+changes" behind it where files differ, "" outside git."""
+    """This project's git commit, "+changes" behind it where code differs, "" outside git."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return ""
     head = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "*.py")
     return head + ("+changes" if head and changed else "")
 
 
