@@ -15,6 +15,7 @@ import pytest
 from zoo import card as cards
 from zoo import publish, records, registry
 from zoo.card import Bench, Card
+from zoo.errors import RegistryError
 from zoo.files import sha256
 from zoo.measures import Measurement
 from zoo.store import Store
@@ -32,7 +33,8 @@ def made(tiny: Path) -> Path:
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store of one's own, its registry beside it."""
-    monkeypatch.delenv("ZOO_REGISTRY", raising=False)
+    for variable in ("ZOO_REGISTRY", "ZOO_STORE"):
+        monkeypatch.delenv(variable, raising=False)
     return Store(tmp_path / "own" / "embedded")
 
 
@@ -121,3 +123,39 @@ def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Store
     (own.folder(name) / "card.json").write_text("{}")
     publish.publish(made, own)
     assert cards.drift(own.folder(name)) == []
+
+
+def test_a_row_that_cannot_be_written_leaves_the_store_as_it_was(made: Path, own: Store) -> None:
+    before = publish.publish(made, own)
+    card = cards.read(made)
+    cards.write(dataclasses.replace(card, summary="Other words."), made)
+    path = own.root.parent / "registry.yaml"
+    path.write_text("format: 2\n")
+    with pytest.raises(RegistryError, match="students"):
+        publish.publish(made, own)
+    (own.root.parent / "file").touch()
+    with pytest.raises(RegistryError, match=r"file.*[Dd]irectory|exists"):
+        publish.publish(made, own, own.root.parent / "file" / "registry.yaml")
+    path.unlink()
+    with pytest.raises(RegistryError, match="repo must be"):
+        publish.publish(made, own, repo="no repo")
+    assert own.revision(card.name) == before.revision
+    assert not path.exists()
+
+
+def test_nothing_but_the_registry_lands_beside_the_store(made: Path, own: Store) -> None:
+    publish.publish(made, own)
+    assert {path.name for path in own.root.parent.iterdir()} == {"embedded", "registry.yaml"}
+    assert own.names() == [cards.read(made).name]
+
+
+def test_a_store_named_by_the_environment_never_writes_the_packaged_registry(
+    made: Path, own: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = registry.default_path()
+    before = packaged.read_bytes() if packaged.is_file() else None
+    monkeypatch.setenv("ZOO_STORE", str(own.root))
+    assert registry.default_path() == own.root.parent / "registry.yaml" != packaged
+    row = publish.publish(made)
+    assert registry.find(row.name) == row
+    assert (packaged.read_bytes() if packaged.is_file() else None) == before

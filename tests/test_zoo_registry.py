@@ -103,6 +103,22 @@ def test_models_are_listed_by_task(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert registry.models("text-classification") == []
 
 
+def test_zoo_registry_goes_before_what_stands_beside_the_store_and_that_before_the_packaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("ZOO_REGISTRY", "ZOO_STORE"):
+        monkeypatch.delenv(variable, raising=False)
+    packaged = registry.default_path()
+    package = Path(registry.__file__).parent
+    assert packaged.parent in (package, package.parent)
+    assert registry.default_path(package / "embedded") == packaged
+    monkeypatch.setenv("ZOO_STORE", str(tmp_path / "own" / "store"))
+    assert registry.default_path() == tmp_path / "own" / "registry.yaml"
+    assert registry.default_path(tmp_path / "other" / "s") == tmp_path / "other" / "registry.yaml"
+    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "chosen.yaml"))
+    assert registry.default_path(tmp_path / "other" / "s") == tmp_path / "chosen.yaml"
+
+
 names = st.text("aZ09_.-", min_size=1, max_size=20).map("a".__add__) | st.sampled_from(
     ["null", "true", "12", "1e3", "0x1f", "README.md"]
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ from zoo import card as cards
 from zoo import registry
 from zoo.card import Card
 from zoo.card_page import single_latency
-from zoo.errors import CardError, NotFound, RegistryError
+from zoo.errors import CardError, NotFound, RegistryError, StoreError
 from zoo.files import sha256
 from zoo.measures import Measurement
 from zoo.registry import Entry, FileRef, Headline
-from zoo.store import Store, default, plain_files
+from zoo.store import Store, default, plain_files, tree_id
 
 ORGANISATION = "studentzoo"  # of the repo ids, where nothing else is asked for
 
@@ -34,32 +33,32 @@ def publish(
     drifted = cards.drift(folder)
     if drifted:
         raise CardError("; ".join(drifted), hint="write the card again: zoo.card.write")
-    path = registry_path or _registry_of(store)
-    with _alone(path):
-        return _publish(folder, store or default(), path, repo)
+    store = store or default()
+    with _alone(store):
+        return _publish(folder, store, registry_path or registry.default_path(store.root), repo)
 
 
 def _publish(folder: Path, store: Store, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
-    revision = store.put(card.name, folder)
-    row = entry(card, folder, revision, repo or f"{ORGANISATION}/{card.name}")
+    row = entry(card, folder, tree_id(folder), repo or f"{ORGANISATION}/{card.name}")
     known = registry.load(path) if path.is_file() else {}
-    registry.write((known | {card.name: row}).values(), path)
+    with registry.writing((known | {card.name: row}).values(), path):
+        store.put(card.name, folder)
     return row
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """No other process changes the registry `path`, or what it lists, meanwhile."""
+def _alone(store: Store) -> Iterator[None]:
+    """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = FileLock(store.root / ".registry.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        store.root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as problem:
         hint = "is the folder writable?"
-        raise RegistryError(f"{path}: {problem.strerror or problem}", hint) from None
+        raise StoreError(f"{store.root}: {problem.strerror or problem}", hint) from None
     try:
         yield
     finally:
@@ -95,19 +94,12 @@ def _digest(card: Card, precision: str) -> str | None:
     return variant.sha256 if variant else None
 
 
-def _registry_of(store: Store | None) -> Path:
-    """The registry that lists what is in `store`: beside a store of one's own, else the default."""
-    if store is None or "ZOO_REGISTRY" in os.environ or store.root == default().root:
-        return registry.default_path()
-    return store.root.parent / "registry.yaml"
-
-
 def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
     """Merge what `zoo bench NAME --json` printed into `rows` into a published student's card."""
     bench = cards.read_bench(rows)
-    path = _registry_of(store)
     store = store or default()
-    with _alone(path), tempfile.TemporaryDirectory() as scratch:
+    path = registry.default_path(store.root)
+    with _alone(store), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for file in plain_files(store.folder(name)):
             shutil.copyfile(file, folder / file.name)
@@ -118,16 +110,19 @@ def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
 def entry(card: Card, folder: Path, revision: str, repo: str) -> Entry:
     """The registry's row of `card`, whose files are in `folder`."""
     files = {p.name: FileRef(sha256(p), p.stat().st_size) for p in plain_files(folder)}
-    return Entry(
-        name=card.name,
-        task=card.task,
-        repo=repo,
-        revision=revision,
-        licence=card.licence,
-        summary=card.summary,
-        files=files,
-        headline=headline(card),
-    )
+    try:
+        return Entry(
+            name=card.name,
+            task=card.task,
+            repo=repo,
+            revision=revision,
+            licence=card.licence,
+            summary=card.summary,
+            files=files,
+            headline=headline(card),
+        )
+    except ValueError as problem:
+        raise RegistryError(f"{card.name} cannot be a row of the registry: {problem}") from None
 
 
 def headline(card: Card) -> Headline:

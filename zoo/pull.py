@@ -17,6 +17,7 @@ import errno
 import hashlib
 import os
 import shutil
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -172,8 +173,7 @@ def _link(link: Path, blob: Path, ref: FileRef) -> None:
         return
     if not link.is_symlink() and _is_whole(link, ref):
         return
-    fresh = link.with_name(f".{link.name}.{os.getpid()}.part")
-    fresh.unlink(missing_ok=True)
+    fresh = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         fresh.symlink_to(target)
         fresh.replace(link)
@@ -216,7 +216,7 @@ def _told(cache: Path, entry: Entry) -> Iterator[None]:
     except NotFound as problem:
         raise PullError(
             f"{problem}, although the registry lists it",
-            "install the package again, or set ZOO_STORE to a folder that holds the student",
+            "install the package again, or set ZOO_STORE to a store that has its own registry.yaml",
         ) from None
     except OSError as problem:
         choose = "choose another cache with ZOO_CACHE"

@@ -1,22 +1,24 @@
 """The registry: which students are published, and the hash of every byte of them.
 
 registry.yaml is data, one row a student; nothing in it is a moving name. It stands beside the
-packages in a checkout and inside `zoo` in a wheel; $ZOO_REGISTRY names another one.
+packages in a checkout and inside `zoo` in a wheel. A store of one's own has its registry beside it;
+$ZOO_REGISTRY names any other one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from zoo import records
 from zoo.errors import NotFound, RegistryError
-from zoo.files import write_text
+from zoo.files import replacing
 from zoo.names import check_file_name, check_hex, check_name
 
 
@@ -87,12 +89,19 @@ class _File:
     students: dict[str, Entry]
 
 
-def default_path() -> Path:
-    """$ZOO_REGISTRY, else the file in the wheel, else the one of the checkout."""
-    chosen = os.environ.get("ZOO_REGISTRY")
+def default_path(store: Path | None = None) -> Path:
+    """$ZOO_REGISTRY, else registry.yaml beside `store` or $ZOO_STORE, else the packaged one.
+
+    `store` is the root of a store; the packaged store has its registry in the wheel, or at the top
+    of the checkout.
+    """
+    chosen, root = os.environ.get("ZOO_REGISTRY"), store or os.environ.get("ZOO_STORE")
     if chosen:
         return Path(chosen).expanduser()
     package = Path(__file__).parent
+    own = Path(root).expanduser() if root else package / "embedded"
+    if own.resolve() != (package / "embedded").resolve():
+        return own.parent / "registry.yaml"
     packaged = package / "registry.yaml"
     return packaged if packaged.is_file() else package.parent / "registry.yaml"
 
@@ -118,10 +127,22 @@ def models(task: str | None = None) -> list[Entry]:
 
 def write(entries: Iterable[Entry], path: str | Path | None = None) -> None:
     """Replace the registry in one step, sorted by name."""
+    with writing(entries, path):
+        pass
+
+
+@contextlib.contextmanager
+def writing(entries: Iterable[Entry], path: str | Path | None = None) -> Iterator[None]:
+    """Replace the registry when the block ends well; what cannot be written fails before it."""
     target = Path(path or default_path())
     text = render(entries)
     try:
-        write_text(target, text)
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
+        with replacing(target) as file:
+            file.write(text.encode())
+            file.flush()
+            yield
     except OSError as problem:
         raise RegistryError(f"{target}: {problem.strerror}", "is the folder writable?") from None
 

@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from zoo import records
 from zoo.errors import NotFound, StoreError
@@ -50,9 +49,10 @@ class Store:
     def has(self, name: str, revision: str | None = None) -> bool:
         """Whether a student is here, in that very revision where one is given."""
         try:
-            return revision in (None, self.revision(name))
+            folder = self.folder(name)
         except NotFound:
             return False
+        return revision is None or revision == tree_id(folder)
 
     def path(self, name: str, file: str) -> Path:
         """Where one file of a student is."""
@@ -61,10 +61,6 @@ class Store:
         if not path.is_file():
             raise NotFound(f"{path.parent} holds no {file}")
         return path
-
-    def open(self, name: str, file: str) -> BinaryIO:
-        """One file of a student, to be read and hashed by the caller."""
-        return self.path(name, file).open("rb")
 
     def put(self, name: str, files: str | Path) -> str:
         """Make the student `name` consist of the files in the folder `files`; returns its revision.
