@@ -319,6 +319,18 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: 
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"seeds": 3}', '{"seeds": {"0": {}}}', '{"seeds": {"0": {"curves": [1]}}}'],
+)
+def test_a_broken_run_is_one_error(text: str, tmp_path: Path) -> None:
+    from zoo import figures
+
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(CardError, match=r"run\.json"):
+        figures.curves(cards.read_run(tmp_path))
+
+
 # --- publishing ----------------------------------------------------------------------------------
 
 

@@ -120,3 +120,16 @@ def test_a_name_that_is_near_is_offered(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no such recipe file"):
         recipes.find(tmp_path / "none.yaml")
+
+
+def test_a_bare_name_is_a_packaged_recipe_whatever_lies_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = recipes.recipes()[0]
+    (tmp_path / name).write_text(TAUGHT)
+    (tmp_path / "toy.yml").write_text(TAUGHT)
+    assert recipes.path_of(name).parent != tmp_path
+    assert (
+        recipes.find("toy.yml").name == recipes.find(f"./{name}").name == "toy-separable-small.ce"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,17 @@ def test_groups_hold_each_row_once_and_one_shape(shapes: list[tuple[int, int, in
 
 def test_a_name_is_pulled_and_loaded(shelf: object) -> None:
     assert zoo.load(TINY)(plain("blue"))[0][0] == "blue"
+
+
+def test_a_bare_name_means_the_registry_whatever_lies_about(
+    shelf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / TINY).mkdir()
+    assert zoo.load(TINY).path.is_relative_to(shelf.cache)
+    with pytest.raises(NotFound, match="no student is called"):
+        load("tiny")
+    assert load("./tiny").path == load(Path("tiny")).path == Path("tiny/model.int8.onnx")
 
 
 def test_a_folder_and_a_file_are_loaded_without_a_registry(tiny: Path) -> None:

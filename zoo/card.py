@@ -120,7 +120,7 @@ class Attempt:
     speed_ratio: float | None  # latency over the fp32 file's, interleaved
     speed_ratio_low: float | None
     speed_ratio_high: float | None
-    verdict: str  # "pass", "fail", "error", "not needed"
+    verdict: str  # "pass", "fail", "error"
     reason: str
 
 
@@ -286,5 +286,10 @@ def _text(path: Path) -> str:
 
 def read_run(folder: Path) -> dict[str, Any]:
     """run.json of `folder`, empty where there is none."""
-    text = _text(folder / RUN)
-    return json.loads(text) if text else {}
+    path = folder / RUN
+    if not path.is_file():
+        return {}
+    run = records.load_json(path, CardError).data
+    if not isinstance(run, dict):
+        raise CardError(f"{path}: must be a mapping")
+    return run

@@ -65,8 +65,15 @@ def sources(card: Card, run: dict[str, Any]) -> dict[str, str]:
 
 def curves(run: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
     """Seed -> one mapping an epoch, of run.json; empty where it has none."""
-    seeds = run.get("seeds") or {}
-    return {seed: training["curves"] for seed, training in seeds.items() if training["curves"]}
+    try:
+        found = {seed: training["curves"] for seed, training in (run.get("seeds") or {}).items()}
+        rows = {seed: [dict(row) for row in curve or ()] for seed, curve in found.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CardError(
+            "run.json: seeds is not a mapping of seed -> {curves: one mapping an epoch}",
+            "build the student again, or restore its run.json",
+        ) from None
+    return {seed: curve for seed, curve in rows.items() if curve}
 
 
 def _digest(numbers: Any) -> str:

@@ -96,9 +96,14 @@ def recipes(folder: Path | None = None) -> list[str]:
 
 
 def path_of(name_or_path: str | Path) -> Path:
-    """Where a recipe's file is: a path as given, or the packaged recipe of that name."""
+    """Where a recipe's file is: a path as given, or the packaged recipe of that name.
+
+    A path is a Path, has a separator, or ends in .yaml or .yml; anything else is a name.
+    """
     given = Path(name_or_path)
-    if given.suffix in (".yaml", ".yml") or os.sep in str(name_or_path) or given.is_file():
+    separators = {os.sep, os.altsep or os.sep, "/"}
+    named = isinstance(name_or_path, str) and not separators & set(name_or_path)
+    if given.suffix in (".yaml", ".yml") or not named:
         if not given.is_file():
             raise NotFound(f"{given}: no such recipe file", "`zoo build` takes a path or a name")
         return given

@@ -51,16 +51,24 @@ def load(
 ) -> Student:
     """The student of that name (pulled if need be), in that folder, or in that ONNX file.
 
+    A bare name is always one of the registry: a folder beside you is "./NAME".
+
     precision: "auto" takes the 8-bit file if it gives the published answers on this processor.
     threads: of one session; 0 means one a physical core.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".onnx" or path.is_dir() or len(path.parts) > 1:
-        return Student.open(path, precision=precision, threads=threads)
+    if not _is_name(name_or_path):
+        return Student.open(name_or_path, precision=precision, threads=threads)
     from zoo.pull import pull
 
     folder = pull(str(name_or_path), cache=cache, verify=False)
     return Student.open(folder, precision=precision, threads=threads)
+
+
+def _is_name(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether a text is a student's name: no separator, no .onnx at its end. A Path never is."""
+    if not isinstance(name_or_path, str) or name_or_path.endswith(".onnx"):
+        return False
+    return not {os.sep, os.altsep or os.sep, "/"} & set(name_or_path)
 
 
 class Student:
