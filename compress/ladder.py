@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,9 +80,13 @@ def climb(
 
 def first_pictures(calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
     """At most `count` pictures, in batches."""
-    batches = list(islice(calibrate.rebatch(calibration), -(-count // calibrate.BATCH)))
-    whole = sum(map(len, batches[:-1]))
-    batches[-1] = batches[-1][: count - whole]
+    batches: list[np.ndarray] = []
+    left = count
+    for pictures in calibrate.rebatch(calibration):
+        batches.append(pictures[:left])
+        left -= len(batches[-1])
+        if left == 0:
+            break
     return batches
 
 

@@ -123,6 +123,14 @@ def test_calibration_takes_exactly_the_number_asked_for():
     assert sum(map(len, first_pictures(batches, 1000))) == 150
 
 
+@pytest.mark.parametrize("sizes", [[1] * 200, [3, 90, 1, 40, 64, 7], [200], [64, 6, 64]])
+def test_calibration_takes_that_number_from_batches_of_any_size(sizes):
+    pictures = np.arange(sum(sizes), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    batches = np.split(pictures, np.cumsum(sizes)[:-1])
+    taken = first_pictures(batches, 70)
+    assert np.array_equal(np.concatenate(taken), pictures[:70])
+
+
 def test_sensitivity_ranks_the_badly_rounded_layer_first(float_path, calibration):
     ranked = rank(float_path, calibration)
     assert ranked[0][0] == "coarse"

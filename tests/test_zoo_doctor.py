@@ -47,6 +47,22 @@ def test_a_student_without_files_is_told(shelf: Any, monkeypatch: pytest.MonkeyP
     assert problem == f"{shelf.entry.name} is in the registry but not in the store"
 
 
+def test_a_broken_student_is_told_and_the_doctor_goes_on(shelf: Any) -> None:
+    shelf.file("golden.npz").write_bytes(b"cut")
+    facts = doctor.examine()
+    assert facts["source"]["problems"] == [
+        f"{shelf.entry.name} in the store is not the revision of the registry"
+    ]
+    (line,) = facts["int8"]["self_test"]
+    assert line.startswith(f"{shelf.entry.name} broken: ") and "golden.npz" in line
+
+
+def test_a_folder_within_a_student_is_told(shelf: Any) -> None:
+    (shelf.store.folder(shelf.entry.name) / "folder").mkdir()
+    (problem,) = doctor.examine()["source"]["problems"]
+    assert problem.startswith(f"{shelf.entry.name} in the store is broken: ")
+
+
 def test_a_package_that_is_not_installed_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     found = doctor.versions()

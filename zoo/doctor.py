@@ -6,10 +6,14 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import machine
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.registry import Entry
+    from zoo.store import Store
 
 PACKAGES = ("studentzoo", "onnxruntime", "numpy", "pillow", "huggingface-hub", "onnx", "torch")
 
@@ -67,7 +71,7 @@ def int8_advice(isa: str) -> str:
 
 def self_tests() -> list[str]:
     """Whether the 8-bit file of every student in the store answers here as it was published."""
-    from zoo import registry, store, verify
+    from zoo import registry, store
 
     try:
         names = [name for name in registry.load() if store.default().has(name)]
@@ -75,10 +79,19 @@ def self_tests() -> list[str]:
         return []
     folders = {name: store.default().folder(name) for name in names}
     return [
-        f"{name} {'ok' if verify.golden(folder, 'int8').ok else 'differs'}"
+        f"{name} {_self_test(folder)}"
         for name, folder in folders.items()
         if (folder / "model.int8.onnx").is_file()
     ]
+
+
+def _self_test(folder: Path) -> str:
+    from zoo import verify
+
+    try:
+        return "ok" if verify.golden(folder, "int8").ok else "differs"
+    except ZooError as error:
+        return f"broken: {error}"
 
 
 def cache_facts(cache: Path | None = None) -> dict[str, Any]:
@@ -121,6 +134,17 @@ def source_facts() -> dict[str, Any]:
         entries = registry.load(path)
     except ZooError as error:
         return facts | {"students": 0, "problems": [str(error)]}
-    missing = [name for name in entries if not root.has(name)]
-    problems = [f"{name} is in the registry but not in the store" for name in missing]
+    problems = [problem for name, row in entries.items() for problem in _problem(root, name, row)]
     return facts | {"students": len(entries), "problems": problems}
+
+
+def _problem(store: Store, name: str, row: Entry) -> list[str]:
+    """What is wrong with one student of the store: a line, or none."""
+    try:
+        if not store.has(name):
+            return [f"{name} is in the registry but not in the store"]
+        if not store.has(name, row.revision):
+            return [f"{name} in the store is not the revision of the registry"]
+    except (ZooError, OSError) as error:
+        return [f"{name} in the store is broken: {error}"]
+    return []
