@@ -242,3 +242,16 @@ def test_load_is_the_same_pictures_in_both_forms():
     load = devices.Load(batch=2, image_size=4)
     assert load.bytes().shape == (2, 4, 4, 3)
     assert np.array_equal(load.planes()[:, :, 1, 2] * 64 + 128, load.bytes()[:, 1, 2])
+
+
+def test_a_provider_that_does_not_start_is_an_error_not_the_processor(tiny):
+    import onnxruntime
+
+    from zoo.devices import open_session
+    from zoo.errors import ZooError
+
+    wanted = "CUDAExecutionProvider"
+    if wanted in onnxruntime.get_available_providers():
+        pytest.skip("there is a CUDA provider here")
+    with pytest.warns(UserWarning, match=wanted), pytest.raises(ZooError, match="did not start"):
+        open_session(tiny / "model.fp32.onnx", provider=wanted)

@@ -152,11 +152,9 @@ def test_no_pictures_or_unlike_counts_are_one_error(tiny):
         verify.accuracy_score(np.zeros((3, 2)), np.zeros(4), dataset="d", split="s")
 
 
-def test_agreement_is_the_share_of_equal_answers():
-    a, b = np.eye(4), np.eye(4)
-    b[0] = b[1]
-    score = verify.agreement_score(a, b, dataset="d", split="s")
-    assert (score.metric, score.n, score.value) == ("top-1 agreement", 4, 0.75)
+def test_a_file_that_cannot_run_on_its_pictures_is_one_error(tiny):
+    with pytest.raises(InputError, match=r"model\.fp32\.onnx cannot run"):
+        verify.runner(tiny / "model.fp32.onnx")(np.zeros((1, 4, 4, 4), np.uint8))
 
 
 def test_calibration_error_of_sure_and_right_answers_is_zero():

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo import machine
 from zoo.devices import Call, Load, Runtime, runtime_for
@@ -125,42 +125,42 @@ def rows(
     blocks: Blocks, runtime: Runtime, *, device: str, batch: int, threads: int, image_size: int
 ) -> list[Measurement]:
     """The blocks as records; ratios are None where no reference was timed."""
+    shared: dict[str, Any] = {
+        "device": device,
+        "device_name": runtime.device_name,
+        "batch": batch,
+        "threads": threads,
+        "image_size": image_size,
+        "isa": runtime.isa,
+        "runtime": runtime.name,
+        "runtime_version": runtime.version,
+        "os": machine.os_name(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    labels = [label for label in blocks if label != CONTROL]
+    return [Measurement(precision=k, **shared, **_figures(blocks, k)) for k in labels]
+
+
+def _figures(blocks: Blocks, label: str) -> dict[str, Any]:
+    """What was timed of one file, by the names of Measurement's fields."""
     import numpy as np
 
+    milliseconds = np.concatenate(blocks[label]) * 1e3
     none = (None, None, None)
     reference = blocks.get(REFERENCE)
+    value, low, high = ratio(blocks[label], reference) if reference else none
     control = ratio(reference, blocks[CONTROL]) if reference else none
-    found = []
-    for label, timed in blocks.items():
-        if label == CONTROL:
-            continue
-        milliseconds = np.concatenate(timed) * 1e3
-        value, low, high = ratio(timed, reference) if reference else none
-        found.append(
-            Measurement(
-                device=device,
-                device_name=runtime.device_name,
-                precision=label,
-                batch=batch,
-                threads=threads,
-                image_size=image_size,
-                p50_ms=round(float(np.percentile(milliseconds, 50)), 4),
-                p95_ms=round(float(np.percentile(milliseconds, 95)), 4),
-                n=len(milliseconds),
-                isa=runtime.isa,
-                runtime=runtime.name,
-                runtime_version=runtime.version,
-                os=machine.os_name(),
-                date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-                ratio_to_fp32=value,
-                ratio_low=low,
-                ratio_high=high,
-                control_ratio=control[0],
-                control_low=control[1],
-                control_high=control[2],
-            )
-        )
-    return found
+    return {
+        "p50_ms": round(float(np.percentile(milliseconds, 50)), 4),
+        "p95_ms": round(float(np.percentile(milliseconds, 95)), 4),
+        "n": len(milliseconds),
+        "ratio_to_fp32": value,
+        "ratio_low": low,
+        "ratio_high": high,
+        "control_ratio": control[0],
+        "control_low": control[1],
+        "control_high": control[2],
+    }
 
 
 def ratio(

@@ -65,11 +65,6 @@ def runtime_for(device: str, threads: int = 1) -> Runtime:
     return _torch_cuda()
 
 
-def device_name(device: str = "cpu") -> str:
-    """What `device` ("cpu" or "cuda") is called on this computer."""
-    return machine.cpu_name() if device == "cpu" else runtime_for(device).device_name
-
-
 def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
     import onnxruntime
 
@@ -95,21 +90,32 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    state = onnxruntime.capi.onnxruntime_pybind11_state
-    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf)
     hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"{source} is not a file", hint)
     what = source if isinstance(source, bytes) else str(source)
     try:
         session = onnxruntime.InferenceSession(what, options, providers=[provider])
-    except (*refusals, state.NotImplemented, state.RuntimeException) as error:
+    except ort_errors() as error:
         name = "the model" if isinstance(source, bytes) else str(source)
         raise InputError(f"onnxruntime cannot run {name}: {error}", hint) from error
+    if provider not in session.get_providers():  # onnxruntime falls back without an error
+        raise ZooError(
+            f"{provider} did not start: onnxruntime would run on {session.get_providers()[0]}",
+            "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
+        )
     found = [(i.name, i.type, i.shape) for i in session.get_inputs()]
     if len(found) != 1 or found[0][1] not in kinds or len(found[0][2]) != 4:
         raise InputError(f"the file reads {found}, not one uint8 (n, h, w, 3)", hint)
     return session
+
+
+def ort_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; each is a class of its own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = [error for error in vars(state).values() if isinstance(error, type)]
+    return tuple(error for error in found if issubclass(error, Exception))
 
 
 def _torch_cuda() -> Runtime:
@@ -123,7 +129,11 @@ def _torch_cuda() -> Runtime:
         raise missing from None
     if not torch.cuda.is_available():
         raise missing
-    from zoo.torch_graph import TorchGraph
+    try:
+        from zoo.torch_graph import TorchGraph
+    except ModuleNotFoundError as error:
+        hint = "pip install 'studentzoo[train]'"
+        raise ZooError(f"timing with PyTorch needs {error.name}", hint) from None
 
     def open_file(source: Path | bytes, load: Load) -> Call:
         graph = TorchGraph(source, "cuda")

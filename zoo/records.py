@@ -160,6 +160,9 @@ def _yaml_loader() -> type:
                 raise yaml.MarkedYAMLError(
                     problem="anchors and aliases are not read", problem_mark=event.start_mark
                 )
+            if getattr(event, "tag", None):
+                problem = f'the tag "{event.tag}" is not read: YAML is data only here'
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
             return super().compose_node(parent, index)
 
     for tag, (regex, first) in _CORE_SCHEMA.items():

@@ -68,12 +68,20 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
 
 
 def runner(path: Path, threads: int = 1) -> Logits:
-    """The file as a function on the processor."""
-    from zoo.devices import open_session
+    """The file as a function on the processor; an InputError where it cannot run."""
+    from zoo.devices import open_session, ort_errors
 
     session = open_session(Path(path), threads)
     feed = session.get_inputs()[0].name
-    return lambda pictures: session.run(None, {feed: pictures})[0]
+
+    def run(pictures: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(None, {feed: pictures})[0]
+        except ort_errors() as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"{path} cannot run: {said}", "pull the student again") from error
+
+    return run
 
 
 def logits_of(
@@ -137,12 +145,6 @@ def accuracy_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, spli
         raise InputError(f"{len(logits)} answers for {len(labels)} labels", "give one label each")
     right = int((logits.argmax(1) == labels).sum())
     return proportion(right, len(labels), "top-1 accuracy", dataset=dataset, split=split)
-
-
-def agreement_score(a: np.ndarray, b: np.ndarray, *, dataset: str, split: str) -> Score:
-    """Fraction of pictures whose top-1 is the same in logits a and b (n, classes)."""
-    same = int((a.argmax(1) == b.argmax(1)).sum())
-    return proportion(same, len(a), "top-1 agreement", dataset=dataset, split=split)
 
 
 def proportion(successes: int, n: int, metric: str, *, dataset: str, split: str) -> Score:
