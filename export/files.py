@@ -54,6 +54,7 @@ class Runner:
     """An ONNX file of the image contract, ready to run."""
 
     def __init__(self, path: str | Path) -> None:
+        self._path = path
         options = ort.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -73,10 +74,20 @@ class Runner:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 (n, h, w, 3) to float32 logits (n, classes)."""
-        return self._session.run(None, {"image": images})[0]
+        try:
+            return self._session.run(None, {"image": images})[0]
+        except _ORT_ERRORS as error:
+            raise ExportError(f"onnxruntime cannot run {self._path}: {error}") from error
 
 
 _ORT_ERRORS = tuple(
     getattr(ort.capi.onnxruntime_pybind11_state, name)
-    for name in ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented")
+    for name in (
+        "Fail",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "InvalidArgument",
+        "NotImplemented",
+        "RuntimeException",
+    )
 )

@@ -2,6 +2,7 @@ import io
 import json
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from torch import nn
 
 from export import golden, parity
 from export.errors import ExportError
+from export.files import Runner
 from export.onnx_file import core, finish, plain_export, to_onnx
 from export.rewrite import optimize, prepare_int8
 
@@ -275,3 +277,9 @@ def test_the_int8_tolerance_is_half_of_what_quantization_did():
     fp32 = np.array([[1.0, -1.0], [0.5, 2.0]], np.float32)
     assert golden.int8_tolerance(fp32, fp32 + np.float32(0.4)) == pytest.approx(0.2)
     assert golden.int8_tolerance(fp32, fp32) == pytest.approx(0.02 * fp32.std())
+
+
+def test_pictures_that_a_file_cannot_take_are_one_error():
+    run = Runner(Path(__file__).parent / "files" / "tiny" / "model.fp32.onnx")
+    with pytest.raises(ExportError, match=r"cannot run .*model\.fp32\.onnx"):
+        run(np.zeros((1, 4, 4, 4), np.uint8))
