@@ -300,7 +300,8 @@ def build(
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder for what the stages keep.")] = Path("runs"),
     store: Annotated[
-        Path | None, typer.Option(envvar="ZOO_STORE", help="Store to publish to.")
+        Path | None,
+        typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
     ] = None,
 ) -> None:
     """Make a student from a recipe.
