@@ -426,9 +426,11 @@ cli.main()
 
 
 def test_interrupting_exits_130_without_a_traceback() -> None:
+    # a terminal's child hears Ctrl-C; a child of a background job is started deaf to it
     code = """
-import time
+import signal, time
 from zoo import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
 @cli.app.command()
 def wait():
     print("ready", flush=True)
