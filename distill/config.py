@@ -32,13 +32,41 @@ class Data:
 
 
 @dataclass(frozen=True)
+class TextData:
+    """Where labelled texts are. A place is a folder or tar archive of <class>.txt, a text a line.
+
+    ARCHIVE/FOLDER names one folder of several inside an archive.
+    """
+
+    source: str  # place of the texts that are trained on and, in part, held out
+    licence: str  # SPDX id, or plain words where there is none
+    tests: dict[str, str]  # name -> place, read by the final measurement only; the first is headline
+    name: str = ""  # what people call it; empty: the source
+    home: str = ""  # public address of the data, for people
+    words: str = ""  # place of single words, one a line, trained on too
+    counts: str = ""  # wheel of lingua-language-detector 1.4: words are drawn from its n-gram counts
+    drawn_words: int = 0  # of each class, from counts
+    validation: float = 0.05  # fraction of source held out: per class, by the sha256 of the text
+
+    def __post_init__(self) -> None:
+        _check(bool(self.source), "source must not be empty")
+        _check(bool(self.tests), "tests must name at least one place")
+        _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
+        _check(self.drawn_words >= 0, f"drawn_words must be >= 0, not {self.drawn_words}")
+        _check(
+            bool(self.counts) == bool(self.drawn_words),
+            "counts and drawn_words belong together: give both, or neither",
+        )
+
+
+@dataclass(frozen=True)
 class Teacher:
     """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
 
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
     onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
-    pretrained: str = ""  # efficientnet-lite0 ... lite2: the ImageNet weights as they are
+    pretrained: str = ""  # efficientnet-lite0 ... lite2: ImageNet weights as they are; lingua
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
     source: str = ""  # where onnx or callable comes from, for the card
 
