@@ -1,4 +1,4 @@
-"""Networks that learn, one architecture a file: uint8 pictures in, logits out."""
+"""Networks that learn, one architecture a file: pictures or code points in, logits out."""
 
 from __future__ import annotations
 
@@ -35,29 +35,37 @@ def _efficientnet_lite(**options: Any) -> nn.Module:
     return EfficientNetLite(**options)
 
 
+def _ngram(**options: Any) -> nn.Module:
+    from distill.students.ngram import Ngram
+
+    return Ngram(**options)
+
+
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "shufflenet-v1": _shufflenet_v1,
     "shufflenet-v2": _shufflenet_v2,
     "separable": _separable,
     "efficientnet-lite": _efficientnet_lite,
+    "ngram": _ngram,
 }
 
 
 def create(
-    architecture: str, classes: int, image_size: int, options: Mapping[str, Any]
+    architecture: str, classes: int, image_size: int | None, options: Mapping[str, Any]
 ) -> nn.Module:
-    """A fresh network: uint8 (n, h, w, 3) in, float32 logits (n, classes) out.
+    """A fresh network: float32 logits (n, classes) out.
 
-    image_size is the side in pixels that the network's first layer resizes to. Raises
-    `DistillError` for a name or an option that does not exist.
+    image_size is the side in pixels that the first layer of a network for pictures resizes to;
+    None is for one that reads texts. Raises `DistillError` for a name or an option that does not
+    exist.
     """
     if architecture not in ARCHITECTURES:
         raise DistillError(
             f"no architecture {architecture!r}", f"there are {', '.join(ARCHITECTURES)}"
         )
-    arguments = {"image_size": image_size, **options}
+    size = {} if image_size is None else {"image_size": image_size}
     try:
-        return ARCHITECTURES[architecture](classes=classes, **arguments)
+        return ARCHITECTURES[architecture](classes=classes, **(size | dict(options)))
     except (TypeError, KeyError, ValueError) as error:
         raise DistillError(
             f"{architecture} cannot be made with {dict(options)}: {error}",

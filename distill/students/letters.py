@@ -1,0 +1,117 @@
+"""Which code points are letters, their lower case and their script, as three small tables.
+
+    entry = ENTRIES[TOP[code // 256] + code % 256]
+    letter = max(code + DELTA[entry], 0)
+
+A letter is of category L* or M* (marks belong to the words of many scripts) and of one of SCRIPTS:
+a text in another script has none, so that a student does not take it for what it knows. Its lower
+case is Unicode's simple mapping, where that is one code point; U+0130, the Turkish dotted capital
+I, whose lower case is two, becomes `i`. Anything else is 0, a word's boundary. Code points are
+first clipped to [0, 0x2FFFF]: the supplementary ideographs are in, what lies above is no letter.
+
+The tables are made from the Unicode data of the Python that trains and travel in the student's
+file, so that no other program needs any.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+LIMIT = 0x30000  # code points that the tables know
+PAGE = 256  # code points that share an entry of TOP
+NO_LETTER = -0x40000  # delta that takes any code point below zero
+
+SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {  # name -> first and last code points
+    "latin": (
+        (0x41, 0x36F),
+        (0x1E00, 0x1EFF),
+        (0x2C60, 0x2C7F),
+        (0xA720, 0xA7FF),
+        (0xFF21, 0xFF5A),
+    ),
+    "greek": ((0x370, 0x3FF), (0x1F00, 0x1FFF)),
+    "cyrillic": ((0x400, 0x52F), (0x1C80, 0x1C8F), (0x2DE0, 0x2DFF), (0xA640, 0xA69F)),
+    "armenian": ((0x530, 0x58F), (0xFB13, 0xFB17)),
+    "hebrew": ((0x590, 0x5FF), (0xFB1D, 0xFB4F)),
+    "arabic": (
+        (0x600, 0x6FF),
+        (0x750, 0x77F),
+        (0x8A0, 0x8FF),
+        (0xFB50, 0xFDFF),
+        (0xFE70, 0xFEFC),
+    ),
+    "devanagari": ((0x900, 0x97F), (0xA8E0, 0xA8FF)),
+    "bengali": ((0x980, 0x9FF),),
+    "gurmukhi": ((0xA00, 0xA7F),),
+    "gujarati": ((0xA80, 0xAFF),),
+    "tamil": ((0xB80, 0xBFF),),
+    "telugu": ((0xC00, 0xC7F),),
+    "thai": ((0xE00, 0xE7F),),
+    "georgian": ((0x10A0, 0x10FF), (0x1C90, 0x1CBF), (0x2D00, 0x2D2F)),
+    "hangul": ((0x1100, 0x11FF), (0x3130, 0x318F), (0xA960, 0xA97F), (0xAC00, 0xD7FF)),
+    "hiragana": ((0x3040, 0x309F),),
+    "katakana": ((0x30A0, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F)),
+    "han": (
+        (0x3005, 0x3007),
+        (0x3400, 0x4DBF),
+        (0x4E00, 0x9FFF),
+        (0xF900, 0xFAFF),
+        (0x20000, 0x2FFFF),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The tables of this module's head, and the script of each entry."""
+
+    top: np.ndarray  # int32 (LIMIT / PAGE,): where each page of code points begins in entries
+    entries: np.ndarray  # uint8 (pages * PAGE,): which delta and script a code point has
+    delta: np.ndarray  # int32 (256,): what is added to a code point
+    script: np.ndarray  # int64 (256,): 1 + place in SCRIPTS, 0 where the entry is no letter
+
+    def fold(self, codes: np.ndarray) -> np.ndarray:
+        """Letters int32 of code points int (any shape); 0 where there is none."""
+        codes = np.clip(codes, 0, LIMIT - 1).astype(np.int32)
+        return np.maximum(codes + self.delta[self.entry(codes)], 0)
+
+    def entry(self, codes: np.ndarray) -> np.ndarray:
+        """Entry uint8 of code points int (any shape)."""
+        codes = np.clip(codes, 0, LIMIT - 1).astype(np.int32)
+        return self.entries[self.top[codes // PAGE] + codes % PAGE]
+
+
+@cache
+def letters() -> Letters:
+    """The tables of this Python's Unicode data."""
+    kinds: dict[tuple[int, int], int] = {(NO_LETTER, 0): 0}  # (delta, script) -> entry
+    flat = np.zeros(LIMIT, np.uint8)
+    for code, script in enumerate(_scripts()):
+        character = chr(code)
+        if script and unicodedata.category(character)[0] in "LM":
+            kind = (_lower(character) - code, int(script))
+            flat[code] = kinds.setdefault(kind, len(kinds))
+    pages, place = np.unique(flat.reshape(-1, PAGE), axis=0, return_inverse=True)
+    delta, scripts = np.full(256, NO_LETTER, np.int32), np.zeros(256, np.int64)
+    for (step, script), entry in kinds.items():
+        delta[entry], scripts[entry] = step, script
+    return Letters((place.reshape(-1) * PAGE).astype(np.int32), pages.reshape(-1), delta, scripts)
+
+
+def _lower(character: str) -> int:
+    """The simple lower case of one character, a code point."""
+    lower = character.lower()
+    return ord(lower) if len(lower) == 1 else ord(lower[0])
+
+
+def _scripts() -> np.ndarray:
+    """1 + place in SCRIPTS of every code point, letter or not; 0: in none of them."""
+    found = np.zeros(LIMIT, np.int64)
+    for number, ranges in enumerate(SCRIPTS.values(), 1):
+        for first, last in ranges:
+            found[first : last + 1] = number
+    return found
