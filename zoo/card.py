@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,25 @@ def _check(ok: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _check_fraction(value: float, name: str) -> None:
+    _check(0 <= value <= 1, f"{name} is a fraction in [0, 1], not {value}")
+
+
 @dataclass(frozen=True)
 class Input:
     """What the file takes."""
 
-    name: str  # "image"
-    dtype: str  # "uint8"
-    layout: str  # "NHWC"
-    color: str  # "RGB"
-    size: int  # pixels a side that the graph resizes to; pictures may have any size
+    name: str  # "image", "codepoints"
+    dtype: str  # "uint8", "int32"
+    layout: str  # "NHWC", "NL"
+    color: str | None = None  # "RGB"; None: texts
+    size: int | None = None  # pixels a side that the graph resizes to, from any; None: texts
+
+    def __post_init__(self) -> None:
+        _check(
+            (self.color is None) == (self.size is None),
+            "color and size belong together: pictures have both, texts neither",
+        )
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class StudentFacts:
     architecture: str  # a name in distill.students
     options: dict[str, Any]  # its arguments
     parameters: int  # trainable numbers
-    macs: int  # multiply-accumulates of one picture at input.size
+    macs: int  # multiply-accumulates of one picture at input.size, of one text's dense layers
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class TeacherFacts:
     source: str  # where its weights come from
     sha256: str  # of its weights
     licence: str  # SPDX id, or plain words
-    accuracy: Score  # measured by us, on the student's test split
+    accuracy: Score  # measured by us, on the student's test split, by the same metric
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
@@ -70,10 +80,10 @@ class DataFacts:
     source: str  # as in the recipe
     home: str  # public address, for people; may be empty
     licence: str  # SPDX id, or plain words where there is none
-    sha256: str  # of what was read: names, labels, pixels
-    train: int  # pictures trained on
-    validation: int  # pictures held out of train: every choice was made on them
-    test: int  # pictures read once, by the final measurement
+    sha256: str  # of what was read: names, labels, pixels or texts
+    train: int  # pictures, or texts, trained on
+    validation: int  # of them held out of train: every choice was made on them
+    test: int  # read once, by the final measurement
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
@@ -90,7 +100,8 @@ class Variant:
     agreement_teacher: float | None  # fraction of the test split answered as the teacher does
     agreement_fp32: float | None  # fraction answered as the fp32 file does; None for that file
     ece: float | None  # expected calibration error, 15 bins (Guo et al. 2017), a fraction
-    peak_memory_mb: float | None  # peak resident 1e6 bytes of a process that runs one picture
+    peak_memory_mb: float | None  # peak resident 1e6 bytes of a process that answers once
+    also: tuple[Score, ...] = ()  # on other test sets, read once as well
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
@@ -125,12 +136,48 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """When a text's answer is "unknown" instead of the likeliest label; shares of validation."""
+
+    below: float  # probability of the likeliest label under which the answer is "unknown"
+    share: float  # fraction of the texts that are answered so
+    right: float  # fraction of those whose likeliest label would have been right
+
+    def __post_init__(self) -> None:
+        for key in ("below", "share", "right"):
+            _check_fraction(getattr(self, key), key)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another tool, measured on the student's test set in the same run as the student."""
+
+    name: str  # as its package is called
+    version: str
+    licence: str  # SPDX id, or plain words
+    classes: int  # of the student's labels that it knows
+    accuracy: float  # macro-averaged over all the student's labels; one it does not know is wrong
+    own_accuracy: float  # macro-averaged over the labels that it knows
+    n: int  # texts, of all labels
+    microseconds: float | None  # CPU time a text, one thread
+    batched: bool  # whether the texts were handed over many at once, or one by one
+    size_bytes: int | None  # of its model on disk; None: not known
+    dataset: str
+    date: str  # ISO date
+
+    def __post_init__(self) -> None:
+        for key in ("accuracy", "own_accuracy"):
+            _check_fraction(getattr(self, key), key)
+        _check(self.classes > 0, f"classes must be positive, not {self.classes}")
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything that is claimed of one student."""
 
     format: int  # 1
     name: str
-    task: str  # "image-classification"
+    task: str  # "image-classification", "text-classification"
     summary: str  # one sentence
     licence: str  # SPDX id of the student
     created: str  # ISO date
@@ -147,14 +194,25 @@ class Card:
     attempts: tuple[Attempt, ...]
     gates: dict[str, float]  # the thresholds that the attempts had to meet
     latency: tuple[Measurement, ...]
+    per_class: dict[str, float] | None = None  # label -> accuracy of the best file, test split
+    unknown: Unknown | None = None  # None: there is always an answer
+    peers: tuple[Peer, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.format == 1, f"format must be 1, not {self.format}")
         check_name(self.name)
         _check(bool(self.labels), "labels must not be empty")
+        for label, accuracy in (self.per_class or {}).items():
+            _check(label in self.labels, f"per_class names {label!r}, which is not a label")
+            _check_fraction(accuracy, f"per_class of {label}")
         _check("fp32" in self.variants, "variants must hold fp32")
         check_hex(self.recipe_sha256, 64, "recipe_sha256")
         check_hex(self.run_sha256, 64, "run_sha256")
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether it answers to texts instead of pictures."""
+        return self.input.size is None
 
     @property
     def best(self) -> str:
@@ -193,8 +251,24 @@ def read_bench(path: Path) -> Bench:
 
 
 def to_json(card: Card) -> str:
-    """The text of card.json: one field a line, in the order of the dataclass."""
-    return json.dumps(records.to_dict(card), indent=2, ensure_ascii=False) + "\n"
+    """The text of card.json: one field a line, in the order of the dataclass.
+
+    What has a default and holds it is left out, so that a card keeps its bytes when later ones say
+    more.
+    """
+    return json.dumps(_said(card), indent=2, ensure_ascii=False) + "\n"
+
+
+def _said(record: Any) -> Any:
+    """Plain data of a record, as `records.to_dict`, without the fields that hold their default."""
+    if is_dataclass(record):
+        values = {f: getattr(record, f.name) for f in fields(record)}
+        return {f.name: _said(value) for f, value in values.items() if value != f.default}
+    if isinstance(record, dict):
+        return {key: _said(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [_said(item) for item in record]
+    return record
 
 
 def merge(card: Card, bench: Bench) -> Card:
