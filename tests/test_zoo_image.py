@@ -20,7 +20,8 @@ import zoo
 from zoo import image as images
 from zoo import registry, store
 from zoo.errors import InputError
-from zoo.runtime import Student, softmax
+from zoo.runtime import Student
+from zoo.student import softmax
 
 SIZE = 8  # pixels, of the model that the pictures are for
 
