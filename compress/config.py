@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Calibration = Literal["minmax", "percentile", "entropy"]
+Codec = Literal["linear", "dynamic-2015", "dynamic-bnb"]
 
 
 def _check(ok: bool, message: str) -> None:
@@ -66,6 +67,19 @@ class Compress:
             self.calibration_images >= 1,
             f"calibration_images must be >= 1, not {self.calibration_images}",
         )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How a text student's table is stored: each codec is measured, the first that passes wins."""
+
+    codecs: tuple[Codec, ...] = get_args(Codec)  # tried in this order; see compress/codec.py
+
+    def __post_init__(self) -> None:
+        _check(bool(self.codecs), "codecs must have at least one codec")
+        _check(len(set(self.codecs)) == len(self.codecs), f"codecs repeats one: {self.codecs}")
+        unknown = [codec for codec in self.codecs if codec not in get_args(Codec)]
+        _check(not unknown, f"codecs must be of {', '.join(get_args(Codec))}, not {unknown}")
 
 
 @dataclass(frozen=True)
