@@ -20,6 +20,13 @@ CONTRACT = "the input must be one uint8 tensor (n, h, w, 3), as `zoo build` expo
 
 def load(path: Path) -> ModelProto:
     """The model in `path`, checked to take one uint8 picture batch and to hold a weighted layer."""
+    model = read(path)
+    _check_contract(model, path)
+    return model
+
+
+def read(path: Path) -> ModelProto:
+    """The model in `path`, whatever it takes."""
     try:
         model = onnx.load(str(path))
     except FileNotFoundError:
@@ -28,7 +35,6 @@ def load(path: Path) -> ModelProto:
         raise CompressError(f"{path} is not an ONNX file: {error}", "export it again") from error
     if not model.graph.node:
         raise CompressError(f"{path} is not an ONNX file: it has no nodes", "export it again")
-    _check_contract(model, path)
     return model
 
 

@@ -101,15 +101,30 @@ def _try(
 ) -> Tried:
     settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
     settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": list(exclude)}
+
+    def make() -> Path:
+        return int8.quantize(fp32_path, path, batches, attempt, exclude)
+
+    return try_out(attempt.name, settings, make, gates, judge)
+
+
+def try_out(
+    name: str,
+    settings: dict[str, Any],
+    make: Callable[[], Path],
+    gates: Gates,
+    judge: Callable[[Path], Judgement],
+) -> Tried:
+    """Make one file, measure it and hold it against the gates."""
     try:
-        int8.quantize(fp32_path, path, batches, attempt, exclude)
+        path = make()
         judged = judge(path)
     except CompressError as error:
-        return _failed(attempt.name, settings, str(error))
+        return _failed(name, settings, str(error))
     size = path.stat().st_size
     missed = misses(judged, size, gates)
     return Tried(
-        name=attempt.name,
+        name=name,
         settings=settings,
         size_bytes=size,
         verdict="fail" if missed else "pass",

@@ -1,0 +1,167 @@
+"""A text student's float file becomes an 8-bit one: its table by a codec, its layers by row.
+
+The table is the one constant of which rows are gathered and then added up by a matrix product with
+the weights of the windows. In the linear codec it stays 8 bits in memory too: bytes are gathered,
+and the scales of their rows go into the weights. The dynamic codecs only store it: onnxruntime
+makes floats of it at load, as it does of the dense layers (a gather in a book of 256 floats for
+each number would cost more than all the rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from compress import codec as codecs
+from compress import graph
+from compress.config import Codec, Gates, Rows
+from compress.errors import CompressError
+from compress.ladder import Climb, Judgement, Tried, try_out
+
+CONTRACT = "it must be a text student's float file, as export/ngram.py makes it"
+
+
+def climb(
+    source: Path,
+    out_dir: Path,
+    config: Rows,
+    gates: Gates,
+    judge: Callable[[Path], Judgement],
+) -> Climb:
+    """Try every codec of `config`, also after one has passed: what the others cost is shown.
+
+    The first one that passes every gate wins. Files stay in `out_dir` as CODEC.onnx; `judge`
+    measures one of them.
+    """
+    tried = [_try(source, Path(out_dir) / f"{c}.onnx", c, gates, judge) for c in config.codecs]
+    passed = [Path(out_dir) / f"{t.name}.onnx" for t in tried if t.verdict == "pass"]
+    return Climb(tuple(tried), passed[0] if passed else None)
+
+
+def _try(
+    source: Path, path: Path, codec: Codec, gates: Gates, judge: Callable[[Path], Judgement]
+) -> Tried:
+    return try_out(codec, {"codec": codec}, lambda: quantize(source, path, codec), gates, judge)
+
+
+def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
+    """Write the 8-bit twin of `fp32_path`; its metadata stays."""
+    model = graph.read(Path(fp32_path))
+    lookup = _lookup(model, fp32_path)
+    table = graph.constants(model)[lookup.gather.input[0]]
+    rows = codecs.encode(table, codec)
+    if codec == "linear":
+        _gather_bytes(model, lookup, rows)
+    else:
+        _fold_book(model, lookup, rows, codecs.book(codec))
+    _quantize_layers(model)
+    return graph.save(model, Path(out_path))
+
+
+class Lookup(NamedTuple):
+    """The nodes that look rows up and add them, and the constant that has the rows."""
+
+    gather: NodeProto  # table (r, d), index -> rows (.., l, d)
+    unsqueeze: NodeProto  # weights (.., l) -> (.., 1, l)
+    table: str
+
+
+def _lookup(model: ModelProto, path: Path) -> Lookup:
+    values, writer = graph.constants(model), graph.producers(model)
+    found = []
+    for node in model.graph.node:
+        if node.op_type != "MatMul":
+            continue
+        weights, gather = (writer.get(name) for name in node.input)
+        if gather is None or gather.op_type != "Gather" or weights is None:
+            continue
+        table = values.get(gather.input[0])
+        plain = table is not None and table.ndim == 2 and table.dtype == np.float32
+        if plain and weights.op_type == "Unsqueeze":
+            found.append(Lookup(gather, weights, gather.input[0]))
+    if len(found) != 1:
+        raise CompressError(f"{path} has {len(found)} tables of float32 rows", CONTRACT)
+    return found[0]
+
+
+def _gather_bytes(model: ModelProto, lookup: Lookup, rows: codecs.Rows) -> None:
+    """Gather bytes, centre them as floats, and let the weights carry the scales."""
+    index, name = lookup.gather.input[1], lookup.table
+    weights, out = lookup.unsqueeze.input[0], lookup.gather.output[0]
+    _replace(model, name, rows.codes)
+    _add(model, f"{name}.scales", rows.scales)
+    _add(model, f"{name}.one", np.array(1, np.float32))
+    _add(model, f"{name}.zero", np.array(codecs.ZERO, np.uint8))
+    lookup.gather.output[0] = f"{out}.bytes"
+    lookup.unsqueeze.input[0] = f"{weights}.scaled"
+    node = helper.make_node
+    _insert(
+        model,
+        lookup.gather,
+        node("DequantizeLinear", [f"{out}.bytes", f"{name}.one", f"{name}.zero"], [out]),
+    )
+    _insert(
+        model,
+        lookup.unsqueeze,
+        node("Cast", [f"{name}.scales"], [f"{name}.factors"], to=TensorProto.FLOAT),
+        node("Gather", [f"{name}.factors", index], [f"{out}.factors"]),
+        node("Mul", [weights, f"{out}.factors"], [f"{weights}.scaled"]),
+        before=True,
+    )
+
+
+def _fold_book(model: ModelProto, lookup: Lookup, rows: codecs.Rows, book: np.ndarray) -> None:
+    """Make the float table of constants alone: onnxruntime does it once, at load."""
+    name, node = lookup.table, helper.make_node
+    _replace(model, name, rows.codes)
+    _add(model, f"{name}.book", book)
+    _add(model, f"{name}.scales", rows.scales[:, None])
+    lookup.gather.input[0] = f"{name}.float"
+    _insert(
+        model,
+        lookup.gather,
+        node("Cast", [name], [f"{name}.places"], to=TensorProto.INT32),
+        node("Gather", [f"{name}.book", f"{name}.places"], [f"{name}.values"]),
+        node("Cast", [f"{name}.scales"], [f"{name}.factors"], to=TensorProto.FLOAT),
+        node("Mul", [f"{name}.values", f"{name}.factors"], [f"{name}.float"]),
+        before=True,
+    )
+
+
+def _quantize_layers(model: ModelProto) -> None:
+    """int8 weights of every Gemm, with a float16 scale for each output: (outputs, inputs)."""
+    values, node = graph.constants(model), helper.make_node
+    for layer in [n for n in model.graph.node if n.op_type == "Gemm"]:
+        name = layer.input[1]
+        rows = codecs.encode(values[name], "linear")
+        _replace(model, name, (rows.codes.astype(np.int16) - codecs.ZERO).astype(np.int8))
+        _add(model, f"{name}.scales", rows.scales[:, None])
+        layer.input[1] = f"{name}.float"
+        _insert(
+            model,
+            layer,
+            node("Cast", [name], [f"{name}.levels"], to=TensorProto.FLOAT),
+            node("Cast", [f"{name}.scales"], [f"{name}.factors"], to=TensorProto.FLOAT),
+            node("Mul", [f"{name}.levels", f"{name}.factors"], [f"{name}.float"]),
+            before=True,
+        )
+
+
+def _replace(model: ModelProto, name: str, array: np.ndarray) -> None:
+    constant = next(init for init in model.graph.initializer if init.name == name)
+    constant.CopyFrom(numpy_helper.from_array(array, name))
+
+
+def _add(model: ModelProto, name: str, array: np.ndarray) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(array, name))
+
+
+def _insert(model: ModelProto, at: NodeProto, *nodes: NodeProto, before: bool = False) -> None:
+    """Put nodes right after `at`, or right before it."""
+    place = [n.output[0] for n in model.graph.node].index(at.output[0]) + (not before)
+    for offset, made in enumerate(nodes):
+        model.graph.node.insert(place + offset, made)
