@@ -1,6 +1,6 @@
-"""Text that is made from the cards: the README's table, and each student's page and figures.
+"""Text that is made: the README's table, each student's page and figures, ngrams.md's vectors.
 
-    python docs/generate.py           write README.md's table and every README.md of a student
+    python docs/generate.py           write them
     python docs/generate.py --check   say what has drifted, and exit 1
 
 Figures are checked here and drawn by `zoo card` and `zoo build`, which have matplotlib.
@@ -12,6 +12,8 @@ import re
 import sys
 from pathlib import Path
 
+import ngram_vectors
+
 from zoo import card, card_page, publish, records, registry, store
 from zoo.card import Card
 
@@ -19,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
 STORE = store.Store(ROOT / "zoo" / "embedded")
 README = ROOT / "README.md"
+NGRAMS = ROOT / "docs" / "ngrams.md"
 BLOCK = re.compile(r"(?<=<!-- students: generated -->\n).*?(?=<!-- students: end -->)", re.DOTALL)
 HEAD = (
     "Student",
@@ -41,6 +44,12 @@ def main(check: bool) -> int:
         drifted.append("README.md: the table of students is not what the cards say")
     elif text != fresh:
         README.write_text(fresh, encoding="utf-8")
+    vectors = NGRAMS.read_text(encoding="utf-8")
+    fresh = ngram_vectors.fill(vectors)
+    if check and vectors != fresh:
+        drifted.append("docs/ngrams.md: the vectors are not what the student computes")
+    elif vectors != fresh:
+        NGRAMS.write_text(fresh, encoding="utf-8")
     for line in drifted:
         print(line, file=sys.stderr)
     if drifted:
