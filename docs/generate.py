@@ -14,8 +14,9 @@ from pathlib import Path
 
 import ngram_vectors
 
-from zoo import card, card_page, publish, records, registry, store
+from zoo import card, card_latency, card_page, publish, records, registry, store
 from zoo.card import Card
+from zoo.markdown import table
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
@@ -79,7 +80,8 @@ def rewrite() -> list[str]:
     rows = []
     for entry in registry.load(REGISTRY).values():
         folder = STORE.folder(entry.name)
-        page = card_page.render(card.read(folder), card.figure_names(folder))
+        student = card.read(folder)
+        page = card_page.render(student, card.figure_names(student, folder))
         (folder / card.PAGE).write_text(page, encoding="utf-8")
         rows.append(publish.entry(card.read(folder), folder, store.tree_id(folder), entry.repo))
     if rows:
@@ -91,14 +93,14 @@ def students(published: list[Card]) -> str:
     """The README's table; every number is a card's."""
     if not published:
         return "None is published yet.\n"
-    return card_page.table(HEAD, map(row, published)) + "\n"
+    return table(HEAD, map(row, published)) + "\n"
 
 
 def row(student: Card) -> tuple[str, ...]:
     """One line of the table."""
     fp32, int8 = student.variants["fp32"], student.variants.get("int8")
-    timed = card_page.single_latency(student.latency, "int8")
-    over_plain = card_page.over_plain(student.latency, "int8")
+    timed = card_latency.single_latency(student.latency, "int8")
+    over_plain = card_latency.over_plain(student.latency, "int8")
     return (
         f"[{student.name}](zoo/embedded/{student.name}/README.md)",
         _pair(_percent(int8.accuracy.value) if int8 else "-", _percent(fp32.accuracy.value)),

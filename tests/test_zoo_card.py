@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import card as cards
-from zoo import card_page, records
+from zoo import card_latency, card_page, records
 from zoo.card import Bench, Card
 from zoo.card_metadata import metadata
 from zoo.errors import CardError
+from zoo.markdown import table
 
 SAMPLE = Path(__file__).parent / "files" / "sample-card.json"
 
@@ -181,10 +182,10 @@ def test_a_device_that_was_not_measured_is_said_to_be_missing(card: Card) -> Non
 
 
 def test_files_are_compared_with_the_plain_export_in_the_same_rounds(card: Card) -> None:
-    assert card_page.over_plain(card.latency, "int8") == pytest.approx(0.776 / 1.085)
+    assert card_latency.over_plain(card.latency, "int8") == pytest.approx(0.776 / 1.085)
     assert "over the plain export: int8 0.715, fp32 0.922." in card_page.render(card)
     ours = [row for row in card.latency if row.precision != "plain-fp32"]
-    assert card_page.over_plain(ours, "int8") is None
+    assert card_latency.over_plain(ours, "int8") is None
 
 
 def test_every_attempt_stands_on_the_page_with_its_reason(card: Card) -> None:
@@ -236,7 +237,7 @@ def test_every_hash_of_the_lineage_stands_in_full(card: Card) -> None:
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=5))
 def test_no_text_can_break_a_table(rows: list[list[str]]) -> None:
-    lines = card_page.table(("a", "b"), rows).split("\n")
+    lines = table(("a", "b"), rows).split("\n")
     assert len(lines) == 2 + len(rows)
     assert all(line.replace(r"\|", "").count("|") == 3 for line in lines)
 

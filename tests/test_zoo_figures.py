@@ -86,7 +86,7 @@ def test_other_numbers_have_another_hash(card: Card) -> None:
 
 def test_without_curves_there_is_no_curves_figure(card: Card) -> None:
     pytest.importorskip("matplotlib")
-    assert figures.names({}) == ("latency.svg",)
+    assert figures.names(card, {}) == ("latency.svg",)
     assert set(figures.draw(card, {})) == {"latency.svg"}
 
 

@@ -56,7 +56,7 @@ class StudentFacts:
     architecture: str  # a name in distill.students
     options: dict[str, Any]  # its arguments
     parameters: int  # trainable numbers
-    macs: int  # multiply-accumulates of one picture at input.size, of one text's dense layers
+    macs: int  # multiply-accumulates of one picture at input.size, or a text of 100
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class DataFacts:
     train: int  # pictures, or texts, trained on
     validation: int  # of them held out of train: every choice was made on them
     test: int  # read once, by the final measurement
+    drawn: int = 0  # of train: single words drawn from n-gram counts behind the teacher
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
@@ -302,13 +303,14 @@ def _check_same_file(card: Card, bench: Bench, row: Measurement) -> None:
         )
 
 
-def setup(row: Measurement) -> tuple[str, str, str, int, int, int]:
+def setup(row: Measurement) -> tuple[str | int | None, ...]:
     """What a card has one row of."""
-    return (row.device, row.device_name, row.precision, row.batch, row.threads, row.image_size)
+    where = (row.device, row.device_name, row.precision)
+    return (*where, row.batch, row.threads, row.image_size, row.text_length)
 
 
 def add_measurements(card: Card, rows: Iterable[Measurement]) -> Card:
-    """`card` with `rows`: one row for each device, precision, batch, threads and picture size."""
+    """`card` with `rows`: one row for each device, precision, batch, threads and size."""
     latency = {setup(row): row for row in card.latency}
     latency.update({setup(row): row for row in rows})
     return replace(card, latency=tuple(latency.values()))
@@ -318,7 +320,7 @@ def write(card: Card, folder: Path) -> None:
     """card.json, README.md and the figures of `card` into `folder`, each in one step."""
     from zoo import card_page, figures
 
-    made = {PAGE: card_page.render(card, figure_names(folder)).encode()}
+    made = {PAGE: card_page.render(card, figure_names(card, folder)).encode()}
     made |= figures.draw(card, read_run(folder))
     made[FILE] = to_json(card).encode()  # last: the source stands only beside its page
     folder.mkdir(parents=True, exist_ok=True)
@@ -326,11 +328,11 @@ def write(card: Card, folder: Path) -> None:
         write_bytes(folder / name, content)
 
 
-def figure_names(folder: Path) -> tuple[str, ...]:
-    """The figures that belong to `folder`: curves only where run.json has some."""
+def figure_names(card: Card, folder: Path) -> tuple[str, ...]:
+    """The figures that stand beside `card` in `folder`: curves only where run.json has some."""
     from zoo import figures
 
-    return figures.names(read_run(folder))
+    return figures.names(card, read_run(folder))
 
 
 def drift(folder: Path) -> list[str]:
@@ -339,7 +341,7 @@ def drift(folder: Path) -> list[str]:
 
     card = read(folder)
     found = [f"{folder / v.file}: not the file of the card" for v in _strangers(card, folder)]
-    if _text(folder / PAGE) != card_page.render(card, figure_names(folder)):
+    if _text(folder / PAGE) != card_page.render(card, figure_names(card, folder)):
         found.append(f"{folder / PAGE}: not what card.json says")
     if (folder / RUN).is_file() and sha256(folder / RUN) != card.run_sha256:
         found.append(f"{folder / RUN}: not the run of the card")

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 from zoo.card import Card
+from zoo.languages import are_languages
+from zoo.measures import Score
 
 # SPDX ids, lower case, that are also licence ids of the Hub; anything else is "other" there.
 _HUB_LICENCES = frozenset(
@@ -15,7 +17,10 @@ _HUB_LICENCES = frozenset(
     mpl-2.0 odbl pddl unlicense wtfpl isc zlib ms-pl artistic-2.0 bsl-1.0 epl-2.0 unknown
     """.split()  # noqa: SIM905
 )
-_TASKS = {"image-classification": "Image classification"}
+_TASKS = {
+    "image-classification": "Image classification",
+    "text-classification": "Text classification",
+}
 
 
 def front_matter(card: Card) -> str:
@@ -30,16 +35,23 @@ def metadata(card: Card) -> dict[str, Any]:
     """What the front matter says, as plain data."""
     tags = ["onnx", "distillation", "student", card.student.architecture]
     tags += ["int8"] if "int8" in card.variants else []
+    tags += ["language-identification"] if _identifies(card) else []
     hub = _hub_dataset(card)
     return {
         **_hub_licence(card.licence),
+        **({"language": list(card.labels)} if _identifies(card) else {}),
         "library_name": "onnx",
         "pipeline_tag": card.task,
         "tags": ["studentzoo", *tags],
         **({"datasets": [hub]} if hub else {}),  # it takes nothing but ids of its own
         "metrics": ["accuracy"],
-        "model-index": [{"name": card.name, "results": [_result(card)]}],
+        "model-index": [{"name": card.name, "results": _results(card)}],
     }
+
+
+def _identifies(card: Card) -> bool:
+    """Whether its answers are languages."""
+    return card.of_texts and are_languages(card.labels)
 
 
 def _hub_licence(spdx: str) -> dict[str, str]:
@@ -54,23 +66,44 @@ def _hub_dataset(card: Card) -> str | None:
     return hub[1] if hub else None
 
 
-def _dataset_id(card: Card) -> str:
-    """The Hub's id where the data came from there, else the data set's name as a slug."""
-    name = card.variants["fp32"].accuracy.dataset
-    return _hub_dataset(card) or _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", name))
+def _dataset_id(card: Card, dataset: str) -> str:
+    """The Hub's id where the data came from there, else the data set's name as a slug.
+
+    Texts are tested on other data sets than they come from.
+    """
+    hub = None if card.of_texts else _hub_dataset(card)
+    return hub or _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", dataset))
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
-def _result(card: Card) -> dict[str, Any]:
-    score = card.variants["fp32"].accuracy
+def _results(card: Card) -> list[dict[str, Any]]:
+    """One result for each test set, the headline's first."""
+    scores: dict[tuple[str, str], list[tuple[str, Score]]] = {}
+    for precision, variant in card.by_use():
+        for score in (variant.accuracy, *variant.also):
+            scores.setdefault((score.dataset, score.split), []).append((precision, score))
+    return [_result(card, found) for found in scores.values()]
+
+
+def _result(card: Card, scores: list[tuple[str, Score]]) -> dict[str, Any]:
+    """`scores` are of one data set and split, with the precision of their file."""
+    score = scores[0][1]
     return {
         "task": {"type": card.task, "name": _TASKS.get(card.task, card.task)},
-        "dataset": {"type": _dataset_id(card), "name": score.dataset, "split": score.split},
+        "dataset": {
+            "type": _dataset_id(card, score.dataset),
+            "name": score.dataset,
+            "split": score.split,
+        },
         "metrics": [
-            {"type": "accuracy", "value": round(v.accuracy.value, 6), "name": f"top-1, {precision}"}
-            for precision, v in card.by_use()
+            {
+                "type": "accuracy",
+                "value": round(one.value, 6),
+                "name": f"{one.metric.removesuffix(' accuracy')}, {precision}",
+            }
+            for precision, one in scores
         ],
     }

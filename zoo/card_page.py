@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 
+from zoo import card_latency, card_text
 from zoo.card import Attempt, Card, Variant
 from zoo.card_metadata import front_matter
-from zoo.measures import Measurement, Score
+from zoo.markdown import capital, ms, number, paragraphs, percent, ratio, size, table
+from zoo.measures import Score
 
 _NO_LIMIT = ("max_size_bytes", 0)
-PLAIN = "plain-fp32"  # label of the yardstick's rows
 _FIGURES = {
     "latency.svg": "Latency and accuracy of the published files",
     "curves.svg": "Training curves",
+    "classes.svg": "Accuracy by label",
 }
 
 
@@ -24,15 +25,17 @@ def render(card: Card, figures: Sequence[str] = ()) -> str:
         front_matter(card),
         f"# {card.name}\n\n{card.summary}",
         _facts(card),
-        _use(card),
+        card_text.use(card) if card.of_texts else _use(card),
         _accuracy(card),
-        _latency(card, figures),
+        card_text.by_class(card, _pictures(figures, "classes.svg")),
+        card_text.peers(card),
+        card_latency.section(card, _pictures(figures, "latency.svg")),
         _ladder(card),
         _lineage(card, figures),
         _again(card),
-        _limits(card),
+        card_text.limits(card) if card.of_texts else _limits(card),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return paragraphs(*parts) + "\n"
 
 
 # --- sections ------------------------------------------------------------------------------------
@@ -42,32 +45,25 @@ def _facts(card: Card) -> str:
     """One line to decide by."""
     variant = card.variants[card.best]
     facts = [
-        f"**{_percent(variant.accuracy.value)} %** {variant.accuracy.metric} on "
-        f"{variant.accuracy.dataset} {variant.accuracy.split}",
-        f"**{_size(variant.size_bytes)}** in one {card.best} file",
+        f"**{percent(variant.accuracy.value)} %** {variant.accuracy.metric} on {_set(card)}",
+        f"**{size(variant.size_bytes)}** in one {card.best} file",
     ]
-    row = single_latency(card.latency, card.best)
-    if row:
-        facts.append(f"**{_ms(row.p50_ms)} ms** a picture on one thread of {row.device_name}")
+    if card.of_texts:
+        facts[0] += f", {len(card.labels)} {card_text.classes(card)}"
+    row = card_latency.single_latency(card.latency, card.best)
+    if row and card.of_texts:
+        facts.append(card_text.times(card_latency.beside(card, row)))
+    elif row:
+        facts.append(f"**{ms(row.p50_ms)} ms** a picture on one thread of {row.device_name}")
     return " · ".join(facts)
 
 
-def single_latency(rows: Iterable[Measurement], precision: str) -> Measurement | None:
-    """The headline row: one picture, one CPU thread; None where that was not measured."""
-    wanted = ("cpu", precision, 1, 1)
-    return next((r for r in rows if (r.device, r.precision, r.batch, r.threads) == wanted), None)
-
-
-def over_plain(rows: Iterable[Measurement], precision: str) -> float | None:
-    """Latency of a file over the plain export's, both headline rows; None where one is missing.
-
-    The quotient of two ratios to fp32 that were taken in the same rounds.
-    """
-    rows = list(rows)
-    ours, plain = single_latency(rows, precision), single_latency(rows, PLAIN)
-    if not (ours and plain and ours.ratio_to_fp32 and plain.ratio_to_fp32):
-        return None
-    return ours.ratio_to_fp32 / plain.ratio_to_fp32
+def _set(card: Card, comma: str = " ", after: str = "") -> str:
+    """Data set and split of the headline; a set of texts that is only tested on has one split."""
+    score = card.variants[card.best].accuracy
+    if card.of_texts and score.split == "test":
+        return score.dataset
+    return f"{score.dataset}{comma}{score.split}{after}"
 
 
 def _use(card: Card) -> str:
@@ -103,101 +99,52 @@ resizes them to {size} x {size} pixels, normalises them and answers with float32
 
 
 def _accuracy(card: Card) -> str:
+    what = "texts" if card.of_texts else "pictures"
     head = ["File", "Accuracy, %", "95 % interval", "n", "Agrees with teacher, %"]
     head += ["Agrees with fp32, %", "ECE, %", "Size", "Peak memory, MB"]
     rows = [_accuracy_row(precision, variant) for precision, variant in card.by_use()]
     if card.teacher:
         rows.append(("teacher", *_score_cells(card.teacher.accuracy), "-", "-", "-", "-", "-"))
     score = card.variants["fp32"].accuracy
-    lines = [
+    return paragraphs(
         "## Accuracy",
-        f"{_capital(score.metric)} on {score.dataset}, {score.split} split, which nothing was "
+        f"{capital(score.metric)} on {_set(card, ', ', ' split')}, which nothing was "
         "trained, chosen or calibrated on. The weights are those of the last epoch.",
+        card_text.metric_explained(card),
         table(head, rows),
+        card_text.other_tests(card),
         _seeds(card),
-        "Agreement: the fraction of pictures with the same first answer. ECE: expected "
+        f"Agreement: the fraction of {what} with the same first answer. ECE: expected "
         "calibration error, 15 bins. Peak memory: of a fresh process that answers once.",
-    ]
-    return "\n\n".join(line for line in lines if line)
+        card_text.unknown(card) if card.of_texts else "",
+    )
 
 
 def _accuracy_row(precision: str, variant: Variant) -> tuple[str, ...]:
     return (
         f"`{variant.file}` ({precision})",
         *_score_cells(variant.accuracy),
-        _percent(variant.agreement_teacher),
-        _percent(variant.agreement_fp32),
-        _percent(variant.ece),
-        _size(variant.size_bytes),
-        _number(variant.peak_memory_mb, ".0f"),
+        percent(variant.agreement_teacher),
+        percent(variant.agreement_fp32),
+        percent(variant.ece),
+        size(variant.size_bytes),
+        number(variant.peak_memory_mb, ".0f"),
     )
 
 
 def _score_cells(score: Score) -> tuple[str, str, str]:
-    interval = f"{_percent(score.low)} to {_percent(score.high)}"
-    return _percent(score.value), interval, f"{score.n:,}"
+    interval = f"{percent(score.low)} to {percent(score.high)}"
+    return percent(score.value), interval, f"{score.n:,}"
 
 
 def _seeds(card: Card) -> str:
     if card.seeds is None:
         return "Trained once: the spread over seeds was not measured."
-    values = ", ".join(_percent(v) for v in card.seeds.values)
+    values = ", ".join(percent(v) for v in card.seeds.values)
     return (
-        f"Over {len(card.seeds.values)} training seeds (fp32): {_percent(card.seeds.mean)} ± "
-        f"{_percent(card.seeds.std)} % (mean ± sample standard deviation; {values}). "
+        f"Over {len(card.seeds.values)} training seeds (fp32): {percent(card.seeds.mean)} ± "
+        f"{percent(card.seeds.std)} % (mean ± sample standard deviation; {values}). "
         "The first seed is the one published, whatever it scored."
-    )
-
-
-def _latency(card: Card, figures: Sequence[str]) -> str:
-    lines = ["## Latency"]
-    for conditions, rows in groupby(sorted(card.latency, key=_conditions), key=_conditions):
-        lines += _device(conditions, list(rows))
-    lines += [
-        f"**{name}: not measured.**"
-        for device, name in (("cpu", "CPU"), ("cuda", "GPU"))
-        if not any(row.device == device for row in card.latency)
-    ]
-    quotients = [(p, over_plain(card.latency, p)) for p, _ in card.by_use()]
-    told = [f"{precision} {value:.3f}" for precision, value in quotients if value]
-    if told:
-        lines.append(f"One picture, one thread, over the plain export: {', '.join(told)}.")
-    if card.latency:
-        lines.append(
-            "The files take turns within each round, so that other work on the machine meets all "
-            "of them. Ratio: latency over the fp32 file's in the same rounds. Control: the fp32 "
-            "file against a second session of itself, so how far from 1 a ratio falls by chance. "
-            "Intervals are 95 %, bootstrap. `plain-fp32` is the untouched torch export of the "
-            "same weights."
-        )
-    return "\n\n".join([*lines, *_pictures(figures, "latency.svg")])
-
-
-def _conditions(row: Measurement) -> tuple[str, ...]:
-    """Rows of one table were measured under the same of these."""
-    runtime = f"{row.runtime} {row.runtime_version}"
-    return (row.device, row.device_name, runtime, row.isa, row.os, row.date)
-
-
-def _device(conditions: tuple[str, ...], rows: list[Measurement]) -> list[str]:
-    device, name, runtime, isa, system, date = conditions
-    head = ("File", "Batch", "Threads", "Picture", "p50, ms", "p95, ms", "n", "Ratio", "Control")
-    kind = {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
-    where = [runtime, isa or "instruction set not known", system, date]
-    return [f"### {kind}: {name}", "; ".join(where) + ".", table(head, map(_latency_row, rows))]
-
-
-def _latency_row(row: Measurement) -> tuple[str, ...]:
-    return (
-        row.precision,
-        str(row.batch),
-        str(row.threads),
-        f"{row.image_size} x {row.image_size}",
-        _ms(row.p50_ms),
-        _ms(row.p95_ms),
-        f"{row.n:,}",
-        _ratio(row.ratio_to_fp32, row.ratio_low, row.ratio_high),
-        _ratio(row.control_ratio, row.control_low, row.control_high),
     )
 
 
@@ -207,30 +154,35 @@ def _ladder(card: Card) -> str:
         return f"## Quantization\n\n{known or 'Not attempted: published in fp32 only.'}"
     head = ["Attempt", "Settings", "Accuracy, %", "Drop, points", "Agrees with fp32, %", "Size"]
     head += ["Speed ratio", "Verdict", "Reason"]
-    passed = [a.name for a in card.attempts if a.verdict == "pass"]
-    outcome = f"Published: `{passed[0]}`." if passed else "None passed: there is no int8 file."
     asked = {name: value for name, value in card.gates.items() if (name, value) != _NO_LIMIT}
     gates = ", ".join(f"{name} {_gate(value)}" for name, value in asked.items())
-    lines = [
+    return paragraphs(
         "## Quantization",
-        "Attempts from the fastest to the safest; the first that passes every gate is published. "
-        "Scores are on the validation split, speed ratios against the fp32 file in interleaved "
-        f"rounds. {outcome}",
+        card_text.codecs(card) if card.of_texts else _outcome(card),
         f"Gates: {gates}." if gates else "",
         table(head, map(_attempt_row, card.attempts)),
-    ]
-    return "\n\n".join(line for line in lines if line)
+    )
+
+
+def _outcome(card: Card) -> str:
+    passed = [a.name for a in card.attempts if a.verdict == "pass"]
+    outcome = f"Published: `{passed[0]}`." if passed else "None passed: there is no int8 file."
+    return (
+        "Attempts from the fastest to the safest; the first that passes every gate is published. "
+        "Scores are on the validation split, speed ratios against the fp32 file in interleaved "
+        f"rounds. {outcome}"
+    )
 
 
 def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
     return (
         attempt.name,
         _settings(attempt.settings),
-        _percent(attempt.accuracy),
-        _number(attempt.drop_points, ".2f"),
-        _percent(attempt.agreement),
-        "-" if attempt.size_bytes is None else _size(attempt.size_bytes),
-        _ratio(attempt.speed_ratio, attempt.speed_ratio_low, attempt.speed_ratio_high),
+        percent(attempt.accuracy),
+        number(attempt.drop_points, ".2f"),
+        percent(attempt.agreement),
+        "-" if attempt.size_bytes is None else size(attempt.size_bytes),
+        ratio(attempt.speed_ratio, attempt.speed_ratio_low, attempt.speed_ratio_high),
         attempt.verdict,
         attempt.reason,
     )
@@ -250,11 +202,12 @@ def _lineage(card: Card, figures: Sequence[str]) -> str:
     facts = [
         ("Student", f"{card.student.architecture}" + (f" ({options})" if options else "")),
         ("Parameters", f"{card.student.parameters:,}"),
-        ("MACs", f"{card.student.macs:,} a picture of {card.input.size} x {card.input.size}"),
+        ("MACs", f"{card.student.macs:,} {_unit(card)}"),
         ("Licence", card.licence),
         *_teacher_facts(card),
         ("Data", f"{card.data.home or card.data.source}; {card.data.licence}"),
-        ("Pictures", _pictures_counted(card)),
+        ("Texts" if card.of_texts else "Pictures", _counted(card)),
+        *([("Learned from", card_text.taught(card))] if card.of_texts else []),
         ("Data sha256", f"`{card.data.sha256}`"),
         ("Recipe sha256", f"`{card.recipe_sha256}`"),
         ("Run sha256", f"`{card.run_sha256}`"),
@@ -276,7 +229,13 @@ def _teacher_facts(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _pictures_counted(card: Card) -> str:
+def _unit(card: Card) -> str:
+    if card.of_texts:
+        return "a text of 100 letters"
+    return f"a picture of {card.input.size} x {card.input.size}"
+
+
+def _counted(card: Card) -> str:
     data = card.data
     return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
 
@@ -313,45 +272,8 @@ def _limits(card: Card) -> str:
 # --- pieces --------------------------------------------------------------------------------------
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table."""
-    lines = [head, ["---"] * len(head), *([_cell(c) for c in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", r"\|").split())
-
-
 def _pictures(figures: Sequence[str], *wanted: str) -> list[str]:
     return [f"![{_FIGURES[name]}]({name})" for name in wanted if name in figures]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _percent(fraction: float | None) -> str:
-    return _number(None if fraction is None else 100 * fraction, ".2f")
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.3g}" if milliseconds < 100 else f"{milliseconds:.0f}"
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
-
-
-def _ratio(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "-"
-    interval = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-    return f"{value:.3f}{interval}"
 
 
 def _gate(value: float) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.card import Card
     from zoo.measures import Measurement
 
-LATENCY, CURVES = "latency.svg", "curves.svg"
+LATENCY, CURVES, CLASSES = "latency.svg", "curves.svg", "classes.svg"
 
 # Okabe & Ito: told apart by colour-blind readers, and by shape as well
 _COLORS = {"fp32": "#0072B2", "int8": "#D55E00", "plain-fp32": "#767676", "teacher": "#009E73"}
@@ -40,9 +40,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def names(run: dict[str, Any]) -> tuple[str, ...]:
-    """The figures that a card with this run.json has."""
-    return (LATENCY, CURVES) if curves(run) else (LATENCY,)
+def names(card: Card, run: dict[str, Any]) -> tuple[str, ...]:
+    """The figures that this card with this run.json has."""
+    return tuple(_shown(card, run))
 
 
 def draw(card: Card, run: dict[str, Any]) -> dict[str, bytes]:
@@ -50,6 +50,7 @@ def draw(card: Card, run: dict[str, Any]) -> dict[str, bytes]:
     drawn: dict[str, Callable[[], Figure]] = {
         LATENCY: lambda: _latency_figure(card),
         CURVES: lambda: _curves_figure(curves(run)),
+        CLASSES: lambda: _classes_figure(card),
     }
     digests = sources(card, run)
     return {name: _svg(drawn[name], digest) for name, digest in digests.items()}
@@ -57,10 +58,14 @@ def draw(card: Card, run: dict[str, Any]) -> dict[str, bytes]:
 
 def sources(card: Card, run: dict[str, Any]) -> dict[str, str]:
     """File name -> sha256 of the numbers that the figure shows."""
+    return {name: _digest(numbers) for name, numbers in _shown(card, run).items()}
+
+
+def _shown(card: Card, run: dict[str, Any]) -> dict[str, Any]:
+    """File name -> the numbers of every figure that has some."""
     shown: dict[str, Any] = {LATENCY: _latency_rows(card) + _accuracy_rows(card)}
-    if curves(run):
-        shown[CURVES] = curves(run)
-    return {name: _digest(numbers) for name, numbers in shown.items()}
+    others = {CURVES: curves(run), CLASSES: _class_rows(card)}
+    return shown | {name: numbers for name, numbers in others.items() if numbers}
 
 
 def curves(run: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
@@ -114,7 +119,8 @@ def _latency_rows(card: Card) -> list[tuple[str, str, float, float]]:
 
 def _setup(row: Measurement) -> str:
     threads = "1 thread" if row.threads == 1 else f"{row.threads} threads"
-    return f"{row.device_name}\nbatch {row.batch}, {threads}"
+    long = f", {row.text_length} characters" if row.text_length else ""
+    return f"{row.device_name}\nbatch {row.batch}, {threads}{long}"
 
 
 def _accuracy_rows(card: Card) -> list[tuple[str, float, float, float]]:
@@ -136,14 +142,20 @@ def _latency_figure(card: Card) -> Figure:
     height = 1.4 + 0.3 * max(len(latency), len(accuracy), 2)
     figure = Figure(figsize=(8.5, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    _draw_latency(left, latency)
+    _draw_latency(left, latency, card.of_texts)
     _draw_accuracy(right, accuracy)
+    if card.of_texts:
+        right.set_xlabel(f"{card.variants[card.best].accuracy.metric},\n% (bar: 95 % interval)")
     figure.suptitle(card.name, fontsize=10)
     return figure
 
 
-def _draw_latency(axes: Axes, rows: list[tuple[str, str, float, float]]) -> None:
-    """A point at the median, a line on to the 95th percentile."""
+def _draw_latency(
+    axes: Axes, rows: list[tuple[str, str, float, float]], of_texts: bool = False
+) -> None:
+    """A point at the median, a line on to the 95th percentile; texts in microseconds."""
+    factor, unit = (1000, "µs a text") if of_texts else (1, "ms a picture")
+    rows = [(setup, name, factor * p50, factor * p95) for setup, name, p50, p95 in rows]
     for y, (_, precision, p50, p95) in enumerate(rows):
         style = _look(precision)
         axes.hlines(y, p50, p95, color=style["color"], linewidth=1.2)
@@ -151,7 +163,7 @@ def _draw_latency(axes: Axes, rows: list[tuple[str, str, float, float]]) -> None
         label = f"{precision}  {p50:.3g}"
         axes.annotate(label, (p95, y), (6, 0), textcoords="offset points", va="center", fontsize=8)
     _setups(axes, [setup for setup, *_ in rows])
-    axes.set_xlabel("latency, ms a picture (mark: median; line: to p95)")
+    axes.set_xlabel(f"latency, {unit} (mark: median; line: to p95)")
     axes.set_xlim(left=0, right=1.35 * max((p95 for *_, p95 in rows), default=1))
 
 
@@ -180,6 +192,50 @@ def _draw_accuracy(axes: Axes, rows: list[tuple[str, float, float, float]]) -> N
 
 def _look(name: str) -> dict[str, Any]:
     return {"color": _COLORS.get(name, "#000000"), "marker": _MARKERS.get(name, "o")}
+
+
+# --- accuracy by class ---------------------------------------------------------------------------
+
+
+def _class_rows(card: Card) -> list[tuple[str, float]]:
+    """(label, accuracy in percent), the lowest first."""
+    from zoo.card_text import ranked
+
+    return [(label, round(100 * value, 4)) for label, value in ranked(card.per_class or {})]
+
+
+def _classes_figure(card: Card) -> Figure:
+    """Bars from the lowest, in panels of at most 25 beside each other."""
+    from matplotlib.figure import Figure
+
+    rows = _class_rows(card)
+    panels = min(3, -(-len(rows) // 25))
+    height = -(-len(rows) // panels)
+    figure = Figure(figsize=(8.5, 1.0 + 0.16 * height), layout="constrained")
+    found = figure.subplots(1, panels, squeeze=False, sharex=True)[0]
+    for axes, start in zip(found, range(0, len(rows), height), strict=True):
+        _draw_classes(axes, rows[start : start + height], height)
+    figure.supxlabel(f"accuracy of the {card.best} file, % (orange: wrong answers)", fontsize=9)
+    figure.suptitle(card.name, fontsize=10)
+    return figure
+
+
+def _draw_classes(axes: Axes, rows: list[tuple[str, float]], height: int) -> None:
+    from zoo.languages import named
+
+    places = range(len(rows))
+    right = [value for _, value in rows]
+    axes.barh(places, right, height=0.7, color=_COLORS["fp32"])
+    wrong = [100 - value for value in right]
+    axes.barh(places, wrong, left=right, height=0.7, color=_COLORS["int8"])
+    for y, value in enumerate(right):
+        axes.text(102, y, f"{value:.1f}", va="center", fontsize=7)
+    axes.set_yticks(places, [named(label) for label, _ in rows], fontsize=7)
+    axes.set_ylim(height - 0.4, -0.6)
+    axes.set_xlim(0, 122)  # room for the numbers
+    axes.set_xticks(range(0, 101, 25))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
 
 
 # --- training curves -----------------------------------------------------------------------------

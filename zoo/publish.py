@@ -11,7 +11,7 @@ from pathlib import Path
 from zoo import card as cards
 from zoo import registry
 from zoo.card import Card
-from zoo.card_page import single_latency
+from zoo.card_latency import single_latency
 from zoo.errors import CardError, NotFound, RegistryError, StoreError
 from zoo.files import sha256
 from zoo.measures import Measurement

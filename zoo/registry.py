@@ -42,7 +42,7 @@ class Headline:
     accuracy: float  # fraction of the 8-bit file (fp32 where there is none) on held-out data
     accuracy_dataset: str  # whose test split
     int8_size_bytes: int  # of the 8-bit file; 0: none
-    int8_latency_ms: float  # p50, batch 1, one CPU thread, on the device of the card; 0: none
+    int8_latency_ms: float  # p50 of one picture, or a sentence, on one CPU thread; 0: none
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
