@@ -139,11 +139,15 @@ class Tar:
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The members of `wanted`, in the order of the archive."""
         places = {str(example.key): i for i, example in enumerate(wanted)}
+        for name, content in self.contents(places.__contains__):
+            yield Picture(places[name], f"{self.where}: {name}", content)
+
+    def contents(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+        """Name and content of every plain file whose name is wanted, in the archive's order."""
         for member, archive in self._members():
-            name = str(PurePosixPath(member.name))
-            if name in places:
-                where = f"{self.where}: {name}"
-                yield Picture(places[name], where, _content(archive, member, where))
+            name = tree.member_name(member.name, self.where)
+            if member.isreg() and wanted(name):
+                yield name, _content(archive, member, f"{self.where}: {name}")
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member, checked, while the stream stands at it."""

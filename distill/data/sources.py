@@ -24,7 +24,7 @@ def open_source(data: Data, root: Path | None) -> Source:
         from distill.data.parquet import from_hub
 
         return from_hub(data.source)
-    return open_path(locate(data, root))
+    return open_path(locate(data.source, data.home, root))
 
 
 def open_path(path: Path) -> Source:
@@ -46,19 +46,22 @@ def open_path(path: Path) -> Source:
     )
 
 
-def locate(data: Data, root: Path | None) -> Path:
-    """Where the data is: below `root` (none: ZOO_DATA), below the working directory, or as said."""
+def locate(source: str, home: str, root: Path | None) -> Path:
+    """Where the data is: below `root` (none: ZOO_DATA), below the working directory, or as said.
+
+    home is its public address, for the message where it is nowhere.
+    """
     place = root or (Path(os.environ["ZOO_DATA"]) if os.environ.get("ZOO_DATA") else None)
-    candidates = [Path(data.source).expanduser()]
+    candidates = [Path(source).expanduser()]
     if place is not None:
-        candidates.insert(0, place / data.source)
+        candidates.insert(0, place / source)
     for candidate in candidates:
         if candidate.exists():
             return candidate
     looked = f"in {place} or the working directory" if place else "in the working directory"
     raise DistillError(
-        f"the data {data.source} was not found {looked}",
-        f"fetch it from {data.home or 'its home (the recipe names none)'}, then give the "
+        f"the data {source} was not found {looked}",
+        f"fetch it from {home or 'its home (the recipe names none)'}, then give the "
         "directory that holds it by --data or the environment variable ZOO_DATA",
     )
 

@@ -1,7 +1,8 @@
-"""Who answers: uint8 pictures in, logits out, with source, hash and licence.
+"""Who answers: uint8 pictures or texts in, logits out, with source, hash and licence.
 
-`open_teacher` is the door. Kinds: any ONNX file (`onnx_file`), which another recipe's student is
-too; any function (`python_callable`); ImageNet weights as they are (`efficientnet_lite`).
+`open_teacher` is the door for pictures. Kinds: any ONNX file (`onnx_file`), which another recipe's
+student is too; any function (`python_callable`); ImageNet weights as they are
+(`efficientnet_lite`). `open_text_teacher` is the door for texts: Lingua (`lingua`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from distill import config
 from distill.errors import DistillError
 from distill.teachers.teacher import Answer, Teacher
 
-__all__ = ["Answer", "Teacher", "open_teacher"]
+__all__ = ["Answer", "Teacher", "open_teacher", "open_text_teacher"]
 
 IMAGENET = 1000  # classes
 
@@ -48,6 +49,18 @@ def open_teacher(
 
     path = onnx_path or Path(settings.onnx).expanduser()
     return open_onnx(path, settings, classes, image_size, threads)
+
+
+def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Teacher:
+    """The teacher of texts that a recipe asks for; classes are the names of the data's."""
+    if settings.pretrained != "lingua":
+        asked = settings.pretrained or settings.recipe or settings.onnx or settings.callable
+        raise DistillError(
+            f"{asked} is not a teacher of texts", "teacher: {pretrained: lingua} is the one"
+        )
+    from distill.teachers.lingua import open_lingua
+
+    return open_lingua(classes)
 
 
 def _pretrained(settings: config.Teacher, classes: int) -> Teacher:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from distill.errors import DistillError
 
-Answer = Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3) -> logits (n, classes)
+Answer = Callable[[Any], np.ndarray]
+"""What a teacher sees, uint8 (n, h, w, 3) or n texts in a list -> logits (n, classes)"""
+
 BATCH = 128  # pictures that a teacher sees at a time
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A large network that answers, and where it comes from."""
+    """A large model that answers, and where it comes from."""
 
     name: str
     source: str  # where it can be had, for people
@@ -24,16 +27,18 @@ class Teacher:
     classes: int  # how many logits it gives
     answer: Answer = field(repr=False)
     labels: tuple[str, ...] = ()  # names of its classes, where its file says them
+    batch: int = BATCH  # pictures or texts that it sees at a time
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits float32 (n, classes) for pictures uint8 (n, h, w, 3), in batches.
+    def __call__(self, examples: np.ndarray | Sequence[str]) -> np.ndarray:
+        """Logits float32 (n, classes) for pictures uint8 (n, h, w, 3) or n texts, in batches.
 
         Raises `DistillError` when an answer has another shape or is not finite.
         """
-        logits = np.empty((len(images), self.classes), np.float32)
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            logits[start : start + BATCH] = self._checked(self.answer(batch), len(batch))
+        logits = np.empty((len(examples), self.classes), np.float32)
+        for start in range(0, len(examples), self.batch):
+            batch = examples[start : start + self.batch]
+            rows = self._checked(self.answer(batch), len(batch))
+            logits[start : start + self.batch] = rows
         return logits
 
     def _checked(self, answer: object, n: int) -> np.ndarray:
@@ -48,8 +53,8 @@ class Teacher:
             ) from error
         if logits.shape != (n, self.classes):
             raise DistillError(
-                f"the teacher {self.name} answers {logits.shape} to {n} pictures",
-                f"logits ({n}, {self.classes}) are needed: a row a picture, a column a class",
+                f"the teacher {self.name} answers {logits.shape} to {n} examples",
+                f"logits ({n}, {self.classes}) are needed: a row an example, a column a class",
             )
         if not np.isfinite(logits).all():
             raise DistillError(

@@ -1,0 +1,275 @@
+"""Labelled texts: folders and tar archives of `<class>.txt`, a text a line.
+
+A place is
+
+- a folder that holds the files;
+- a `.tar[.gz|.xz|.bz2]`, in which one folder (or the top) holds them;
+- `ARCHIVE/FOLDER`, one folder of several in a tar.
+
+Other files beside them are passed over. Texts are NFC, without blanks around them; empty lines and
+a class's repetitions are dropped. `load_texts` gives what is trained on and what is held out,
+`load_test` what only the final measurement may read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+
+from distill.config import TextData
+from distill.data import tree
+from distill.data.archives import Tar
+from distill.data.lingua_counts import MARKED, draw_words, mark_share
+from distill.data.record import Example
+from distill.data.sources import TAR_SUFFIXES, locate
+from distill.data.split import hold_out
+from distill.errors import DistillError
+
+LAYOUT = "the layout is <class>.txt, a text a line, in UTF-8"
+MAX_FILE_BYTES = 256 * 2**20  # of one file in a folder; archives have their own limits
+_CLASS = re.compile(r"\w[\w.-]*")
+
+Lines = dict[str, list[str]]  # class -> its texts
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One split."""
+
+    texts: tuple[str, ...]  # NFC, no blanks around them, never empty
+    labels: np.ndarray  # int64 (n,), index into classes
+    words: np.ndarray  # bool (n,): of a word list or drawn; running text is False
+    classes: tuple[str, ...]  # sorted
+    split: str  # train, validation or the name of a test
+    sha256: str  # of classes, split, labels, words and texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def load_texts(
+    data: TextData, split: Literal["train", "validation"], root: Path | None = None
+) -> Texts:
+    """The held-out texts of `data.source`, or the others with the words of `words` and `counts`.
+
+    Per class, the round(validation * n) texts whose sha256(class + "/" + text) is smallest are
+    held out (one always stays); a held-out text is not in train as a word either. Texts of the
+    source stand by class and in the order of that hash, whatever the order of lines; then come the
+    words of the list, as they are listed, then the drawn ones, with repetitions: frequent words
+    come often. A class in whose texts over MARKED of all letters are combining marks has none
+    drawn, nor has one without counts (see `lingua_counts`). `root` is the directory in which a
+    relative path is looked for first (none: the environment variable ZOO_DATA).
+
+    Anything wrong with a place is one DistillError that names it.
+    """
+    source = _place(data.source, data, root)
+    classes = tuple(sorted(source))
+    held, rest = _hold_out(source, data.validation)
+    if split == "validation":
+        _check_held(held, data)
+        return _texts(held, {}, classes, split)
+    words = _words(data, source, root)
+    for name, texts in words.items():
+        kept_out = set(held[name])
+        words[name] = [text for text in texts if text not in kept_out]
+    return _texts(rest, words, classes, split)
+
+
+def load_test(data: TextData, name: str, root: Path | None = None) -> Texts:
+    """The test `name` of the data, every class of the source in it."""
+    if name not in data.tests:
+        raise DistillError(f"the data has no test {name!r}", f"there are {', '.join(data.tests)}")
+    found = _place(data.tests[name], data, root)
+    classes = tuple(sorted(_place(data.source, data, root)))
+    _check_known(found, classes, data.tests[name])
+    missing = [c for c in classes if c not in found]
+    if missing:
+        raise DistillError(
+            f"{data.tests[name]}: {missing[0]}.txt is missing",
+            f"{len(missing)} such class(es); every class of {data.source} needs test texts",
+        )
+    return _texts(found, {}, classes, name)
+
+
+def _place(place: str, data: TextData, root: Path | None) -> Lines:
+    """Every text of a place, by class in sorted order, in the order of their lines."""
+    files = _read(place, data.home, root)
+    return {name: _lines(files[name], f"{place}: {name}.txt") for name in sorted(files)}
+
+
+def _read(place: str, home: str, root: Path | None) -> dict[str, bytes]:
+    """The content of each class's file."""
+    parts = PurePosixPath(place).parts
+    at = next((i for i, p in enumerate(parts) if p.lower().endswith(TAR_SUFFIXES)), None)
+    if at is not None:
+        path = locate(str(PurePosixPath(*parts[: at + 1])), home, root)
+        if path.is_file():
+            return _by_class(_archived(path, "/".join(parts[at + 1 :])), place)
+    path = locate(place, home, root)
+    if not path.is_dir():
+        raise DistillError(
+            f"{path} is not a place of texts", f"a folder or {', '.join(TAR_SUFFIXES)}; {LAYOUT}"
+        )
+    return _by_class(_on_disk(path), place)
+
+
+def _on_disk(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the text files in a folder."""
+    try:
+        for path in sorted(folder.glob("*.txt")):
+            if tree.ignored(path.name):
+                continue
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise DistillError(f"{path} is larger than {MAX_FILE_BYTES} bytes", "split it")
+            yield path.name, path.read_bytes()
+    except OSError as error:
+        raise DistillError(f"{folder} cannot be read: {error}", LAYOUT) from error
+
+
+def _archived(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the text files in one folder of a tar; `folder` "": in the only one."""
+    found: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+    folders = set()  # that hold text files, wanted or not
+
+    def wanted(name: str) -> bool:
+        parent, _, file = name.rpartition("/")
+        if tree.ignored(name) or not file.endswith(".txt"):
+            return False
+        folders.add(parent)
+        return parent == folder or not folder
+
+    for name, content in Tar(path).contents(wanted):
+        parent, _, file = name.rpartition("/")
+        found[parent].append((file, content))
+    if folder and folder not in found:
+        there = ", ".join(sorted(folders)) or "none"
+        raise DistillError(f"{path} has no folder {folder} of texts", f"there are: {there}")
+    if len(found) > 1:
+        there = ", ".join(sorted(name or "the top" for name in found))
+        raise DistillError(
+            f"{path} has several folders of texts: {there}", f"name one: {path.name}/FOLDER"
+        )
+    return chain.from_iterable(found.values())
+
+
+def _by_class(files: Iterable[tuple[str, bytes]], place: str) -> dict[str, bytes]:
+    """By the names of the files without .txt."""
+    found: dict[str, bytes] = {}
+    for file, content in files:
+        name = unicodedata.normalize("NFC", file.removesuffix(".txt"))
+        if not _CLASS.fullmatch(name):
+            raise DistillError(
+                f"{place}: {file!r} is not named like a class",
+                "letters, digits, '_', '-' and '.', then .txt",
+            )
+        if name in found:
+            raise DistillError(f"{place}: {file} is in it twice", "pack it again")
+        found[name] = content
+    if not found:
+        raise DistillError(f"{place} holds no texts", LAYOUT)
+    return found
+
+
+def _lines(content: bytes, where: str) -> list[str]:
+    """The texts of a file, each once, in its order."""
+    try:
+        whole = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DistillError(
+            f"{where}, line {line}: not UTF-8 ({error.reason})", "save the file as UTF-8"
+        ) from error
+    stripped = (line.strip() for line in unicodedata.normalize("NFC", whole).split("\n"))
+    texts = list(dict.fromkeys(text for text in stripped if text))
+    if not texts:
+        raise DistillError(f"{where} holds no text", LAYOUT)
+    return texts
+
+
+def _hold_out(source: Lines, fraction: float) -> tuple[Lines, Lines]:
+    """(held out, rest), by class, in the order of the hash."""
+    held: Lines = {name: [] for name in source}
+    rest: Lines = {name: [] for name in source}
+    for name, texts in source.items():
+        parts = hold_out((Example("train", name, text, text) for text in texts), fraction)
+        held[name], rest[name] = ([e.name for e in part] for part in parts)
+    return held, rest
+
+
+def _check_held(held: Lines, data: TextData) -> None:
+    empty = [name for name, texts in held.items() if not texts]
+    if empty:
+        raise DistillError(
+            f"no text of the class {empty[0]!r} is held out",
+            f"validation: {data.validation} of every class is held out, rounded; raise it or give "
+            "more texts",
+        )
+
+
+def _words(data: TextData, source: Lines, root: Path | None) -> Lines:
+    """Listed and drawn words, by class."""
+    words: Lines = {name: [] for name in source}
+    if data.words:
+        listed = _place(data.words, data, root)
+        _check_known(listed, tuple(source), data.words)
+        for name, texts in listed.items():
+            words[name] += texts
+    if data.counts:
+        wheel = locate(data.counts, data.home, root)
+        whole = [name for name, texts in source.items() if mark_share(texts) <= MARKED]
+        for name, drawn in draw_words(wheel, whole, data.drawn_words).items():
+            words[name] += drawn
+    return words
+
+
+def _check_known(found: Mapping[str, object], classes: tuple[str, ...], place: str) -> None:
+    unknown = sorted(set(found) - set(classes))
+    if unknown:
+        raise DistillError(
+            f"{place}: {unknown[0]}.txt is of no class of the source",
+            f"{len(unknown)} such class(es); the source has {', '.join(classes)}",
+        )
+
+
+def _texts(running: Lines, words: Lines, classes: tuple[str, ...], split: str) -> Texts:
+    """Running texts by class, then words by class."""
+    parts = [
+        (label, single, part.get(name, []))
+        for single, part in ((False, running), (True, words))
+        for label, name in enumerate(classes)
+    ]
+    texts = tuple(chain.from_iterable(part for _, _, part in parts))
+    counts = [len(part) for _, _, part in parts]
+    labels = np.repeat(np.array([label for label, _, _ in parts], np.int64), counts)
+    flags = np.repeat(np.array([single for _, single, _ in parts], bool), counts)
+    sha256 = digest(texts, labels, flags, classes, split)
+    return Texts(texts, labels, flags, classes, split, sha256)
+
+
+def digest(
+    texts: Iterable[str],
+    labels: np.ndarray,
+    words: np.ndarray,
+    classes: tuple[str, ...],
+    split: str,
+) -> str:
+    """sha256, hexadecimal, of a JSON head and then a text a line; the same on every machine."""
+    head = {
+        "classes": classes,
+        "labels": labels.tolist(),
+        "split": split,
+        "words": words.tolist(),
+    }
+    hasher = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    hasher.update("".join(f"\n{text}" for text in texts).encode())
+    return hasher.hexdigest()
