@@ -134,7 +134,7 @@ def sample() -> Card:
         seeds=cards.Spread((0.9751, 0.9744, 0.9757), 0.975067, 0.00065),
         attempts=(
             attempt("linear", 0.01, "pass"),
-            attempt("dynamic-2015", 0.03, "not needed"),
+            attempt("dynamic-2015", 0.03, "pass"),
             attempt("dynamic-bnb", None, "error"),
         ),
         gates={"max_drop_points": 0.1},
