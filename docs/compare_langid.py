@@ -359,8 +359,9 @@ def main() -> int:
     if not texts:
         say(f"error: {args.folder}: no <iso>.txt with a text in it")
         return 1
+    tools = [student(name) for name in args.student]
     found, missing = peers()
-    tools = [student(name) for name in args.student] + found
+    tools += found
     for package in missing:
         say(f"{package}: not installed here, left out")
     if not tools:
