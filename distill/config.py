@@ -40,11 +40,15 @@ class TextData:
 
     source: str  # place of the texts that are trained on and, in part, held out
     licence: str  # SPDX id, or plain words where there is none
-    tests: dict[str, str]  # name -> place, read by the final measurement only; the first is headline
+    tests: dict[
+        str, str
+    ]  # name -> place, read by the final measurement only; the first is headline
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
     words: str = ""  # place of single words, one a line, trained on too
-    counts: str = ""  # wheel of lingua-language-detector 1.4: words are drawn from its n-gram counts
+    counts: str = (
+        ""  # wheel of lingua-language-detector 1.4: words are drawn from its n-gram counts
+    )
     drawn_words: int = 0  # of each class, from counts
     validation: float = 0.05  # fraction of source held out: per class, by the sha256 of the text
 
@@ -107,12 +111,36 @@ class Augment:
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """How a view is cut: of running text by the first four, of a list's words by the last three.
+
+    Each set of fractions sums to 1.
+    """
+
+    whole: float = 0.3  # the text as it stands
+    snatch: float = 0.3  # 8 to 30 characters, cut anywhere
+    pair: float = 0.2  # two neighbouring words
+    word: float = 0.2  # one word
+    alone: float = 0.6  # the word as it stands
+    paired: float = 0.3  # with another of its class
+    strung: float = 0.1  # with two to eight others of its class, as a sentence would be
+
+    def __post_init__(self) -> None:
+        text = (self.whole, self.snatch, self.pair, self.word)
+        words = (self.alone, self.paired, self.strung)
+        for name, fractions in (("whole + snatch + pair + word", text), ("alone + ...", words)):
+            _check(min(fractions) >= 0, f"{name}: no fraction may be negative")
+            _check(abs(sum(fractions) - 1) < 1e-6, f"{name} must be 1, not {sum(fractions)}")
+
+
+@dataclass(frozen=True)
 class Labels:
     """What is kept of the teacher."""
 
-    views: int = 8  # views of every training picture that the teacher labels; epochs cycle them
+    views: int = 8  # views of every training example that the teacher labels; epochs cycle them
     top_k: int = 10  # logits kept per view, fp16; the other classes share the rest of the mass
     audit: float = 0.01  # fraction of kept rows compared with the live teacher
+    of: Literal["all", "words"] = "all"  # words: running text keeps its source's label alone
 
     def __post_init__(self) -> None:
         _check(self.views >= 1, f"views must be >= 1, not {self.views}")
@@ -192,10 +220,11 @@ class Train:
     learning_rate: float = 0.1  # peak
     schedule: Literal["cosine", "one-cycle"] = "one-cycle"
     warmup: float = 0.15  # fraction of all steps over which the rate rises (one-cycle)
-    momentum: float = 0.9  # of SGD, Nesterov
+    momentum: float = 0.9  # of SGD, Nesterov; adam does not read it
     weight_decay: float = 5e-4  # not on norms and biases
     ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: off
     seeds: tuple[int, ...] = (0,)  # the first one is published; the others give the spread
+    optimizer: Literal["sgd", "adam"] = "sgd"  # adam: betas 0.9 and 0.99 (Kingma & Ba 2015)
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"epochs must be >= 1, not {self.epochs}")

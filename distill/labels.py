@@ -1,6 +1,6 @@
 """What the teacher said, computed once per view and kept.
 
-A view is decided by its number (`distill.augment`), so one record a picture is enough: the top-k
+A view is decided by its number (`distill.views`), so one record an example is enough: the top-k
 logits in fp16, their classes, and what the other classes share (TinyViT, Wu et al. 2022, section
 3.1, with logits in place of probabilities). Records lie in shards under a folder named by the hash
 of everything that they depend on; a killed run goes on with the next shard, and each use compares
@@ -15,22 +15,24 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distill import augment as views
-from distill.config import Augment, Labels
+from distill.config import Augment, Labels, Pieces
 from distill.data import Dataset
+from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.progress import progress
+from distill.views import Views, views_of
 
-SHARD = 8192  # pictures
-_BATCH = 256  # pictures the teacher sees at once
+SHARD = 8192  # examples
+_BATCH = 4096  # examples the teacher sees at once
 _LARGEST = 65504  # in fp16
 _FORMAT = 1
 
@@ -47,8 +49,8 @@ _BROKEN = (  # what numpy and zipfile raise for a file that is cut or has bits t
     zlib.error,
 )
 
-Ask = Callable[[np.ndarray], np.ndarray]
-"""uint8 (n, s, s, 3) -> float logits (n, classes)"""
+Ask = Callable[[Any], np.ndarray]
+"""Pictures uint8 (n, s, s, 3), or a list of n texts -> float logits (n, classes)"""
 
 
 @dataclass(frozen=True)
@@ -62,84 +64,94 @@ class Audit:
 
 @dataclass(frozen=True)
 class Kept:
-    """Top-k records of n pictures in each of v views; called by the training loop."""
+    """Top-k records of m asked examples in each of v views; called by the training loop."""
 
     classes: int
-    index: np.ndarray  # uint16 (v, n, k)
-    logits: np.ndarray  # float16 (v, n, k), falling
-    rest: np.ndarray  # float16 (v, n): the logit of each class that is not kept
+    place: np.ndarray  # int64 (n,): an example's place among the asked, -1 where it is none
+    index: np.ndarray  # uint16 (v, m, k)
+    logits: np.ndarray  # float16 (v, m, k), falling
+    rest: np.ndarray  # float16 (v, m): the logit of each class that is not kept
     key: str  # sha256 of what the records depend on
     audit: Audit
     size_bytes: int  # on disk
 
-    def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-        """Logits float32 (b, classes) of rows (b,) in a view; pictures are not looked at."""
-        at = rows.cpu().numpy()
+    def __call__(self, view: int, rows: Tensor, inputs: Tensor) -> Tensor:
+        """Logits float32 (b, classes) of rows (b,) in a view; -inf if the teacher was not asked.
+
+        inputs are not looked at.
+        """
+        at = self.place[rows.cpu().numpy()]
         full = np.repeat(self.rest[view, at, None].astype(np.float32), self.classes, 1)
         np.put_along_axis(full, self.index[view, at].astype(np.int64), self.logits[view, at], 1)
+        full[at < 0] = -np.inf
         return torch.from_numpy(full)
 
 
-def key(teacher: str, data: Dataset, augment: Augment, config: Labels) -> str:
+def key(teacher: str, data: Dataset | Texts, how: Augment | Pieces, config: Labels) -> str:
     """sha256 of what the records depend on: teacher's hash, data's hash, how views are drawn."""
-    facts = {
-        "format": _FORMAT,
-        "teacher": teacher,
-        "data": data.sha256,
-        "augment": asdict(augment),
-        "top_k": config.top_k,
-    }
+    return _key(teacher, views_of(data, how), config)
+
+
+def _key(teacher: str, views: Views, config: Labels) -> str:
+    facts = {"format": _FORMAT, "teacher": teacher, "top_k": config.top_k, **views.key}
+    if config.of != "all":
+        facts["of"] = config.of
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def keep(
-    ask: Ask, teacher: str, data: Dataset, augment: Augment, config: Labels, root: Path
+    ask: Ask,
+    teacher: str,
+    data: Dataset | Texts,
+    how: Augment | Pieces,
+    config: Labels,
+    root: Path,
 ) -> Kept:
     """Every record of config.views views, from root/<key> where it stands there, else asked now.
 
     teacher is the sha256 of whatever answers in `ask`. Raises `DistillError` if the answers have
     another number of classes, are not finite, or do not match what was kept before.
     """
-    name = key(teacher, data, augment, config)
+    views, classes = views_of(data, how), len(data.classes)
+    name = _key(teacher, views, config)
     folder = root / name[:16]
-    images = torch.from_numpy(data.images)
-    width = min(config.top_k, len(data.classes))
+    width = min(config.top_k, classes)
+    asked = views.asked(config.of)
+    if len(asked) == 0:
+        raise DistillError(f"labels.of is {config.of!r}, and the data have none of those")
     parts: list[list[tuple[np.ndarray, ...]]] = []
-    total = config.views * len(data)
+    total = config.views * len(asked)
     with progress("label", total) as bar:
         for number in range(config.views):
-            view = views.draw(augment, len(data), images.shape[1], number)
+            view = views.view(number)
             parts.append([])
-            for rows in _shards(len(data)):
-                path = folder / f"view-{number:03d}" / f"{int(rows[0]):08d}.npz"
+            for first in range(0, len(asked), SHARD):
+                rows = asked[first : first + SHARD]
+                path = folder / f"view-{number:03d}" / f"{first:08d}.npz"
                 record = _read(path, len(rows), width)
                 if record is None:
-                    pictures = views.apply(augment, view, images, rows).numpy()
-                    record = _top(_answers(ask, pictures, len(data.classes)), width)
+                    examples = view.examples(torch.from_numpy(rows))
+                    record = _top(_answers(ask, examples, classes), width)
                     _write(path, number, *record)
                 parts[-1].append(record)
                 bar.update(len(rows), f"view {number + 1} of {config.views}")
     index, logits, rest = (
         np.stack([np.concatenate([p[i] for p in v]) for v in parts]) for i in range(3)
     )
-    count = max(1, round(config.audit * len(data)))
-    audit = _audit(index, logits, ask, data, augment, count)
+    place = np.full(len(views), -1)
+    place[asked] = np.arange(len(asked))
+    audit = _audit(index, logits, ask, views, asked, config.audit, classes)
     size = sum(path.stat().st_size for path in folder.rglob("*.npz"))
-    return Kept(len(data.classes), index, logits, rest, name, audit, size)
+    return Kept(classes, place, index, logits, rest, name, audit, size)
 
 
-def _shards(n: int) -> Iterator[Tensor]:
-    for start in range(0, n, SHARD):
-        yield torch.arange(start, min(start + SHARD, n))
-
-
-def _answers(ask: Ask, pictures: np.ndarray, classes: int) -> np.ndarray:
+def _answers(ask: Ask, examples: Any, classes: int) -> np.ndarray:
     """The teacher's logits float32 (n, classes), each a number that fp16 holds."""
-    parts = [ask(pictures[i : i + _BATCH]) for i in range(0, len(pictures), _BATCH)]
+    parts = [ask(examples[i : i + _BATCH]) for i in range(0, len(examples), _BATCH)]
     with np.errstate(over="ignore"):  # becomes infinite, and is refused below
         logits = np.concatenate(parts).astype(np.float32)
-    if logits.ndim != 2 or len(logits) != len(pictures):
-        raise DistillError(f"the teacher answers {logits.shape} to {len(pictures)} pictures")
+    if logits.ndim != 2 or len(logits) != len(examples):
+        raise DistillError(f"the teacher answers {logits.shape} to {len(examples)} examples")
     if logits.shape[1] != classes:
         raise DistillError(
             f"the teacher knows {logits.shape[1]} classes, the data has {classes}",
@@ -193,20 +205,20 @@ def _audit(
     index: np.ndarray,
     logits: np.ndarray,
     ask: Ask,
-    data: Dataset,
-    augment: Augment,
-    count: int,
+    views: Views,
+    asked: np.ndarray,
+    fraction: float,
+    classes: int,
 ) -> Audit:
-    """Ask the teacher again about `count` random rows of every view."""
-    images = torch.from_numpy(data.images)
+    """Ask the teacher again about a fraction of the rows of every view, drawn at random."""
+    count = max(1, round(fraction * len(asked)))
     worst, same = 0.0, 0
     for number in range(len(logits)):
-        view = views.draw(augment, len(data), images.shape[1], number)
-        rows = np.random.default_rng(number).choice(len(data), count, replace=False)
-        pictures = views.apply(augment, view, images, torch.from_numpy(rows)).numpy()
-        live = _answers(ask, pictures, len(data.classes))
-        asked = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
-        worst = max(worst, float(np.abs(logits[number, rows] - asked).max()))
+        rows = np.random.default_rng(number).choice(len(asked), count, replace=False)
+        examples = views.view(number).examples(torch.from_numpy(asked[rows]))
+        live = _answers(ask, examples, classes)
+        again = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
+        worst = max(worst, float(np.abs(logits[number, rows] - again).max()))
         same += int((live.argmax(1) == index[number, rows, 0]).sum())
     if worst > 2e-3 * float(np.abs(logits).max()) + 1e-3:
         raise DistillError(

@@ -84,11 +84,15 @@ def total(
 ) -> Tensor:
     """What training minimises: cross-entropy and distillation as the recipe weighs them.
 
-    epoch (counted from 0, with its fraction) drives dkd's warm-up. teacher is None for `ce` alone.
+    epoch (counted from 0, with its fraction) drives dkd's warm-up. teacher is None for `ce` alone;
+    a row of it that is -inf throughout was not asked about: it is learnt from its label alone.
     """
     hard = cross_entropy(student, target, loss.label_smoothing)
     if loss.name == "ce" or teacher is None:
         return hard
+    asked = ~teacher.isneginf().all(1)
+    if not asked.all():
+        return _partly(loss, student, teacher, target, epoch, asked)
     if loss.name == "dkd":
         ramp = min(epoch / loss.warmup_epochs, 1.0) if loss.warmup_epochs else 1.0
         soft = ramp * dkd(student, teacher, target, loss.temperature, loss.alpha, loss.beta)
@@ -100,3 +104,14 @@ def total(
         )
         soft = kd(*pair, loss.temperature)
     return loss.ce * hard + loss.kd * soft
+
+
+def _partly(
+    loss: Loss, student: Tensor, teacher: Tensor, target: Tensor, epoch: float, asked: Tensor
+) -> Tensor:
+    """`total` of the rows (n,) that were asked about and cross-entropy of the others, by share."""
+    share = asked.to(student.dtype).mean()
+    rest = cross_entropy(student[~asked], target[~asked], loss.label_smoothing) * (1 - share)
+    if not asked.any():
+        return rest
+    return rest + total(loss, student[asked], teacher[asked], target[asked], epoch) * share

@@ -29,7 +29,7 @@ class Progress:
     def _pace(self, now: float) -> str:
         rate = (self.done - self._first) / max(now - self._start, 1e-9)
         left = round((self.total - self.done) / max(rate, 1e-9))
-        return f"{rate:,.0f} img/s, {left // 60}:{left % 60:02} left"
+        return f"{rate:,.0f} a second, {left // 60}:{left % 60:02} left"
 
     def _show(self, line: str) -> None:
         sys.stderr.write(line + "\n")

@@ -1,4 +1,4 @@
-"""The training loop: a student, pictures, what the teacher said of them, and nothing else.
+"""The training loop: a student, examples, what the teacher said of them, and nothing else.
 
 `fit` is the shell (checkpoints, progress, files); the step below it is a page of PyTorch. On a CPU
 a run that was killed and started again gives the same bits as one that was not.
@@ -11,7 +11,7 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill import augment as views
-from distill.config import Augment, Loss, Train
+from distill.config import Augment, Loss, Pieces, Train
 from distill.data import Dataset
+from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.losses import total
 from distill.progress import Progress, progress
+from distill.views import views_of
 
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
 
@@ -41,7 +42,7 @@ _BROKEN = (  # what torch.load and load_state_dict raise for a file that is no c
 )
 
 Answers = Callable[[int, Tensor, Tensor], Tensor]
-"""view number, rows (b,), their pictures uint8 (b, s, s, 3) -> the teacher's logits (b, classes)"""
+"""view number, rows (b,), what the student reads of them -> the teacher's logits (b, classes)"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Plan:
     """What `fit` follows, beside the student and the data."""
 
     loss: Loss
-    augment: Augment
+    augment: Augment | Pieces  # how a view is drawn, of pictures or of texts
     train: Train
     seed: int
     views: int = 0  # views that answers knows, epochs cycle them; 0: a new one each epoch
@@ -69,8 +70,8 @@ class _State:
 
 def fit(
     student: nn.Module,
-    train: Dataset,
-    validation: Dataset,
+    train: Dataset | Texts,
+    validation: Dataset | Texts,
     plan: Plan,
     out: Path,
     answers: Answers | None = None,
@@ -87,7 +88,7 @@ def fit(
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _begin(student, plan)
     _resume(state, out / "checkpoint.pt", device)
-    data = _Views(train, plan, device)
+    data = _Batches(train, plan, device)
     with progress(
         "train",
         plan.train.epochs * data.steps * plan.train.batch_size,
@@ -98,28 +99,48 @@ def fit(
             _close_epoch(state, data, plan, validation, out, device)
     student.load_state_dict(state.average.state_dict())
     student.eval()
-    _save(student.state_dict(), out / "student.pt")
+    save(student.state_dict(), out / "student.pt")
     return state.curves
 
 
-def accuracy(student: nn.Module, data: Dataset, device: str = "cpu", batch: int = 512) -> float:
+def accuracy(
+    student: nn.Module, data: Dataset | Texts, device: str = "cpu", batch: int = 512
+) -> float:
     """Fraction of data that student labels as data does."""
-    return float((predict(student, data.images, device, batch).argmax(1) == data.labels).mean())
+    inputs = data.images if isinstance(data, Dataset) else data.texts
+    return float((predict(student, inputs, device, batch).argmax(1) == data.labels).mean())
 
 
 def predict(
-    student: nn.Module, images: np.ndarray, device: str = "cpu", batch: int = 512
+    student: nn.Module,
+    inputs: np.ndarray | Sequence[str],
+    device: str = "cpu",
+    batch: int = 512,
 ) -> np.ndarray:
-    """Logits float32 (n, classes) of uint8 pictures (n, s, s, 3), in evaluation mode."""
+    """Logits float32 (n, classes) of pictures uint8 (n, s, s, 3) or of texts, in evaluation."""
     was = student.training
     student.eval()
+    order = np.arange(len(inputs)) if isinstance(inputs, np.ndarray) else _by_length(inputs)
+    logits: list[Tensor] = []
     with torch.inference_mode():
-        parts = [
-            student(torch.from_numpy(images[i : i + batch]).to(device)).float().cpu()
-            for i in range(0, len(images), batch)
-        ]
+        for i in range(0, len(inputs), batch):
+            tensor = _tensor(inputs, order[i : i + batch])
+            logits.append(student(tensor.to(device)).float().cpu())
     student.train(was)
-    return torch.cat(parts).numpy()
+    found = torch.cat(logits).numpy()
+    return found[np.argsort(order, kind="stable")]
+
+
+def _by_length(texts: Sequence[str]) -> np.ndarray:
+    return np.argsort([len(text) for text in texts], kind="stable")
+
+
+def _tensor(inputs: np.ndarray | Sequence[str], rows: np.ndarray) -> Tensor:
+    if isinstance(inputs, np.ndarray):
+        return torch.from_numpy(inputs[rows])
+    from distill.pieces import padded
+
+    return torch.from_numpy(padded([inputs[row] for row in rows]))
 
 
 def rate(step: int, steps: int, train: Train) -> float:
@@ -130,60 +151,57 @@ def rate(step: int, steps: int, train: Train) -> float:
     return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
-class _Views:
-    """The training pictures as batches of views; which ones is decided by epoch and seed alone."""
+class _Batches:
+    """Views in batches; which ones is decided by epoch and seed alone."""
 
-    def __init__(self, data: Dataset, plan: Plan, device: str) -> None:
-        self.images = torch.from_numpy(data.images)
-        self.labels = torch.from_numpy(data.labels)
-        self.classes, self.plan, self.device = len(data.classes), plan, device
-        self.size = data.images.shape[1]
-        self.steps = len(data) // plan.train.batch_size
+    def __init__(self, data: Dataset | Texts, plan: Plan, device: str) -> None:
+        self.views = views_of(data, plan.augment)
+        self.plan, self.device = plan, device
+        self.steps = self.views.steps(plan.train.batch_size)
         if self.steps == 0:
             raise DistillError(
-                f"{len(data)} pictures are fewer than a batch of {plan.train.batch_size}",
+                f"{len(data)} examples are fewer than a batch of {plan.train.batch_size}",
                 "make train.batch_size smaller",
             )
         self._epoch = -1
 
     def batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
-        """View number, rows (b,), pictures (b, s, s, 3), targets (b, classes) of a step."""
+        """View number, rows (b,), what the student reads, targets (b, classes) of a step."""
         epoch, place = divmod(step, self.steps)
         if epoch != self._epoch:
             self._open(epoch)
-        size = self.plan.train.batch_size
-        rows = self._order[place * size : (place + 1) * size]
-        pictures = views.apply(self.plan.augment, self._view, self.images, rows)
-        target = views.targets(self.plan.augment, self._view, self.labels, rows, self.classes)
-        return self._number, rows, pictures.to(self.device), target.to(self.device)
+        rows = self._rows[place]
+        inputs, target = self._view.inputs(rows), self._view.targets(rows)
+        return self._number, rows, inputs.to(self.device), target.to(self.device)
 
     def _open(self, epoch: int) -> None:
-        n = len(self.labels)
         self._epoch = epoch
         self._number = epoch % self.plan.views if self.plan.views else epoch
-        self._view = views.draw(self.plan.augment, n, self.size, self._number)
+        self._view = self.views.view(self._number)
         order = np.random.Generator(np.random.Philox(key=[self.plan.seed, epoch]))
-        self._order = torch.from_numpy(order.permutation(n))
+        self._rows = self._view.batches(order, self.plan.train.batch_size)
 
 
 def _begin(student: nn.Module, plan: Plan) -> _State:
     decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(
-        groups,
-        lr=plan.train.learning_rate,
-        momentum=plan.train.momentum,
-        weight_decay=plan.train.weight_decay,
-        nesterov=plan.train.momentum > 0,
-    )
+    optimizer = _optimizer(groups, plan.train)
     average = copy.deepcopy(student) if plan.train.ema else student
     return _State(student, average, optimizer)
 
 
+def _optimizer(groups: list[dict[str, Any]], train: Train) -> torch.optim.Optimizer:
+    shared: dict[str, Any] = {"lr": train.learning_rate, "weight_decay": train.weight_decay}
+    if train.optimizer == "adam":
+        return torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True, **shared)
+    momentum = train.momentum
+    return torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, **shared)
+
+
 def _epoch(
     state: _State,
-    data: _Views,
+    data: _Batches,
     plan: Plan,
     answers: Answers | None,
     out: Path,
@@ -204,13 +222,15 @@ def _epoch(
             saved = time.monotonic()
 
 
-def _step(state: _State, data: _Views, plan: Plan, answers: Answers | None) -> tuple[float, float]:
+def _step(
+    state: _State, data: _Batches, plan: Plan, answers: Answers | None
+) -> tuple[float, float]:
     """One update; the batch's loss and the fraction it got right."""
-    number, rows, pictures, target = data.batch(state.step)
-    teacher = answers(number, rows, pictures).to(pictures.device) if answers else None
+    number, rows, inputs, target = data.batch(state.step)
+    teacher = answers(number, rows, inputs).to(inputs.device) if answers else None
     for group in state.optimizer.param_groups:
         group["lr"] = rate(state.step, plan.train.epochs * data.steps, plan.train)
-    logits = state.student(pictures)
+    logits = state.student(inputs)
     loss = total(plan.loss, logits, teacher, target, state.step / data.steps)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -237,7 +257,7 @@ def _average(state: _State, decay: float) -> None:
 
 
 def _close_epoch(
-    state: _State, data: _Views, plan: Plan, validation: Dataset, out: Path, device: str
+    state: _State, data: _Batches, plan: Plan, validation: Dataset | Texts, out: Path, device: str
 ) -> None:
     sums, batches = state.sums, state.sums["batches"]
     state.curves.append(
@@ -269,7 +289,7 @@ def _add(sums: dict[str, float], **more: float) -> None:
 
 
 def _checkpoint(state: _State, out: Path) -> None:
-    _save(
+    save(
         {
             "student": state.student.state_dict(),
             "average": state.average.state_dict(),
@@ -299,7 +319,7 @@ def _resume(state: _State, path: Path, device: str) -> None:
         ) from error
 
 
-def _save(content: Any, path: Path) -> None:
+def save(content: Any, path: Path) -> None:
     """torch.save to a temporary name, then rename: a reader never sees half a file."""
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:

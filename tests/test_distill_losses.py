@@ -365,3 +365,29 @@ def test_logit_standardisation_can_be_weighed_as_published() -> None:
 def test_a_setting_that_the_loss_does_not_read_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="means nothing to the loss"):
         Loss(**settings)  # type: ignore[arg-type]
+
+
+# --- rows that the teacher was not asked about ---------------------------------------------------
+
+
+def test_rows_without_an_answer_are_learnt_from_their_label_alone() -> None:
+    s, t, y = (torch.from_numpy(a) for a in some())
+    target = torch.nn.functional.one_hot(y, 5).double()
+    t[[1, 4]] = -math.inf
+    loss = Loss("kd", temperature=2.0, ce=0.3, kd=0.7)
+    rows = [
+        losses.total(
+            loss, s[i : i + 1], None if t[i].isinf().any() else t[i : i + 1], target[i : i + 1]
+        )
+        for i in range(len(s))
+    ]
+    found = losses.total(loss, s, t, target)
+    assert found.item() == pytest.approx(torch.stack(rows).mean().item(), rel=1e-12)
+
+
+def test_without_any_answer_there_is_cross_entropy() -> None:
+    s, _, y = (torch.from_numpy(a) for a in some())
+    target = torch.nn.functional.one_hot(y, 5).double()
+    nothing = torch.full_like(s, -math.inf)
+    found = losses.total(Loss("kd"), s, nothing, target)
+    assert found.item() == losses.cross_entropy(s, target).item()

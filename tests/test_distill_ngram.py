@@ -101,7 +101,7 @@ def test_the_null_row_is_never_learnt() -> None:
 
 
 def test_the_sizes_of_botha_et_al_are_counted() -> None:
-    """Section 3.1, D = 16, hidden 208, 67 languages: their tables, primes in place of round sizes."""
+    """Their sizes (section 3.1): D = 16, hidden 208, 67 languages; primes for round numbers."""
     student = Ngram(67, 101, 1009, 5003, 5003, 2, dim=16, hidden=208)
     embeddings = 16 * (1 + len(SCRIPTS) + 101 + 1009 + 5003 + 5003 + 2)
     dense = (6 * 16 + 1) * 208 + (208 + 1) * 67

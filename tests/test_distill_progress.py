@@ -40,7 +40,7 @@ def test_a_line_tells_what_is_done_how_fast_and_what_is_left(
         clock.now += 10
         bar.update(500, "loss 1.2")
     told = capsys.readouterr()
-    assert told.err == "train: 500/2,000 loss 1.2 50 img/s, 0:30 left\n"
+    assert told.err == "train: 500/2,000 loss 1.2 50 a second, 0:30 left\n"
     assert told.out == ""
 
 
@@ -61,7 +61,7 @@ def test_work_that_goes_on_is_not_counted_as_pace(
     with progress("train", 1000, done=900) as bar:
         clock.now += 10
         bar.update(50)
-    assert capsys.readouterr().err == "train: 950/1,000  5 img/s, 0:10 left\n"
+    assert capsys.readouterr().err == "train: 950/1,000  5 a second, 0:10 left\n"
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_every_student_learns_with_every_weight(
         assert weight.grad is not None and weight.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "ngram"])
 def test_the_input_is_the_first_child(architecture: str) -> None:
     net = create(architecture, 10, 32, {})
     assert isinstance(next(net.children()), ImageInput) and isinstance(net.input, ImageInput)

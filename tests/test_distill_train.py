@@ -240,7 +240,7 @@ def test_what_does_not_fill_a_batch_waits_for_another_epoch(tmp_path: Path) -> N
 
 
 def test_fewer_pictures_than_a_batch_are_one_error(tmp_path: Path) -> None:
-    with pytest.raises(DistillError, match="7 pictures are fewer than a batch of 8") as told:
+    with pytest.raises(DistillError, match="7 examples are fewer than a batch of 8") as told:
         fit(network(), dataset(7), HELD, PLAN, tmp_path, teacher)
     assert "batch_size" in told.value.hint
 

@@ -224,7 +224,7 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
     facts, happened = card.read(folder), told(folder)
     wanted = recipe.find("student.yaml")
     assert facts.recipe_sha256 == happened.recipe_sha256 == recipe.digest(wanted)
-    assert recipe.Recipe.bind(records.Document(happened.recipe, "run.json")) == wanted
+    assert recipe.bind(records.Document(happened.recipe, "run.json")) == wanted
     assert (facts.data.train, facts.data.validation, facts.data.test) == (36, 12, 12)
     assert facts.data.sha256 == happened.data["train"]
     assert facts.teacher and happened.teacher

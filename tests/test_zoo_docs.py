@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from zoo import card, card_page, cli, records
 from zoo.errors import RecipeError
-from zoo.recipe import Recipe
+from zoo.recipe import bind
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +23,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_recipe_in_contributing_is_one() -> None:
     (text,) = blocks((ROOT / "CONTRIBUTING.md").read_text(), "yaml")
-    recipe = Recipe.bind(records.parse_yaml(text, "CONTRIBUTING.md", RecipeError))
+    recipe = bind(records.parse_yaml(text, "CONTRIBUTING.md", RecipeError))
     assert recipe.teacher
     assert recipe.compress
 

@@ -13,7 +13,7 @@ import yaml
 from zoo import recipe as recipes
 from zoo import records
 from zoo.errors import NotFound, RecipeError
-from zoo.recipe import Recipe, digest
+from zoo.recipe import Recipe, bind, digest, read
 
 PLAIN = """\
 name: toy-separable-small.ce
@@ -35,7 +35,7 @@ TAUGHT = PLAIN.replace("loss:\n  name: ce\n", "teacher:\n  pretrained: efficient
 def reading(text: str, tmp_path: Path) -> Recipe:
     path = tmp_path / "toy.yaml"
     path.write_text(text)
-    return Recipe.read(path)
+    return read(path)
 
 
 @pytest.mark.parametrize("name", recipes.recipes())
@@ -103,7 +103,7 @@ def test_the_digest_is_of_the_meaning(tmp_path: Path) -> None:
 def test_a_resolved_recipe_is_read_back_the_same(tmp_path: Path) -> None:
     recipe = reading(TAUGHT + "compress: {}\ngates: {}\n", tmp_path)
     resolved: Any = json.loads(records.canonical(recipe))
-    assert Recipe.bind(records.Document(resolved, "run.json")) == recipe
+    assert bind(records.Document(resolved, "run.json")) == recipe
     assert reading(yaml.safe_dump(resolved), tmp_path) == recipe
     assert dataclasses.replace(recipe, name="other") != recipe
 

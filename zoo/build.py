@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import card as cards
-from zoo import learn, records, stage
+from zoo import learn, records, stage, tasks
 from zoo import recipe as recipes
 from zoo.errors import GateError, StoreError
 from zoo.files import sha256, write_text
-from zoo.learn import FLOAT8, FP32, PLAIN, TOLERANCE, Learned, Place
+from zoo.learn import FP32, Data, Learned, Place
 from zoo.measures import Measurement, Score
 from zoo.recipe import Recipe
 from zoo.run import Run, commit, to_json, versions
@@ -28,11 +28,11 @@ from zoo.store import Store
 if TYPE_CHECKING:
     import numpy as np
 
-    from compress.ladder import Climb, Judgement
-    from distill.data import Dataset
+    from compress.ladder import Judgement
+    from zoo.devices import Load
 
 INT8 = "model.int8.onnx"
-GOLDEN_PICTURES = 16
+FILES = {"fp32": FP32, "int8": INT8}
 JUDGE_ROUNDS, CARD_ROUNDS = 30, 120  # of interleaved timing
 CONTROL = 0.02  # how far from 1 the control of a good measurement may be
 
@@ -89,8 +89,7 @@ def _compress(learned: Learned, place: Place, folder: Path) -> None:
         place.work / recipe.name,
         "compress",
         {
-            "float": sha256(learned.folder / FLOAT8),
-            "fp32": sha256(learned.folder / FP32),
+            "exported": {path.name: sha256(path) for path in sorted(learned.folder.glob("*.onnx"))},
             "compress": records.to_dict(recipe.compress),
             "gates": records.to_dict(recipe.gates),
             "data": [learned.train.sha256, learned.validation.sha256],
@@ -106,49 +105,38 @@ def _compress(learned: Learned, place: Place, folder: Path) -> None:
 
 
 def _climb(learned: Learned, out: Path, place: Place) -> dict[str, Any]:
-    from compress import ladder
-
-    recipe = learned.recipe
-    assert recipe.compress is not None  # build() looked
-    assert recipe.gates is not None  # Recipe sees to it
-    count = recipe.compress.calibration_images
-    climb: Climb = ladder.climb(
-        learned.folder / FLOAT8,
-        out,
-        [learn.spread(learned.train.images, count)],
-        recipe.compress,
-        recipe.gates,
-        _Judge(learned.folder / FP32, learned.validation, place.say),
-    )
+    judge = Judge(learned, place.say)
+    task = tasks.of(learned.recipe)
+    climb = task.climb(learned.recipe, learned.folder, learned.train, out, judge)
     winner = climb.winner.name if climb.winner else ""
     return {"attempts": records.to_dict(climb.attempts), "winner": winner}
 
 
-class _Judge:
+class Judge:
     """Measures an int8 file against the fp32 file on the validation split."""
 
-    def __init__(self, fp32: Path, validation: Dataset, say: learn.Say) -> None:
-        from zoo.verify import logits_of
-
-        self.fp32, self.validation, self.say = fp32, validation, say
-        self.expected = logits_of(fp32, validation.images).argmax(1)
+    def __init__(self, learned: Learned, say: learn.Say) -> None:
+        self.fp32, self.say = learned.folder / FP32, say
+        self.task = tasks.of(learned.recipe)
+        self.validation = self.task.held_out(learned.recipe, learned.validation)
+        self.expected = self.task.logits(self.fp32, self.validation)
 
     def __call__(self, path: Path) -> Judgement:
         from compress.ladder import Judgement
         from zoo import bench
-        from zoo.verify import logits_of
 
         self.say(f"  {path.stem}: accuracy and speed on validation")
-        found = logits_of(path, self.validation.images).argmax(1)
+        found = self.task.logits(path, self.validation)
         right, before = (
-            float((answers == self.validation.labels).mean()) for answers in (found, self.expected)
+            self.task.score(logits, self.validation, "", "validation").value
+            for logits in (found, self.expected)
         )
-        side = self.validation.images.shape[1]
-        rows = bench.measure({"fp32": self.fp32, "int8": path}, side, rounds=JUDGE_ROUNDS)
+        load = self.task.loads(self.validation)[0]
+        rows = bench.measure({"fp32": self.fp32, "int8": path}, load, rounds=JUDGE_ROUNDS)
         row = rows[-1]
         return Judgement(
             accuracy=right,
-            agreement=float((found == self.expected).mean()),
+            agreement=_same(found, self.expected) or 0.0,
             drop_points=100 * (before - right),
             speed_ratio=row.ratio_to_fp32 or float("nan"),
             speed_ratio_low=row.ratio_low or float("nan"),
@@ -171,22 +159,23 @@ def _card(learned: Learned, compressed: stage.Stage, place: Place, folder: Path)
     """Everything of the student into a fresh `folder`: files, golden vectors, run and card."""
     from export import golden
 
-    recipe = learned.recipe
+    recipe, task = learned.recipe, tasks.of(learned.recipe)
     place.say(f"{recipe.name}: measuring on the test split")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copyfile(learned.folder / FP32, folder / FP32)
     shutil.copyfile(compressed.folder / compressed.result["winner"], folder / INT8)
-    chosen = learn.spread(learned.validation.images, GOLDEN_PICTURES)
+    chosen = task.golden_inputs(recipe, learned.validation)
     golden.write(folder / "golden.npz", chosen, folder / FP32, folder / INT8)
     measured = stage.run(
         place.work / recipe.name,
         "measure",
         {
-            "files": [sha256(folder / FP32), sha256(folder / INT8), sha256(learned.folder / PLAIN)],
+            "files": [sha256(folder / FP32), sha256(folder / INT8)],
+            "exported": {path.name: sha256(path) for path in sorted(learned.folder.glob("*.onnx"))},
             "teacher": learned.teacher.sha256 if learned.teacher else "",
             "seeds": {str(seed): t.weights_sha256 for seed, t in learned.seeds.items()},
-            "data": [recipe.data.source, recipe.data.image_size, recipe.data.validation],
+            "data": records.to_dict(recipe.data),
         },
         lambda out: _measure(learned, folder, place),
     ).result
@@ -196,31 +185,33 @@ def _card(learned: Learned, compressed: stage.Stage, place: Place, folder: Path)
 
 def _measure(learned: Learned, folder: Path, place: Place) -> dict[str, Any]:
     """The only reading of the test split; and latency, memory."""
-    from distill.data import load
-
-    test = load(learned.recipe.data, "test", place.data)
-    side = test.images.shape[1]
+    task = tasks.of(learned.recipe)
+    tests = task.tests(learned.recipe, place.data)
+    first = next(iter(tests.values()))
     place.say(f"{learned.recipe.name}: latency in {CARD_ROUNDS} interleaved rounds")
-    files = {"plain-fp32": learned.folder / PLAIN, "fp32": folder / FP32, "int8": folder / INT8}
-    rows = _quiet(files, side, 1) + _quiet({k: folder / f for k, f in FILES.items()}, side, 32)
+    files = {k: folder / f for k, f in FILES.items()}
+    rows: list[Measurement] = []
+    for load in task.loads(first):
+        plain = task.plain(learned.folder) if load.batch == 1 else {}
+        rows += _quiet(plain | files, load)
     return {
-        "test": test.sha256,
-        "n": len(test),
+        "test": {"test": first.sha256} | {k: v.sha256 for k, v in tests.items() if v is not first},
+        "n": len(first),
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit(),
         "versions": versions(),
-        "scores": _scores(learned, folder, test),
+        "scores": _scores(learned, folder, tests),
         "latency": records.to_dict(rows),
     }
 
 
-def _quiet(files: dict[str, Path], side: int, batch: int) -> list[Measurement]:
+def _quiet(files: dict[str, Path], load: Load) -> list[Measurement]:
     """Latency rows; measured again, three times at most, while the control shows a busy machine."""
     from zoo import bench
 
     tried = []
     for seed in range(3):
-        rows = bench.measure(files, side, batch=batch, rounds=CARD_ROUNDS, seed=seed)
+        rows = bench.measure(files, load, rounds=CARD_ROUNDS, seed=seed)
         control = rows[0].control_ratio or float("inf")
         tried.append((abs(control - 1), rows))
         if abs(control - 1) <= CONTROL:
@@ -228,31 +219,32 @@ def _quiet(files: dict[str, Path], side: int, batch: int) -> list[Measurement]:
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _scores(learned: Learned, folder: Path, test: Dataset) -> dict[str, Any]:
-    from zoo import bench, verify
+def _scores(learned: Learned, folder: Path, tests: dict[str, Data]) -> dict[str, Any]:
+    """What each file, the teacher and every seed score."""
+    from zoo import verify
 
-    data = learned.recipe.data
-    name, split = data.name or data.source, "test"
-    answers = {k: verify.logits_of(folder / f, test.images) for k, f in FILES.items()}
-    teacher = learned.teacher(test.images) if learned.teacher else None
+    task = tasks.of(learned.recipe)
+    (name, test), *others = tests.items()
+    answers = {k: task.logits(folder / f, test) for k, f in FILES.items()}
+    teacher = learned.teacher(task.examples(test)) if learned.teacher else None
     found: dict[str, Any] = {}
     for precision, logits in answers.items():
         path = folder / FILES[precision]
         found[precision] = {
-            "accuracy": verify.accuracy_score(logits, test.labels, dataset=name, split=split),
+            "accuracy": task.score(logits, test, name, "test"),
             "agreement_teacher": _same(logits, teacher),
             "agreement_fp32": None if precision == "fp32" else _same(logits, answers["fp32"]),
             "ece": verify.calibration_error(logits, test.labels),
-            "peak_memory_mb": round(bench.peak_memory_mb(path, [test.images[:1]]), 1),
+            "peak_memory_mb": round(task.peak_memory_mb(path, test), 1),
+            "also": [task.score(task.logits(path, data), data, n, "test") for n, data in others],
         }
     if teacher is not None:
-        score = verify.accuracy_score(teacher, test.labels, dataset=name, split=split)
-        found["teacher"] = {"accuracy": score}
+        found["teacher"] = {"accuracy": task.score(teacher, test, name, "test")}
     found["seeds"] = _seed_values(learned, test, found["fp32"]["accuracy"].value)
+    found["more"] = task.more(
+        learned.recipe, learned.validation, test, answers["int8"], folder / INT8
+    )
     return found
-
-
-FILES = {"fp32": FP32, "int8": INT8}
 
 
 def _same(logits: np.ndarray, other: np.ndarray | None) -> float | None:
@@ -260,14 +252,16 @@ def _same(logits: np.ndarray, other: np.ndarray | None) -> float | None:
     return None if other is None else float((logits.argmax(1) == other.argmax(1)).mean())
 
 
-def _seed_values(learned: Learned, test: Dataset, first: float) -> list[float]:
+def _seed_values(learned: Learned, test: Data, first: float) -> list[float]:
     """Accuracy of every seed's float weights; the first one's is that of its file."""
-    from distill.train import accuracy
+    from distill.train import predict
 
+    task = tasks.of(learned.recipe)
     values = [first]
     for seed in learned.recipe.train.seeds[1:]:
-        net = learn.network(learned.recipe, len(test.classes), learned.weights[seed])
-        values.append(accuracy(net, test))
+        net = task.network(learned.recipe, len(test.classes), learned.weights[seed])
+        logits = predict(net, task.examples(test))
+        values.append(task.score(logits, test, "", "test").value)
     return values
 
 
@@ -275,7 +269,7 @@ def _filled(
     learned: Learned, compressed: stage.Stage, measured: dict[str, Any], folder: Path
 ) -> cards.Card:
     recipe, classes = learned.recipe, learned.train.classes
-    size = int(recipe.student.options.get("image_size", recipe.data.image_size))
+    task = tasks.of(recipe)
     gates = records.to_dict(recipe.gates)
     return cards.Card(
         format=1,
@@ -286,8 +280,8 @@ def _filled(
         created=measured["created"],
         code_commit=measured["commit"],
         labels=classes,
-        input=cards.Input("image", "uint8", "NHWC", "RGB", size),
-        student=_student_facts(learned, size),
+        input=task.card_input(recipe),
+        student=_student_facts(learned),
         teacher=_teacher_facts(learned, measured),
         data=_data_facts(learned, measured),
         recipe_sha256=recipes.digest(recipe),
@@ -297,17 +291,17 @@ def _filled(
         attempts=tuple(cards.Attempt(**row) for row in compressed.result["attempts"]),
         gates={name: float(value) for name, value in gates.items()},
         latency=tuple(Measurement(**row) for row in measured["latency"]),
+        **task.card_facts(measured["scores"]["more"]),
     )
 
 
-def _student_facts(learned: Learned, size: int) -> cards.StudentFacts:
+def _student_facts(learned: Learned) -> cards.StudentFacts:
     from distill.students import counts
 
-    net = learn.network(learned.recipe, len(learned.train.classes))
-    facts = learned.recipe.student
-    return cards.StudentFacts(
-        facts.architecture, dict(facts.options), counts.parameters(net), counts.macs(net, size)
-    )
+    task, facts = tasks.of(learned.recipe), learned.recipe.student
+    net = task.network(learned.recipe, len(learned.train.classes))
+    macs = task.macs(learned.recipe, net)
+    return cards.StudentFacts(facts.architecture, dict(facts.options), counts.parameters(net), macs)
 
 
 def _teacher_facts(learned: Learned, measured: dict[str, Any]) -> cards.TeacherFacts | None:
@@ -328,6 +322,7 @@ def _data_facts(learned: Learned, measured: dict[str, Any]) -> cards.DataFacts:
         train=len(learned.train),
         validation=len(learned.validation),
         test=measured["n"],
+        drawn=tasks.of(learned.recipe).drawn(learned.train),
     )
 
 
@@ -335,7 +330,8 @@ def _variant(precision: str, measured: dict[str, Any], folder: Path) -> cards.Va
     path = folder / FILES[precision]
     facts = dict(measured["scores"][precision])
     score = Score(**facts.pop("accuracy"))
-    return cards.Variant(path.name, sha256(path), path.stat().st_size, score, **facts)
+    also = tuple(Score(**other) for other in facts.pop("also"))
+    return cards.Variant(path.name, sha256(path), path.stat().st_size, score, **facts, also=also)
 
 
 def _spread(values: list[float]) -> cards.Spread | None:
@@ -353,10 +349,10 @@ def _run(learned: Learned, measured: dict[str, Any]) -> Run:
         data={
             "train": learned.train.sha256,
             "validation": learned.validation.sha256,
-            "test": measured["test"],
+            **measured["test"],
         },
         teacher=learned.teacher_run,
         versions=measured["versions"],
-        parity={"max_difference": learned.parity, "tolerance": TOLERANCE},
+        parity={"max_difference": learned.parity, "tolerance": tasks.of(learned.recipe).TOLERANCE},
         seeds={str(seed): training for seed, training in learned.seeds.items()},
     )

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import recipe as recipes
-from zoo import records, stage
+from zoo import records, stage, tasks
 from zoo.errors import RecipeError
 from zoo.files import sha256
 from zoo.recipe import Recipe
 from zoo.run import KeptLabels, TeacherRun, Training, commit, versions
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from distill.data import Dataset
+    from distill.data.texts import Texts
     from distill.labels import Kept
     from distill.teachers import Teacher
 
+    Data = Dataset | Texts
+
 TRAIN_FORMAT = 1  # counts up when training changes what it makes of the same settings
-TOLERANCE = 1e-3  # largest difference of a logit between torch and ONNX
 FP32, FLOAT8 = "model.fp32.onnx", "float.onnx"  # published; what the quantizer starts from
-PLAIN = "plain.onnx"  # torch.onnx.export and nothing else: the yardstick
 
 Say = Callable[[str], None]
 
@@ -47,24 +47,23 @@ class Learned:
     """A trained, exported student and what led to it."""
 
     recipe: Recipe
-    train: Dataset
-    validation: Dataset
+    train: Data
+    validation: Data
     teacher: Teacher | None
     teacher_run: TeacherRun | None
     seeds: dict[int, Training]  # the first one is exported
     weights: dict[int, Path]  # state dict of each seed
-    folder: Path  # holds FP32, FLOAT8, PLAIN
+    folder: Path  # holds FP32, and what else the task's export writes
     parity: float  # largest difference of a logit
 
 
 def learn(recipe: Recipe, place: Place) -> Learned:
     """Train every seed of `recipe` and export the first; what was done before is not done again."""
-    from distill.data import load
-
+    task = tasks.of(recipe)
     _check_lineage(recipe)
     place.say(f"{recipe.name}: reading {recipe.data.source}")
-    train = load(recipe.data, "train", place.data)
-    validation = load(recipe.data, "validation", place.data)
+    train = task.load(recipe, "train", place.data)
+    validation = task.load(recipe, "validation", place.data)
     teacher, teacher_run = teacher_of(recipe, train, place)
     _check_labels(teacher, train)
     seeds, weights = _train(recipe, train, validation, teacher, place)
@@ -80,24 +79,6 @@ def learn(recipe: Recipe, place: Place) -> Learned:
         folder=exported.folder,
         parity=exported.result["parity"],
     )
-
-
-def network(recipe: Recipe, classes: int, weights: Path | None = None) -> nn.Module:
-    """The recipe's student, fresh or with the state dict in `weights`."""
-    import torch
-
-    from distill.students import create
-
-    facts = recipe.student
-    net = create(facts.architecture, classes, recipe.data.image_size, facts.options)
-    if weights is not None:
-        net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        return net.eval()
-    if facts.init == "imagenet":
-        from distill.teachers.efficientnet_lite import load_imagenet
-
-        load_imagenet(net, str(facts.options.get("variant", "lite0")))
-    return net
 
 
 def device() -> tuple[str, str]:
@@ -128,21 +109,19 @@ def _check_lineage(recipe: Recipe) -> None:
 
 
 def teacher_of(
-    recipe: Recipe, train: Dataset, place: Place
+    recipe: Recipe, train: Data, place: Place
 ) -> tuple[Teacher | None, TeacherRun | None]:
     """Who answers, and its record; a teacher that is another recipe's student is built first."""
     from dataclasses import replace
 
-    from distill.teachers import open_teacher
-
     if recipe.teacher is None:
         return None, None
-    classes, size = len(train.classes), recipe.data.image_size
+    task = tasks.of(recipe)
     if not recipe.teacher.recipe:
-        found = open_teacher(recipe.teacher, classes, size)
+        found = task.open_teacher(recipe, train.classes)
         return found, _teacher_run(found)
     other = learn(recipes.find(recipe.teacher.recipe), place)
-    found = open_teacher(recipe.teacher, classes, size, onnx_path=other.folder / FP32)
+    found = task.open_teacher(recipe, train.classes, other.folder / FP32)
     found = replace(
         found,
         name=other.recipe.name,
@@ -166,7 +145,7 @@ def _teacher_run(teacher: Teacher, other: Learned | None = None) -> TeacherRun:
     )
 
 
-def _check_labels(teacher: Teacher | None, train: Dataset) -> None:
+def _check_labels(teacher: Teacher | None, train: Data) -> None:
     """The teacher's classes, where its file names them, are those of the data in the same order."""
     said = teacher.labels if teacher else ()
     for theirs, ours in zip(said, train.classes, strict=False):
@@ -177,12 +156,17 @@ def _check_labels(teacher: Teacher | None, train: Dataset) -> None:
             )
 
 
-def _kept(recipe: Recipe, train: Dataset, teacher: Teacher, place: Place) -> Kept:
+def _kept(recipe: Recipe, train: Data, teacher: Teacher, place: Place) -> Kept:
     from distill import labels
 
     place.say(f"{recipe.name}: {teacher.name} labels {recipe.labels.views} views")
     return labels.keep(
-        teacher, teacher.sha256, train, recipe.augment, recipe.labels, place.work / "labels"
+        teacher,
+        teacher.sha256,
+        train,
+        tasks.of(recipe).views(recipe),
+        recipe.labels,
+        place.work / "labels",
     )
 
 
@@ -191,8 +175,8 @@ def _kept(recipe: Recipe, train: Dataset, teacher: Teacher, place: Place) -> Kep
 
 def _train(
     recipe: Recipe,
-    train: Dataset,
-    validation: Dataset,
+    train: Data,
+    validation: Data,
     teacher: Teacher | None,
     place: Place,
 ) -> tuple[dict[int, Training], dict[int, Path]]:
@@ -215,52 +199,45 @@ def _train(
 
 
 def _reads(
-    recipe: Recipe, train: Dataset, validation: Dataset, teacher: Teacher | None, seed: int
+    recipe: Recipe, train: Data, validation: Data, teacher: Teacher | None, seed: int
 ) -> dict[str, Any]:
     """All that decides the weights of one seed."""
     settings = asdict(recipe.train)
     del settings["seeds"]
-    init = {"init": _imagenet(recipe)} if recipe.student.init else {}
-    return init | {
+    return tasks.of(recipe).reads(recipe) | {
         "format": TRAIN_FORMAT,
         "student": asdict(recipe.student),
-        "image_size": recipe.data.image_size,
         "data": [train.sha256, validation.sha256],
         "teacher": teacher.sha256 if teacher else "",
         "labels": asdict(recipe.labels) if teacher else {},
-        "augment": asdict(recipe.augment),
         "loss": asdict(recipe.loss),
         "train": settings,
         "seed": seed,
     }
 
 
-def _imagenet(recipe: Recipe) -> str:
-    """sha256 of the pretrained weights that the student starts from."""
-    from distill.teachers.efficientnet_lite import sha256
-
-    return sha256(str(recipe.student.options.get("variant", "lite0")))
-
-
 def _fit(
     recipe: Recipe,
-    train: Dataset,
-    validation: Dataset,
+    train: Data,
+    validation: Data,
     kept: Kept | None,
     seed: int,
     out: Path,
 ) -> dict[str, Any]:
     import torch
 
-    from distill.train import Plan, fit
+    from distill.train import Plan, fit, save
 
+    task = tasks.of(recipe)
     where, name = device()
     began = commit()
     torch.manual_seed(seed)
-    net = network(recipe, len(train.classes))
+    net = task.network(recipe, len(train.classes))
     views = recipe.labels.views if kept else 0
-    plan = Plan(recipe.loss, recipe.augment, recipe.train, seed, views)
+    plan = Plan(recipe.loss, task.views(recipe), recipe.train, seed, views)
     curves = fit(net, train, validation, plan, out, kept, where)
+    temperature = task.calibrate(recipe, net.to("cpu"), validation)
+    save(net.state_dict(), out / "student.pt")
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return records.to_dict(
         Training(
@@ -271,6 +248,7 @@ def _fit(
             seconds=round(sum(row["seconds"] for row in curves), 1),
             curves=tuple(curves),
             labels=_about(kept) if kept else None,
+            temperature=temperature,
         )
     )
 
@@ -301,8 +279,9 @@ def digest_of(net: nn.Module) -> str:
 
 
 def _export(
-    recipe: Recipe, train: Dataset, validation: Dataset, weights: Path, place: Place
+    recipe: Recipe, train: Data, validation: Data, weights: Path, place: Place
 ) -> stage.Stage:
+    task = tasks.of(recipe)
     reads = {
         "recipe": recipes.digest(recipe),
         "weights": sha256(weights),
@@ -312,54 +291,21 @@ def _export(
     place.say(f"{recipe.name}: exporting")
 
     def make(out: Path) -> dict[str, Any]:
-        net = network(recipe, len(train.classes), weights)
-        return {"parity": write_files(recipe, net, train.classes, validation.images, out)}
+        net = task.network(recipe, len(train.classes), weights)
+        about = metadata(recipe, train.classes)
+        return {"parity": task.write_files(recipe, net, about, validation, out)}
 
     return stage.run(place.work / recipe.name, "export", reads, make)
 
 
-def write_files(
-    recipe: Recipe, net: nn.Module, labels: tuple[str, ...], images: np.ndarray, out: Path
-) -> float:
-    """FP32, FLOAT8 and PLAIN of `net` into `out`; the largest difference of a logit to torch.
-
-    images uint8 (n, s, s, 3) are the real pictures that parity is shown on, at the network's own
-    size: a resized one may differ by one level of 255 between torch and onnxruntime.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from export import onnx_file, parity, rewrite
-    from export.files import save
-
-    size = int(recipe.student.options.get("image_size", recipe.data.image_size))
-    plain = onnx_file.core(net, size)
-    save(plain, out / PLAIN)
-    model = rewrite.optimize(onnx_file.finish(plain, size, metadata(recipe, labels, size)))
-    save(model, out / FP32)
-    save(rewrite.prepare_int8(model), out / FLOAT8)
-    pictures = [
-        np.asarray(Image.fromarray(image).resize((size, size))) for image in spread(images, 40)
-    ]
-    return max(parity.check(net, out / name, pictures, TOLERANCE) for name in (FP32, FLOAT8))
-
-
-def spread(images: np.ndarray, count: int) -> np.ndarray:
-    """`count` pictures evenly over a split, and so over its classes: images (n, s, s, 3)."""
-    import numpy as np
-
-    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
-
-
-def metadata(recipe: Recipe, labels: tuple[str, ...], size: int) -> dict[str, str]:
+def metadata(recipe: Recipe, labels: tuple[str, ...]) -> dict[str, str]:
     """What stands in the file itself: all that a program needs to use it."""
-    contract = {"name": "image", "dtype": "uint8", "layout": "NHWC", "color": "RGB", "size": size}
     return {
         "studentzoo.format": "1",
         "studentzoo.name": recipe.name,
         "studentzoo.task": recipe.task,
         "studentzoo.labels": json.dumps(labels),
-        "studentzoo.input": json.dumps(contract),
         "studentzoo.licence": recipe.licence,
         "studentzoo.recipe": recipes.digest(recipe),
+        **tasks.of(recipe).metadata(recipe),
     }

@@ -2,8 +2,10 @@
 
     recipe = zoo.recipe.find("cifar10-shufflenet-v2-x0.5.kd")   # or a path of your own file
 
-The sections are the frozen configs of the stages themselves; they are imported when a recipe is
-read, and none of them needs torch. Reading a recipe touches neither data nor weights.
+There are two kinds, told apart by `task`: of students that read pictures (`ImageRecipe`) and of
+students that read texts (`TextRecipe`). The sections are the frozen configs of the stages
+themselves; they are imported when a recipe is read, and none of them needs torch. Reading a recipe
+touches neither data nor weights.
 """
 
 from __future__ import annotations
@@ -19,8 +21,18 @@ from zoo.errors import NotFound, RecipeError
 from zoo.names import check_name
 
 if TYPE_CHECKING:
-    from compress.config import Compress, Gates
-    from distill.config import Augment, Data, Labels, Loss, Student, Teacher, Train
+    from compress.config import Compress, Gates, Rows
+    from distill.config import (
+        Augment,
+        Data,
+        Labels,
+        Loss,
+        Pieces,
+        Student,
+        Teacher,
+        TextData,
+        Train,
+    )
 
 
 def _augment() -> Augment:
@@ -41,9 +53,15 @@ def _loss() -> Loss:
     return Loss()
 
 
+def _pieces() -> Pieces:
+    from distill.config import Pieces
+
+    return Pieces()
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """What `zoo build` does. A variant is a second file."""
+class ImageRecipe:
+    """What `zoo build` does for a student that reads pictures. A variant is a second file."""
 
     name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
     summary: str  # one line for people
@@ -60,29 +78,65 @@ class Recipe:
     gates: Gates | None = None  # what an 8-bit file must reach to be published
 
     def __post_init__(self) -> None:
-        check_name(self.name)
-        for key in ("summary", "licence"):
-            if not getattr(self, key).strip():
-                raise ValueError(f"{key} must not be empty")
-        if self.teacher is None and self.loss.name != "ce":
-            raise ValueError(
-                f'teacher is missing: the loss "{self.loss.name}" learns from one; '
-                'add a teacher, or set loss.name to "ce"'
-            )
-        if self.teacher is not None and self.loss.name == "ce":
-            raise ValueError('teacher is given, but the loss "ce" does not learn from one')
-        if (self.compress is None) != (self.gates is None):
-            raise ValueError("compress and gates belong together: give both, or neither")
+        _check(self)
 
-    @classmethod
-    def read(cls, path: str | Path) -> Recipe:
-        """The recipe in a YAML file."""
-        return cls.bind(records.load_yaml(path, RecipeError))
 
-    @classmethod
-    def bind(cls, document: records.Document) -> Recipe:
-        """The recipe in a document, such as the one that run.json keeps."""
-        return records.read(cls, document, RecipeError, _configs())
+@dataclass(frozen=True)
+class TextRecipe:
+    """What `zoo build` does for a student that reads texts. A variant is a second file."""
+
+    name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
+    summary: str  # one line for people
+    licence: str  # SPDX id under which the student is published
+    data: TextData  # the labelled examples
+    student: Student  # what learns
+    train: Train  # how long, how fast
+    task: Literal["text-classification"] = "text-classification"
+    teacher: Teacher | None = None  # who answers; none: the student learns from the labels alone
+    pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
+    labels: Labels = field(default_factory=_labels)  # what is kept of the teacher
+    loss: Loss = field(default_factory=_loss)  # what is minimised
+    unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
+    compress: Rows | None = None  # the 8-bit codecs to try; none: an fp32 file only
+    gates: Gates | None = None  # what an 8-bit file must reach to be published
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if not 0 <= self.unknown_below < 1:
+            raise ValueError(f"unknown_below must lie in [0, 1), not {self.unknown_below}")
+
+
+Recipe = ImageRecipe | TextRecipe
+KINDS = {"image-classification": ImageRecipe, "text-classification": TextRecipe}
+
+
+def _check(recipe: Recipe) -> None:
+    """What both kinds must hold."""
+    check_name(recipe.name)
+    for key in ("summary", "licence"):
+        if not getattr(recipe, key).strip():
+            raise ValueError(f"{key} must not be empty")
+    if recipe.teacher is None and recipe.loss.name != "ce":
+        raise ValueError(
+            f'teacher is missing: the loss "{recipe.loss.name}" learns from one; '
+            'add a teacher, or set loss.name to "ce"'
+        )
+    if recipe.teacher is not None and recipe.loss.name == "ce":
+        raise ValueError('teacher is given, but the loss "ce" does not learn from one')
+    if (recipe.compress is None) != (recipe.gates is None):
+        raise ValueError("compress and gates belong together: give both, or neither")
+
+
+def read(path: str | Path) -> Recipe:
+    """The recipe in a YAML file."""
+    return bind(records.load_yaml(path, RecipeError))
+
+
+def bind(document: records.Document) -> Recipe:
+    """The recipe in a document, such as the one that run.json keeps."""
+    task = document.data.get("task") if isinstance(document.data, dict) else None
+    kind = KINDS.get(str(task), ImageRecipe)  # another task is refused by the reader
+    return records.read(kind, document, RecipeError, _configs())
 
 
 def digest(recipe: Recipe) -> str:
@@ -116,7 +170,7 @@ def path_of(name_or_path: str | Path) -> Path:
 
 def find(name_or_path: str | Path) -> Recipe:
     """The recipe of that name, or in that file."""
-    return Recipe.read(path_of(name_or_path))
+    return read(path_of(name_or_path))
 
 
 def _folder() -> Path:
@@ -124,9 +178,13 @@ def _folder() -> Path:
 
 
 def _configs() -> dict[str, Any]:
-    """The stages' configs by the names that Recipe's annotations use."""
-    from compress.config import Compress, Gates
-    from distill.config import Augment, Data, Labels, Loss, Student, Teacher, Train
+    """The stages' configs by the names that the annotations above use."""
+    from compress import config as compress
+    from distill import config as distill
 
-    sections = (Augment, Compress, Data, Gates, Labels, Loss, Student, Teacher, Train)
+    sections = (
+        *(compress.Compress, compress.Gates, compress.Rows),
+        *(distill.Augment, distill.Data, distill.Labels, distill.Loss, distill.Pieces),
+        *(distill.Student, distill.Teacher, distill.TextData, distill.Train),
+    )
     return {section.__name__: section for section in sections}

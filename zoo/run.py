@@ -40,6 +40,7 @@ class Training:
     seconds: float  # of all steps together
     curves: tuple[dict[str, float], ...]  # a row an epoch
     labels: KeptLabels | None  # None: no teacher
+    temperature: float | None = None  # that the last layer was divided by after training
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError
@@ -71,3 +72,11 @@ def create(
             f"{architecture} cannot be made with {dict(options)}: {error}",
             "the arguments of each architecture stand in its class in distill/students/",
         ) from error
+
+
+def load_weights(net: nn.Module, path: Path) -> nn.Module:
+    """`net` with the state dict in `path`, ready to answer."""
+    import torch
+
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net.eval()

@@ -1,9 +1,11 @@
-"""How large a network is: parameters, and multiply-accumulates of one picture."""
+"""How large a network is: parameters, and multiply-accumulates of one example."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from distill.students.ngram import Ngram
 
 
 def parameters(net: nn.Module) -> int:
@@ -31,3 +33,11 @@ def macs(net: nn.Module, image_size: int) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def text_macs(net: Ngram, length: int) -> int:
+    """Multiply-accumulates of one word of `length` letters: scaled rows and linear layers."""
+    codes = torch.full((1, length), ord("a"), dtype=torch.int32)
+    windows, _ = net.windows(codes)
+    dense = net.hidden.weight.numel() + net.output.weight.numel()
+    return dense + len(windows) * net.table.shape[1]

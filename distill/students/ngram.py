@@ -35,6 +35,14 @@ class Ngram(nn.Module):
     the one ReLU layer. Row 0 of `table` stays zero, the scripts' rows follow, then the orders'.
     """
 
+    top: Tensor
+    entries: Tensor
+    delta: Tensor
+    scripts: Tensor
+    multipliers: Tensor
+    rows: Tensor
+    offsets: Tensor
+
     def __init__(
         self,
         classes: int,
@@ -92,14 +100,12 @@ class Ngram(nn.Module):
 
     def _hash(self, window: Tensor) -> Tensor:
         """Rows int64 (n, places, 5) of windows (n, places, 5), valid or not."""
-        sums = torch.stack(
-            [
-                sum(window[..., k] * self.multipliers[order, k] for k in range(order + 1))
-                for order in range(ORDERS)
-            ],
-            2,
-        )
-        return sums % self.rows + self.offsets
+        sums = []
+        for order in range(ORDERS):
+            sums.append(window[..., 0] * self.multipliers[order, 0])
+            for k in range(1, order + 1):
+                sums[-1] = sums[-1] + window[..., k] * self.multipliers[order, k]
+        return torch.stack(sums, 2) % self.rows + self.offsets
 
     def parts(self) -> dict[str, np.ndarray]:
         """All that makes up the net, as arrays: the fields of export.ngram.Parts."""

@@ -1,0 +1,107 @@
+"""Examples seen many ways: what the training loop and the label store know of pictures and texts.
+
+A view is known by its number: the same number gives the same bytes of any row in whatever batch,
+order or process, so what the teacher said of it can be kept and used later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill import augment
+from distill.config import Augment, Pieces
+from distill.data import Dataset
+from distill.data.texts import Texts
+from distill.errors import DistillError
+
+
+class View(Protocol):
+    """Every example of a data set, seen one way."""
+
+    def examples(self, rows: Tensor) -> Any:
+        """Rows (b,) as a teacher reads them: uint8 pictures (b, s, s, 3), or a list of texts."""
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Rows (b,) as a student reads them."""
+
+    def targets(self, rows: Tensor) -> Tensor:
+        """True classes of rows (b,): distributions float32 (b, classes)."""
+
+    def batches(self, rng: np.random.Generator, size: int) -> list[Tensor]:
+        """The rows of one epoch in its random order, `size` at a time; what is over is left out."""
+
+
+class Views(Protocol):
+    """A data set and how its views are drawn."""
+
+    key: dict[str, Any]  # all that decides a view, for a hash
+
+    def __len__(self) -> int: ...
+
+    def asked(self, of: str) -> np.ndarray:
+        """The rows that the teacher answers, ascending: "all", or of texts the "words" only."""
+
+    def steps(self, size: int) -> int:
+        """Batches of `size` in an epoch."""
+
+    def view(self, number: int) -> View:
+        """The view of that number, >= 0."""
+
+
+def views_of(data: Dataset | Texts, how: Augment | Pieces) -> Views:
+    """Pictures are augmented, texts are cut."""
+    if isinstance(data, Dataset) and isinstance(how, Augment):
+        return PictureViews(data, how)
+    if isinstance(data, Texts) and isinstance(how, Pieces):
+        from distill.pieces import TextViews
+
+        return TextViews(data, how)
+    raise TypeError(f"{type(data).__name__} cannot be drawn by {type(how).__name__}")
+
+
+class PictureViews:
+    """Pictures cropped, mirrored, cut out and mixed as `Augment` says."""
+
+    def __init__(self, data: Dataset, how: Augment) -> None:
+        self.data, self.how = data, how
+        self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+        self.key = {"data": data.sha256, "augment": asdict(how)}
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def asked(self, of: str) -> np.ndarray:
+        if of != "all":
+            raise DistillError(f"labels.of is {of!r}, but the data are pictures", 'only "all" is')
+        return np.arange(len(self.data))
+
+    def steps(self, size: int) -> int:
+        return len(self.data) // size
+
+    def view(self, number: int) -> _PictureView:
+        drawn = augment.draw(self.how, len(self.data), self.images.shape[1], number)
+        return _PictureView(self, drawn)
+
+
+class _PictureView:
+    def __init__(self, views: PictureViews, drawn: augment.View) -> None:
+        self.views, self.drawn = views, drawn
+
+    def examples(self, rows: Tensor) -> np.ndarray:
+        return self.inputs(rows).numpy()
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        return augment.apply(self.views.how, self.drawn, self.views.images, rows)
+
+    def targets(self, rows: Tensor) -> Tensor:
+        classes = len(self.views.data.classes)
+        return augment.targets(self.views.how, self.drawn, self.views.labels, rows, classes)
+
+    def batches(self, rng: np.random.Generator, size: int) -> list[Tensor]:
+        order = torch.from_numpy(rng.permutation(len(self.views)))
+        return list(order[: len(order) // size * size].split(size))
