@@ -5,8 +5,9 @@ The wheel of lingua-language-detector 1.4 holds, for each language but zh, ja an
 fractions, of the letter n-grams inside the words of its corpus. The fraction of an n-gram is
 count(n-gram) / count(its first n-1 letters), of a unigram count / number of letters. So follow
 
-- every count, exactly: prefix by prefix, in integers (of unigrams up to a common factor, which no
-  distribution depends on);
+- every count, exactly: prefix by prefix, in integers. The number of letters is the least common
+  multiple of the unigrams' denominators, if their counts have no common factor; had they one,
+  whole counts would not come out further on, which is an error;
 - starts, exactly, of strings of 1 to 4 letters: how often g begins a word is count(g) minus the
   sum over letters x of count(xg), since every other g has one letter before it;
 - words of 1 to 3 letters, exactly: how often g is a whole word is starts(g) minus the sum of
