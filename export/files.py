@@ -50,8 +50,14 @@ def write(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
     return path
 
 
+CONTRACTS = {  # name of the one input -> its type and number of dimensions
+    "image": ("tensor(uint8)", 4),
+    "codepoints": ("tensor(int32)", 2),
+}
+
+
 class Runner:
-    """An ONNX file of the image contract, ready to run."""
+    """A student's ONNX file, ready to run."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
@@ -67,15 +73,17 @@ class Runner:
                 f"onnxruntime cannot load {path}: {error}", "is it an ONNX file?"
             ) from error
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
-        if inputs != [("image", "tensor(uint8)", 4)]:
+        if len(inputs) != 1 or CONTRACTS.get(inputs[0][0]) != inputs[0][1:]:
             raise ExportError(
-                f"{path} takes {inputs}", "a student takes `image`, uint8 (n, h, w, 3)"
+                f"{path} takes {inputs}",
+                "a student takes `image`, uint8 (n, h, w, 3), or `codepoints`, int32 (n, length)",
             )
+        self._name = inputs[0][0]
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, h, w, 3) to float32 logits (n, classes)."""
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """uint8 pictures (n, h, w, 3) or int32 texts (n, length) to float32 logits (n, classes)."""
         try:
-            return self._session.run(None, {"image": images})[0]
+            return self._session.run(None, {self._name: inputs})[0]
         except _ORT_ERRORS as error:
             raise ExportError(f"onnxruntime cannot run {self._path}: {error}") from error
 

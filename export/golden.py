@@ -1,4 +1,4 @@
-"""Golden vectors: pictures and the logits they gave, for a self-test on another processor."""
+"""Golden vectors: inputs and the logits they gave, for a self-test on another processor."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from export.files import write as write_file
 
 
 def write(
-    path: str | Path, images: np.ndarray, fp32_path: str | Path, int8_path: str | Path | None
+    path: str | Path, inputs: np.ndarray, fp32_path: str | Path, int8_path: str | Path | None
 ) -> None:
-    """Run both files on uint8 (n, h, w, 3) and keep what they gave, as a compressed npz.
+    """Run both files on `inputs` and keep what they gave, as a compressed npz.
 
+    inputs: pictures uint8 (n, h, w, 3), or texts as code points int32 (n, length), padded with 0.
     Keys: `inputs`; `fp32` and `int8`, float32 (n, classes); `tolerance_fp32` and `tolerance_int8`,
     the largest difference of a logit that a correct run may show. Without an int8 file its two
     keys are missing.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
-        raise ExportError(
-            f"golden pictures are {images.dtype} {images.shape}", "they must be uint8 (n, h, w, 3)"
-        )
-    arrays = {"inputs": images, "fp32": Runner(fp32_path)(images)}
+    _check(inputs)
+    arrays = {"inputs": inputs, "fp32": Runner(fp32_path)(inputs)}
     arrays["tolerance_fp32"] = fp32_tolerance(arrays["fp32"])
     if int8_path is not None:
-        arrays["int8"] = Runner(int8_path)(images)
+        arrays["int8"] = Runner(int8_path)(inputs)
         arrays["tolerance_int8"] = int8_tolerance(arrays["fp32"], arrays["int8"])
     write_file(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+
+def _check(inputs: np.ndarray) -> None:
+    pictures = inputs.dtype == np.uint8 and inputs.ndim == 4 and inputs.shape[3] == 3
+    texts = inputs.dtype == np.int32 and inputs.ndim == 2
+    if not len(inputs) or not (pictures or texts):
+        raise ExportError(
+            f"golden {'texts' if inputs.ndim == 2 else 'pictures'} are "
+            f"{inputs.dtype} {inputs.shape}",
+            "they must be uint8 (n, h, w, 3), texts int32 (n, length)",
+        )
 
 
 def fp32_tolerance(fp32: np.ndarray) -> np.ndarray:

@@ -13,26 +13,27 @@ from torch import nn
 from export.errors import ExportError
 from export.files import Runner
 
-Function = Callable[[np.ndarray], Any]  # uint8 (n, h, w, 3) to logits (n, classes)
+Function = Callable[[np.ndarray], Any]  # pictures or texts to logits (n, classes)
 
 
 def check(
     module: nn.Module | Function,
     onnx_path: str | Path,
-    images: Sequence[np.ndarray],
+    inputs: Sequence[np.ndarray],
     tolerance: float,
     batches: Sequence[int] = (1, 2, 5),
 ) -> float:
     """The largest difference of any logit between a module and its file, over all batches.
 
-    images: uint8 (h, w, 3) each; pictures of one size are put in batches, round and round when
-    there are fewer than a batch takes. More than `tolerance`, or a logit that is not finite, is an
-    `ExportError`.
+    inputs: pictures uint8 (h, w, 3), or texts as code points int32 (length,). Pictures of one size
+    are put in batches; texts as they come, padded with 0 to the longest; either round and round
+    when there are fewer than a batch takes. More than `tolerance`, or a logit that is not finite,
+    is an `ExportError`.
     """
     reference, file = _function(module), Runner(onnx_path)
     worst = 0.0
     for size in batches:
-        for batch in _batched(images, size):
+        for batch in _batched(inputs, size):
             wanted, got = np.asarray(reference(batch)), file(batch)
             worst = max(worst, _difference(wanted, got, tolerance, onnx_path))
     return worst
@@ -52,22 +53,37 @@ def _difference(wanted: np.ndarray, got: np.ndarray, tolerance: float, path: str
     return worst
 
 
-def _batched(images: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
-    """Batches of exactly `size`, each of pictures of one height and width, every picture in one."""
-    if not len(images):
-        raise ExportError("parity needs at least one picture")
+def _batched(inputs: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
+    """Batches of exactly `size`, every input in one of them."""
+    if not len(inputs):
+        raise ExportError("parity needs at least one picture or text")
+    if all(text.dtype == np.int32 and text.ndim == 1 for text in inputs):
+        return [_padded(rows) for rows in _cut(inputs, size)]
     groups: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for image in images:
+    for image in inputs:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ExportError(
-                f"a picture is {image.dtype} {image.shape}", "it must be uint8 (h, w, 3)"
+                f"a picture is {image.dtype} {image.shape}",
+                "it must be uint8 (h, w, 3), a text int32 (length,)",
             )
         groups.setdefault(image.shape, []).append(image)
+    return [np.stack(rows) for group in groups.values() for rows in _cut(group, size)]
+
+
+def _cut(group: Sequence[np.ndarray], size: int) -> list[list[np.ndarray]]:
+    """Runs of `size`; the last one goes on with the first inputs again."""
     return [
-        np.stack([group[(start + k) % len(group)] for k in range(size)])
-        for group in groups.values()
+        [group[(start + k) % len(group)] for k in range(size)]
         for start in range(0, len(group), size)
     ]
+
+
+def _padded(texts: Sequence[np.ndarray]) -> np.ndarray:
+    """int32 (n, length) of the longest text, the others with zeros behind them."""
+    batch = np.zeros((len(texts), max(map(len, texts))), np.int32)
+    for row, text in zip(batch, texts, strict=True):
+        row[: len(text)] = text
+    return batch
 
 
 def _function(module: nn.Module | Function) -> Function:
