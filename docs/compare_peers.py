@@ -34,7 +34,7 @@ from distill.config import Data
 from distill.data import load
 from export.rewrite import prepare_int8
 from zoo import bench
-from zoo.devices import open_session
+from zoo.devices import PictureLoad, open_session
 from zoo.verify import wilson
 
 BATCH = 64
@@ -176,7 +176,8 @@ def _row(tool: str, source: str, path: Path, test, exact: np.ndarray, spent: flo
 def _with_ratios(rows: list[Row], files: list[Path], image_size: int, rounds: int) -> list[Row]:
     """All files timed in one interleaved run, over the first one."""
     labels = ["fp32", *map(str, range(1, len(files)))]
-    timed = bench.measure(dict(zip(labels, files, strict=True)), image_size, rounds=rounds)
+    load = PictureLoad(1, image_size)
+    timed = bench.measure(dict(zip(labels, files, strict=True)), load, rounds=rounds)
     return [
         replace(row, ratio=m.ratio_to_fp32, ratio_low=m.ratio_low, ratio_high=m.ratio_high)
         for row, m in zip(rows, timed, strict=True)

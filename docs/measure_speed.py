@@ -25,6 +25,7 @@ from distill.students import create
 from export import onnx_file, rewrite
 from export.files import save
 from zoo import bench
+from zoo.devices import PictureLoad
 from zoo.measures import Measurement
 
 SIZE = 32  # pixels
@@ -56,7 +57,7 @@ def line(
     """Latency over the plain export, [95 % interval]."""
     plain, fp32, eight = files(live(create(architecture, 10, SIZE, options)), folder)
     timed = {bench.REFERENCE: plain, "ours": fp32, "int8": eight}
-    rows = bench.measure(timed, SIZE, rounds=chosen.rounds, threads=chosen.threads)
+    rows = bench.measure(timed, PictureLoad(1, SIZE), rounds=chosen.rounds, threads=chosen.threads)
     first, ours, bits = rows
     control = replace(
         first,

@@ -55,6 +55,12 @@ def tiny(files: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def tiny_text(files: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny text student (see files/make_tiny_text.py); it tells scripts apart."""
+    return Path(shutil.copytree(files / "tiny-text", tmp_path / "tiny-text"))
+
+
+@pytest.fixture
 def shelf(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """The tiny student published; `zoo.pull(TINY)` finds this registry, store and cache."""
     made = _make_shelf(tmp_path / "shelf", tiny)

@@ -8,23 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import bench, devices, machine
+from zoo import bench, machine
+from zoo.devices import PictureLoad, Runtime, TextLoad
 from zoo.errors import InputError, ZooError
 from zoo.measures import Measurement
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx2 avx512f avx512_vnni\n"
+LOAD = PictureLoad(batch=1, image_size=8)
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n"
 
 
 @pytest.fixture
 def row(tiny):
     """One measured row of the tiny student."""
-    return bench.measure({"fp32": tiny / "model.fp32.onnx"}, 8, rounds=3)[0]
+    return bench.measure({"fp32": tiny / "model.fp32.onnx"}, LOAD, rounds=3)[0]
 
 
 def test_rows_come_in_the_order_of_the_files_with_ratio_and_control(tiny):
     files = {name: tiny / f"model.{name}.onnx" for name in ("int8", "fp32")}
-    rows = bench.measure(files, 8, batch=2, rounds=5, seed=1)
+    rows = bench.measure(files, PictureLoad(2, 8), rounds=5, seed=1)
     assert [row.precision for row in rows] == ["int8", "fp32"]
     for row in rows:
         assert 0 < row.p50_ms <= row.p95_ms
@@ -40,14 +42,14 @@ def test_rows_come_in_the_order_of_the_files_with_ratio_and_control(tiny):
 
 
 def test_files_may_be_given_as_bytes_and_the_reference_may_be_missing(tiny):
-    (row,) = bench.measure({"int8": (tiny / "model.int8.onnx").read_bytes()}, 8, rounds=2)
+    (row,) = bench.measure({"int8": (tiny / "model.int8.onnx").read_bytes()}, LOAD, rounds=2)
     assert row.ratio_to_fp32 is row.control_ratio is None
 
 
 def test_progress_is_told_after_every_round(tiny):
     told = []
     bench.measure(
-        {"fp32": tiny / "model.fp32.onnx"}, 8, rounds=3, progress=lambda *at: told.append(at)
+        {"fp32": tiny / "model.fp32.onnx"}, LOAD, rounds=3, progress=lambda *at: told.append(at)
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
 
@@ -112,8 +114,10 @@ def test_bootstrap_interval_covers_the_true_median_about_95_times_in_100():
     "arguments",
     [
         {"files": {}},
-        {"image_size": 0},
-        {"batch": 0},
+        {"load": PictureLoad(1, 0)},
+        {"load": PictureLoad(0, 8)},
+        {"load": TextLoad(1, 0)},
+        {"load": TextLoad(1, 8)},
         {"threads": 0},
         {"rounds": 0},
         {"device": "tpu"},
@@ -122,7 +126,7 @@ def test_bootstrap_interval_covers_the_true_median_about_95_times_in_100():
     ],
 )
 def test_what_cannot_be_measured_is_one_error_with_a_hint(tiny, arguments):
-    plain = {"files": {"fp32": tiny / "model.fp32.onnx"}, "image_size": 8, "rounds": 1}
+    plain = {"files": {"fp32": tiny / "model.fp32.onnx"}, "load": LOAD, "rounds": 1}
     with pytest.raises(InputError) as error:
         bench.measure(**(plain | arguments))
     assert error.value.hint
@@ -133,7 +137,7 @@ def test_cuda_that_is_not_there_is_one_error_with_a_hint(tiny):
     if with_provider or _torch_sees_cuda():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ZooError, match="CUDA") as error:
-        bench.measure({"fp32": tiny / "model.fp32.onnx"}, 8, device="cuda", rounds=1)
+        bench.measure({"fp32": tiny / "model.fp32.onnx"}, LOAD, device="cuda", rounds=1)
     assert "onnxruntime-gpu" in error.value.hint
 
 
@@ -153,7 +157,7 @@ def _torch_sees_cuda():
 def test_cuda_measures_fp32(tiny):
     if not _torch_sees_cuda():
         pytest.skip("needs PyTorch with a CUDA device")
-    (row,) = bench.measure({"fp32": tiny / "model.fp32.onnx"}, 8, device="cuda", rounds=2)
+    (row,) = bench.measure({"fp32": tiny / "model.fp32.onnx"}, LOAD, device="cuda", rounds=2)
     assert (row.device, row.p50_ms > 0) == ("cuda", True)
 
 
@@ -206,7 +210,9 @@ def test_comparison_tells_another_version_of_the_runtime(row):
     assert "1.0" in found.note
 
 
-@pytest.mark.parametrize("field", ["precision", "batch", "threads", "image_size", "device"])
+@pytest.mark.parametrize(
+    "field", ["precision", "batch", "threads", "image_size", "text_length", "device"]
+)
 def test_row_of_another_set_up_is_not_compared(row, field):
     other = "cuda" if field == "device" else "int8" if field == "precision" else 99
     (found,) = bench.compare([replace(row, **{field: other})], [row])
@@ -234,12 +240,12 @@ def test_plain_export_with_float_planes_is_timed_beside_the_students():
     graph = onnx.helper.make_graph([node], "g", [x], [y])
     opset = [onnx.helper.make_opsetid("", 18)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
-    (row,) = bench.measure({"fp32": model.SerializeToString()}, 8, rounds=2)
+    (row,) = bench.measure({"fp32": model.SerializeToString()}, LOAD, rounds=2)
     assert row.ratio_to_fp32 == 1.0
 
 
 def test_load_is_the_same_pictures_in_both_forms():
-    load = devices.Load(batch=2, image_size=4)
+    load = PictureLoad(batch=2, image_size=4)
     assert load.bytes().shape == (2, 4, 4, 3)
     assert np.array_equal(load.planes()[:, :, 1, 2] * 64 + 128, load.bytes()[:, 1, 2])
 
@@ -255,3 +261,46 @@ def test_a_provider_that_does_not_start_is_an_error_not_the_processor(tiny):
         pytest.skip("there is a CUDA provider here")
     with pytest.warns(UserWarning, match=wanted), pytest.raises(ZooError, match="did not start"):
         open_session(tiny / "model.fp32.onnx", provider=wanted)
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def test_text_students_are_timed_on_texts_of_a_length(tiny_text):
+    files = {name: tiny_text / f"model.{name}.onnx" for name in ("fp32", "int8")}
+    for row in bench.measure(files, TextLoad(3, 8), rounds=2):
+        assert (row.batch, row.text_length, row.image_size) == (3, 8, None)
+        assert row.p50_ms > 0
+
+
+def test_a_load_of_texts_is_words_of_latin_letters_and_always_the_same():
+    codes = TextLoad(batch=50, text_length=100).codepoints()
+    assert codes.shape == (50, 100)
+    assert codes.dtype == np.int32
+    texts = ["".join(map(chr, row)) for row in codes]
+    assert all(re.fullmatch(r"[a-z ]+", text) for text in texts)
+    assert min(len(word) for text in texts for word in text.split(" ")[:-1]) >= 3
+    assert 4 < np.mean([len(word) for text in texts for word in text.split()]) < 12
+    assert np.array_equal(codes, TextLoad(50, 100).codepoints())
+    assert not np.array_equal(codes, TextLoad(50, 100, seed=1).codepoints())
+
+
+@pytest.mark.parametrize(("load", "message"), [(TextLoad(1, 8), "no texts"), (LOAD, "no pictures")])
+def test_a_load_that_a_file_cannot_read_is_one_error(tiny, tiny_text, load, message):
+    folder = tiny if isinstance(load, TextLoad) else tiny_text
+    with pytest.raises(InputError, match=message):
+        bench.measure({"fp32": folder / "model.fp32.onnx"}, load, rounds=1)
+
+
+def test_texts_in_pytorch_are_one_error_that_says_not_yet():
+    torch = Runtime("torch", "2.13", "a GPU", "sm_90", lambda source, load: lambda: None)
+    bench.check_load(torch, LOAD)
+    with pytest.raises(ZooError, match="do not run in PyTorch yet") as error:
+        bench.check_load(torch, TextLoad(1, 8))
+    assert error.value.hint
+
+
+def test_peak_memory_of_a_text_student(tiny_text):
+    pytest.importorskip("resource")
+    peak = bench.peak_memory_mb(tiny_text / "model.int8.onnx", [np.full((1, 9), 97, np.int32)])
+    assert 5 < peak < 200

@@ -180,3 +180,69 @@ def test_calibration_error_lies_within_0_and_1(classes, n, seed, scale):
     logits = rng.normal(size=(n, classes)) * scale
     labels = rng.integers(0, classes, n)
     assert 0 <= verify.calibration_error(logits, labels) <= 1
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_golden_texts_are_compared_too(tiny_text, precision):
+    verdict = verify.golden(tiny_text, precision)
+    assert verdict.ok
+    assert verdict.agreement == 1
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "float32"])
+def test_golden_texts_of_another_type_are_one_error(tiny_text, kind):
+    arrays = dict(np.load(tiny_text / "golden.npz"))
+    np.savez(tiny_text / "golden.npz", **arrays | {"inputs": arrays["inputs"].astype(kind)})
+    with pytest.raises(InputError, match=f"inputs are {kind}"):
+        verify.golden(tiny_text, "int8")
+
+
+def test_logits_of_texts_are_those_of_each_text_alone(tiny_text):
+    path, told = tiny_text / "model.int8.onnx", []
+    texts = ["guten Morgen", "", "доброе утро", "x" * 9000, "e\u0301", "καλημέρα" * 30]
+    found = verify.logits_of_texts(path, texts, progress=told.append)
+    assert found.dtype == np.float32
+    assert told[-1] == len(texts)
+    for row, text in zip(found, texts, strict=True):
+        alone = verify.logits_of_texts(path, [text])[0]
+        assert np.allclose(row, alone, atol=1e-4)
+    with pytest.raises(InputError, match="no texts"):
+        verify.logits_of_texts(path, [])
+
+
+def test_macro_accuracy_weighs_every_class_alike():
+    labels = np.array([0] * 90 + [1] * 10)
+    logits = np.eye(3)[np.zeros(100, int)]  # always the first: 90 of 90, and 0 of 10
+    score = verify.macro_score(logits, labels, dataset="d", split="s")
+    assert (score.metric, score.n, score.value) == ("macro-averaged accuracy", 100, 0.5)
+    assert score.low == score.high == 0.5  # each class is sure of itself
+    assert verify.class_accuracy(logits, labels, ["a", "b", "c"]) == {"a": 1.0, "b": 0.0}
+
+
+def test_interval_of_a_macro_accuracy_is_that_of_a_mean_of_proportions():
+    labels = np.array([0] * 100 + [1] * 50)
+    answers = np.array([0] * 80 + [1] * 20 + [1] * 30 + [0] * 20)  # 0.8 of 100, 0.6 of 50
+    score = verify.macro_score(np.eye(2)[answers], labels, dataset="d", split="s")
+    half = 1.959964 * math.sqrt(0.8 * 0.2 / 100 + 0.6 * 0.4 / 50) / 2
+    assert score.value == pytest.approx(0.7)
+    assert (score.low, score.high) == pytest.approx((0.7 - half, 0.7 + half))
+
+
+@given(st.integers(1, 5), st.integers(1, 80), st.integers(0, 100))
+def test_macro_accuracy_is_the_mean_of_the_classes_and_within_its_interval(classes, n, seed):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(size=(n, classes)), rng.integers(0, classes, n)
+    score = verify.macro_score(logits, labels, dataset="d", split="s")
+    each = verify.class_accuracy(logits, labels, [str(i) for i in range(classes)])
+    assert score.value == pytest.approx(np.mean(list(each.values())))
+    assert 0 <= score.low <= score.value <= score.high <= 1
+
+
+def test_macro_accuracy_wants_a_label_each():
+    with pytest.raises(InputError, match="3 answers for 4 labels"):
+        verify.macro_score(np.zeros((3, 2)), np.zeros(4, int), dataset="d", split="s")
+    with pytest.raises(InputError, match="no texts"):
+        verify.macro_score(np.zeros((0, 2)), np.zeros(0, int), dataset="d", split="s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,7 +61,23 @@ NameOrPath = Annotated[
         metavar="NAME", help="Of a student, its folder or file.", autocompletion=complete_name
     ),
 ]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Pictures, and folders of them; or text files, a text a line, - for stdin.",
+    ),
+]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option("--text", metavar="TEXT", help="A text, in place of a file."),
+]
+Top = Annotated[int | None, typer.Option(min=1, help="Answers a picture (5) or a text (1).")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Pictures (16) or texts (4096) at a time.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a picture or text, each on a line.")
+]
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)
 ]

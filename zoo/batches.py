@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
-    from zoo.runtime import Prediction, Student
+    from zoo.runtime import PictureStudent, Prediction
 
 SUFFIXES = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())  # noqa: SIM905
 
@@ -31,7 +32,7 @@ def _below(folder: Path) -> list[Path]:
 
 
 def answers(
-    student: Student, files: Sequence[Path], batch: int, top: int
+    student: PictureStudent, files: Sequence[Path], batch: int, top: int
 ) -> Iterator[tuple[Path, Prediction | InputError]]:
     """Each file with its (label, probability) list, or with what is wrong with it; in order."""
     waiting = iter(files)
@@ -39,7 +40,9 @@ def answers(
         yield from zip(chunk, _answer(student, chunk, top), strict=True)
 
 
-def _answer(student: Student, chunk: list[Path], top: int) -> Iterator[Prediction | InputError]:
+def _answer(
+    student: PictureStudent, chunk: list[Path], top: int
+) -> Iterator[Prediction | InputError]:
     """The answers of one batch; where a picture breaks it, each is tried alone."""
     try:
         yield from student.rank(chunk, top)
@@ -49,3 +52,14 @@ def _answer(student: Student, chunk: list[Path], top: int) -> Iterator[Predictio
             return
         for path in chunk:
             yield from _answer(student, [path], top)
+
+
+def as_text(path: Path, answer: Prediction) -> str:
+    """A line for each answer: file, probability and label, tabs between them."""
+    return "\n".join(f"{path}\t{probability:.4f}\t{label}" for label, probability in answer)
+
+
+def as_json(path: Path, answer: Prediction) -> str:
+    """One JSON object on one line."""
+    labels = [{"label": label, "probability": probability} for label, probability in answer]
+    return json.dumps({"file": str(path), "answers": labels}, ensure_ascii=False)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import machine
-from zoo.devices import Call, Load, Runtime, runtime_for
-from zoo.errors import InputError
+from zoo.devices import Call, Load, Runtime, TextLoad, runtime_for
+from zoo.errors import InputError, ZooError
 from zoo.measures import Measurement
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ RESAMPLES = 2000  # of the bootstrap
 
 def measure(
     files: Mapping[str, Path | str | bytes],
-    image_size: int,
+    load: Load,
     *,
-    batch: int = 1,
     threads: int = 1,
     rounds: int = 60,
     seed: int = 0,
@@ -45,22 +44,32 @@ def measure(
 ) -> list[Measurement]:
     """One row for each file: {"fp32": path, "int8": path, ...} -> Measurements in that order.
 
-    Files are paths or the ONNX bytes. Pictures are random bytes of image_size x image_size pixels;
-    a file that reads float32 (n, 3, h, w), a plain export, gets them normalised. Without an "fp32"
-    file there are no ratios. With device "cuda" and PyTorch (no CUDA provider in onnxruntime) only
-    float files are run. `progress(done, rounds)` is called after each round.
+    Files are paths or the ONNX bytes. Pictures are random bytes, texts random words; a file that
+    reads float32 (n, 3, h, w), a plain export, gets its pictures normalised. Without an "fp32" file
+    there are no ratios. With device "cuda" and PyTorch (no CUDA provider in onnxruntime) only float
+    files that read pictures are run. `progress(done, rounds)` is called after each round.
     """
-    if not files or min(image_size, batch, threads, rounds) < 1:
+    sizes = [size for size in load.facts().values() if size is not None]
+    if not files or min(*sizes, threads, rounds) < 1:
         raise InputError("nothing to measure", "give a file, and sizes and rounds of at least 1")
     runtime = runtime_for(device, threads)
-    load = Load(batch, image_size, seed)
+    check_load(runtime, load)
     calls: dict[str, Call] = {}
     for label, source in usable(files, runtime).items():
         calls[label] = runtime.open(source, load)
         if label == REFERENCE:
             calls[CONTROL] = runtime.open(source, load)
     blocks = interleave(calls, rounds, seed, progress)
-    return rows(blocks, runtime, device=device, batch=batch, threads=threads, image_size=image_size)
+    return rows(blocks, runtime, load, device=device, threads=threads)
+
+
+def check_load(runtime: Runtime, load: Load) -> None:
+    """Refuse what the runtime cannot run."""
+    if runtime.name == "torch" and isinstance(load, TextLoad):
+        raise ZooError(
+            "text students do not run in PyTorch yet, so they cannot be timed on this GPU",
+            "measure on the processor, or install onnxruntime-gpu",
+        )
 
 
 def usable(files: Mapping[str, Path | str | bytes], runtime: Runtime) -> dict[str, Path | bytes]:
@@ -122,15 +131,14 @@ def _block(call: Call, repeats: int) -> np.ndarray:
 
 
 def rows(
-    blocks: Blocks, runtime: Runtime, *, device: str, batch: int, threads: int, image_size: int
+    blocks: Blocks, runtime: Runtime, load: Load, *, device: str, threads: int
 ) -> list[Measurement]:
     """The blocks as records; ratios are None where no reference was timed."""
     shared: dict[str, Any] = {
         "device": device,
         "device_name": runtime.device_name,
-        "batch": batch,
         "threads": threads,
-        "image_size": image_size,
+        **load.facts(),
         "isa": runtime.isa,
         "runtime": runtime.name,
         "runtime_version": runtime.version,
@@ -211,7 +219,7 @@ def _best_match(card_rows: Sequence[Measurement], row: Measurement) -> Measureme
 
 
 def _setup(row: Measurement) -> tuple[object, ...]:
-    return (row.device, row.precision, row.batch, row.threads, row.image_size)
+    return (row.device, row.precision, row.batch, row.threads, row.image_size, row.text_length)
 
 
 def _beside(row: Measurement, old: Measurement | None) -> Comparison:
@@ -225,10 +233,11 @@ def _beside(row: Measurement, old: Measurement | None) -> Comparison:
     return Comparison(row, old.p50_ms, row.p50_ms / old.p50_ms, old.ratio_to_fp32, note)
 
 
-def peak_memory_mb(path: Path, images: Sequence[np.ndarray], threads: int = 1) -> float:
+def peak_memory_mb(path: Path, batches: Sequence[np.ndarray], threads: int = 1) -> float:
     """Peak resident memory, in 1e6 bytes, of a fresh process in which `path` runs each batch once.
 
-    `images` are uint8 (n, h, w, 3). The interpreter, numpy and onnxruntime are counted in.
+    `batches` are pictures uint8 (n, h, w, 3) or texts int32 (n, length). The interpreter, numpy
+    and onnxruntime are counted in.
     """
     import subprocess
     import sys
@@ -237,9 +246,9 @@ def peak_memory_mb(path: Path, images: Sequence[np.ndarray], threads: int = 1) -
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:
-        pictures = Path(folder) / "pictures.npz"
-        np.savez(pictures, *images)
-        command = [sys.executable, "-c", _PEAK, str(path), str(pictures), str(threads)]
+        inputs = Path(folder) / "inputs.npz"
+        np.savez(inputs, *batches)
+        command = [sys.executable, "-c", _PEAK, str(path), str(inputs), str(threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -255,8 +264,8 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[3])
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 name = session.get_inputs()[0].name
-for pictures in numpy.load(sys.argv[2]).values():
-    session.run(None, {name: pictures})
+for batch in numpy.load(sys.argv[2]).values():
+    session.run(None, {name: batch})
 try:
     lines = open("/proc/self/status").read().splitlines()
     print(next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")))

@@ -9,22 +9,31 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from zoo import tables
-from zoo.arguments import Device, Json, Name, NameOrPath, Precision, Recipe, Size
+from zoo.arguments import (
+    Batch,
+    Device,
+    Files,
+    Json,
+    JsonLines,
+    Name,
+    NameOrPath,
+    Precision,
+    Recipe,
+    Size,
+    Texts,
+    Top,
+)
 from zoo.errors import InputError, IntegrityError, ZooError, ZooWarning
 
 if TYPE_CHECKING:
     from zoo.card import Card
-
-T = TypeVar("T")
-_BAR_FROM = 50  # pictures; fewer are answered before a bar is read
+    from zoo.runtime import PictureStudent
 
 app = typer.Typer(
     name="zoo",
@@ -146,57 +155,61 @@ def _pulled(name: str, cache: Path | None = None, verify: bool = True) -> Path:
 @app.command()
 def run(
     name: NameOrPath,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Pictures, and folders of them.")
-    ],
-    top: Annotated[int, typer.Option(min=1, help="Answers a picture.")] = 5,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 16,
+    files: Files = None,
+    text: Texts = None,
+    top: Top = None,
+    batch: Batch = None,
     precision: Annotated[
         Precision, typer.Option(help="Which file; auto: 8 bits.")
     ] = Precision.auto,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a picture.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
-    """Classify pictures.
+    """Classify pictures or texts.
 
-    Prints a line for each answer: file, probability and label, tabs between them.
+    Pictures: a line for each answer: file, probability and label, tabs between them.
+
+    Texts: a line for each text: label, probability and text; the label is unknown where the
+    probability is below what the student's card says. With --top, label and probability of each
+    answer, whatever the threshold, and then the text. Without FILE and --text, stdin is read.
     """
-    from zoo import batches, runtime
+    from zoo import lines, runtime
 
-    pictures = batches.pictures(files)
     student = runtime.load(name, precision=precision.value)
+    if isinstance(student, runtime.TextStudent):
+        if not files and not text and sys.stdin.isatty():
+            raise typer.BadParameter("give --text, text files, or a pipe", param_hint="FILE")
+        texts = lines.texts(text or [], files or [])
+        for part in lines.rendered(student, texts, batch or lines.BATCH, top, as_json):
+            typer.echo(part)
+        return None
+    assert isinstance(student, runtime.PictureStudent)  # there are two kinds
+    if text:
+        raise InputError(f"{student.name} classifies pictures, not texts", "give picture files")
+    if not files:
+        raise typer.BadParameter("give pictures, or folders of them", param_hint="FILE")
+    return _run_pictures(student, files, batch or 16, top or 5, as_json)
+
+
+def _run_pictures(
+    student: PictureStudent, files: list[Path], batch: int, top: int, as_json: bool
+) -> None:
+    from zoo import bars, batches
+
+    show = batches.as_json if as_json else batches.as_text
+    pictures = batches.pictures(files)
     failed: list[ZooError] = []
-    for path, answer in _watched(batches.answers(student, pictures, batch, top), len(pictures)):
+    for path, answer in bars.watched(batches.answers(student, pictures, batch, top), len(pictures)):
         if isinstance(answer, ZooError):
             if len(pictures) == 1:
                 raise answer
             failed.append(answer)
             typer.echo(f"error: {answer}", err=True)
         else:
-            typer.echo(_answer_json(path, answer) if as_json else _answer_text(path, answer))
+            typer.echo(show(path, answer))
     if failed:
         hints = dict.fromkeys(error.hint for error in failed if error.hint)
         message = f"{len(failed)} of {len(pictures)} pictures could not be read"
         raise InputError(message, "; ".join(hints))
-
-
-def _answer_text(path: Path, answer: Sequence[tuple[str, float]]) -> str:
-    return "\n".join(f"{path}\t{probability:.4f}\t{label}" for label, probability in answer)
-
-
-def _answer_json(path: Path, answer: Sequence[tuple[str, float]]) -> str:
-    labels = [{"label": label, "probability": probability} for label, probability in answer]
-    return json.dumps({"file": str(path), "answers": labels}, ensure_ascii=False)
-
-
-def _watched(items: Iterator[T], total: int) -> Iterator[T]:
-    """`items`, with a bar on stderr where somebody watches and it may take long."""
-    if total < _BAR_FROM or not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(items, "pictures", total, console=Console(stderr=True), transient=True)
 
 
 # --- measuring -----------------------------------------------------------------------------------
@@ -209,7 +222,7 @@ _BENCH_JSON = "Print what `zoo card NAME --add FILE` reads; with --compare, the 
 def bench(
     name: Name,
     device: Annotated[Device, typer.Option(help="What runs it.")] = Device.cpu,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures a call.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures or texts a call.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="In each the files take turns.")] = 60,
     compare: Annotated[bool, typer.Option("--compare", help="Set the card beside it.")] = False,
@@ -217,13 +230,14 @@ def bench(
 ) -> None:
     """Measure latency on this machine.
 
-    The files take turns within each round; the control is the fp32 file against itself.
+    The files take turns within each round; the control is the fp32 file against itself. Text
+    students are timed on words of 8 and sentences of 100 letters.
     """
-    from zoo import bench, records, remeasure
+    from zoo import bars, bench, records, remeasure
     from zoo.card import read
 
     folder = _pulled(name, verify=False)
-    with _steps("rounds") as progress:
+    with bars.steps("rounds") as progress:
         found = remeasure.latency(
             folder,
             device=device.value,
@@ -252,19 +266,19 @@ def verify(
 
     Hashes and golden outputs always; accuracy on the test split where --data is given.
     """
-    from zoo import records, remeasure
+    from zoo import bars, records, remeasure
 
     folder = _pulled(name, verify=False)  # every byte is hashed here
     golden = remeasure.golden(folder)
-    with _steps("pictures") as progress:
+    with bars.steps("testing") as progress:
         scores = remeasure.accuracy(folder, data, progress) if data else {}
     if as_json:
         _json(records.to_dict(tables.verified(name, golden, scores)))
     else:
         _text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
     right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
-    if not all(score.same_pictures for score in scores.values()):
-        raise IntegrityError(f"{data} holds other test pictures than the card's", hint=_DATA_HINT)
+    if not all(score.same_data for score in scores.values()):
+        raise IntegrityError(f"{data} holds other test data than the card's", hint=_DATA_HINT)
     if not all(right):
         raise IntegrityError(f"{name} is not here what its card says", hint=_VERIFY_HINT)
 
@@ -272,21 +286,9 @@ def verify(
 _VERIFY_HINT = (
     "int8 answers depend on processor and onnxruntime: see `zoo doctor`; fp32 should hold"
 )
-_DATA_HINT = "names, labels and pixels make the hash; `zoo card NAME` says where the data is from"
-
-
-@contextmanager
-def _steps(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A `progress(done, total)` that draws a bar on stderr, or None where nobody watches."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+_DATA_HINT = (
+    "names, labels and pixels or texts make the hash; `zoo card NAME` says where the data is from"
+)
 
 
 # --- making --------------------------------------------------------------------------------------

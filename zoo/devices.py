@@ -1,8 +1,11 @@
-"""What runs a file for timing: onnxruntime on the processor, its CUDA provider, or PyTorch."""
+"""What runs a file for timing, and on what input.
+
+onnxruntime on the processor, its CUDA provider, or PyTorch; random pictures or random words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +21,24 @@ Call = Callable[[], object]  # one inference, finished when it returns
 
 
 @dataclass(frozen=True)
-class Load:
-    """The random input of every call."""
+class PictureLoad:
+    """Random pictures, the input of every call."""
 
     batch: int  # pictures
     image_size: int  # pixels a side
     seed: int = 0
+
+    def feed(self, kind: str) -> np.ndarray:
+        """What a file reads whose input is of this type, as onnxruntime names it."""
+        if kind == "tensor(uint8)":
+            return self.bytes()
+        if kind == "tensor(float)":
+            return self.planes()
+        raise InputError(f"a file that reads {kind} reads no pictures", "time it on texts")
+
+    def facts(self) -> dict[str, int | None]:
+        """The load by the names of Measurement's fields."""
+        return {"batch": self.batch, "image_size": self.image_size, "text_length": None}
 
     def bytes(self) -> np.ndarray:
         """uint8 (n, size, size, 3): what a student reads."""
@@ -38,6 +53,41 @@ class Load:
 
         normalised = (self.bytes().astype(np.float32) - 128) / 64
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+@dataclass(frozen=True)
+class TextLoad:
+    """Random lower-case Latin words, the input of every call; all texts are of one length."""
+
+    batch: int  # texts
+    text_length: int  # code points a text
+    seed: int = 0
+
+    def feed(self, kind: str) -> np.ndarray:
+        """What a file reads whose input is of this type, as onnxruntime names it."""
+        if kind == "tensor(int32)":
+            return self.codepoints()
+        raise InputError(f"a file that reads {kind} reads no texts", "time it on pictures")
+
+    def facts(self) -> dict[str, int | None]:
+        """The load by the names of Measurement's fields."""
+        return {"batch": self.batch, "image_size": None, "text_length": self.text_length}
+
+    def codepoints(self) -> np.ndarray:
+        """int32 (n, length): after three letters of a word, one place in six is a blank."""
+        import numpy as np
+
+        rng = np.random.default_rng(self.seed)
+        shape = (self.batch, self.text_length)
+        codes = rng.integers(ord("a"), ord("z") + 1, shape, dtype=np.int32)
+        ends = rng.random(shape) < 1 / 6
+        for place in range(self.text_length):
+            ends[:, place] &= place > 2 and ~ends[:, max(0, place - 3) : place].any(axis=1)
+        codes[ends] = ord(" ")
+        return codes
+
+
+Load = PictureLoad | TextLoad
 
 
 @dataclass(frozen=True)
@@ -69,53 +119,43 @@ def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> R
     import onnxruntime
 
     def open_file(source: Path | bytes, load: Load) -> Call:
-        session = open_session(source, threads, provider, ("tensor(uint8)", "tensor(float)"))
+        session = open_session(source, threads, provider, TIMED)
         (wanted,) = session.get_inputs()
-        feed = {wanted.name: load.bytes() if "uint8" in wanted.type else load.planes()}
+        feed = {wanted.name: load.feed(wanted.type)}
         return lambda: session.run(None, feed)
 
     return Runtime("onnxruntime", onnxruntime.__version__, name, instructions, open_file)
+
+
+STUDENTS = {("tensor(uint8)", 4), ("tensor(int32)", 2)}  # type and rank of what students read
+TIMED = STUDENTS | {("tensor(float)", 4)}  # a plain export too
 
 
 def open_session(
     source: Path | bytes,
     threads: int = 1,
     provider: str = "CPUExecutionProvider",
-    kinds: Sequence[str] = ("tensor(uint8)",),
+    kinds: Collection[tuple[str, int]] = frozenset(STUDENTS),
 ) -> onnxruntime.InferenceSession:
     """A session of `threads` threads on one input of these kinds, or one clear error."""
-    import onnxruntime
+    from zoo import session as sessions
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"{source} is not a file", hint)
-    what = source if isinstance(source, bytes) else str(source)
-    try:
-        session = onnxruntime.InferenceSession(what, options, providers=[provider])
-    except ort_errors() as error:
-        name = "the model" if isinstance(source, bytes) else str(source)
-        raise InputError(f"onnxruntime cannot run {name}: {error}", hint) from error
+    session = sessions.create(source, threads=threads, provider=provider)
     if provider not in session.get_providers():  # onnxruntime falls back without an error
         raise ZooError(
             f"{provider} did not start: onnxruntime would run on {session.get_providers()[0]}",
             "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
         )
-    found = [(i.name, i.type, i.shape) for i in session.get_inputs()]
-    if len(found) != 1 or found[0][1] not in kinds or len(found[0][2]) != 4:
-        raise InputError(f"the file reads {found}, not one uint8 (n, h, w, 3)", hint)
+    found = sessions.described(session)
+    if len(found) != 1 or found[0][1:] not in kinds:
+        raise InputError(
+            f"the file reads {found}, not pictures uint8 (n, h, w, 3) or texts int32 (n, length)",
+            hint,
+        )
     return session
-
-
-def ort_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; each is a class of its own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    found = [error for error in vars(state).values() if isinstance(error, type)]
-    return tuple(error for error in found if issubclass(error, Exception))
 
 
 def _torch_cuda() -> Runtime:
@@ -137,7 +177,7 @@ def _torch_cuda() -> Runtime:
 
     def open_file(source: Path | bytes, load: Load) -> Call:
         graph = TorchGraph(source, "cuda")
-        batch = torch.from_numpy(load.bytes() if graph.reads_bytes else load.planes())
+        batch = torch.from_numpy(load.feed(f"tensor({'uint8' if graph.reads_bytes else 'float'})"))
         return lambda: graph(batch).cpu()  # the copy waits for the GPU
 
     capability = "sm_{}{}".format(*torch.cuda.get_device_capability())

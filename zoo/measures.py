@@ -12,9 +12,9 @@ class Score:
     metric: str  # "top-1 accuracy", "agreement", ...
     dataset: str  # "CIFAR-10"
     split: str  # "test", "validation"
-    n: int  # pictures
+    n: int  # pictures or texts
     value: float  # fraction
-    low: float  # lower end of the 95 % Wilson interval
+    low: float  # lower end of the 95 % interval: Wilson's, or of a mean over classes
     high: float  # upper end
 
 
@@ -29,9 +29,9 @@ class Measurement:
     device: str  # "cpu" or "cuda"
     device_name: str  # "AMD EPYC", "NVIDIA H100"
     precision: str  # "fp32", "int8", "plain-fp32": the label of the file
-    batch: int  # pictures a call
+    batch: int  # pictures or texts a call
     threads: int  # intra-op threads of the runtime
-    image_size: int  # pixels a side
+    image_size: int | None  # pixels a side; None: texts
     p50_ms: float  # median milliseconds of one call
     p95_ms: float  # 95th percentile of one call
     n: int  # timed calls
@@ -46,3 +46,4 @@ class Measurement:
     control_ratio: float | None  # reference over its own second session
     control_low: float | None
     control_high: float | None
+    text_length: int | None = None  # code points a text; None: pictures

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError
-from zoo.student import Prediction, Student, check_top, metadata, ranked, softmax
+from zoo.student import Prediction, Student, check_top, metadata, ranked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +49,7 @@ class PictureStudent(Student):
     def rank(self, pictures: Iterable[Picture], top: int = 5) -> list[Prediction]:
         """One list of (label, probability) a picture."""
         arrays = [as_array(picture, self.image_size) for picture in pictures]
-        return ranked(softmax(self._logits_of(arrays)), self.labels, top)
+        return ranked(self._logits_of(arrays), self.labels, top)
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
         """Float32 (n, classes) for a uint8 batch (n, h, w, 3), as the graph gives them."""

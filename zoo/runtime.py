@@ -71,16 +71,30 @@ def open_student(path: Path, precision: Precision, threads: int) -> Student:
     """
     _check_precision(path, precision)
     file = _choose(path, precision) if path.is_dir() else path
+    student = _opened(file, threads)
+    if path.is_file() or precision != "auto" or not _differs(student, path):
+        return student
+    warnings.warn(
+        f"{student.name}: the 8-bit file answers differently on this processor; "
+        'the fp32 file is used (precision="int8" insists)',
+        ZooWarning,
+        stacklevel=3,
+    )
+    return _opened(path / FILES["fp32"], threads)
+
+
+def _opened(file: Path, threads: int) -> Student:
     session = _session(file, threads)
-    student = _kind(session, file)(file, session)
-    if precision == "auto" and file == path / FILES["fp32"] and _has(path, "int8"):
-        warnings.warn(
-            f"{student.name}: the 8-bit file answers differently on this processor; "
-            'the fp32 file is used (precision="int8" insists)',
-            ZooWarning,
-            stacklevel=3,
-        )
-    return student
+    return _kind(session, file)(file, session)
+
+
+def _differs(student: Student, folder: Path) -> bool:
+    """Whether it is the 8-bit file of the folder's two, and not as published on this processor."""
+    if student.precision != "int8" or not _has(folder, "fp32"):
+        return False
+    from zoo.verify import golden
+
+    return not golden(folder, "int8", student.session).ok
 
 
 def _check_precision(path: Path, precision: str) -> None:
@@ -94,7 +108,7 @@ def _check_precision(path: Path, precision: str) -> None:
 
 
 def _choose(folder: Path, precision: Precision) -> Path:
-    """The file of a folder that `precision` means on this processor."""
+    """The file of a folder that `precision` means; "auto" would rather have 8 bits."""
     there = {kind: folder / file for kind, file in FILES.items() if _has(folder, kind)}
     if precision != "auto":
         if precision not in there:
@@ -102,20 +116,11 @@ def _choose(folder: Path, precision: Precision) -> Path:
         return there[precision]
     if not there:
         raise NotFound(f"{folder}: neither {FILES['int8']} nor {FILES['fp32']} in it")
-    if "int8" in there and ("fp32" not in there or _passes(folder)):
-        return there["int8"]
-    return there["fp32"]
+    return there.get("int8") or there["fp32"]
 
 
 def _has(folder: Path, precision: str) -> bool:
     return (folder / FILES[precision]).is_file()
-
-
-def _passes(folder: Path) -> bool:
-    """Whether the 8-bit file gives the published answers here."""
-    from zoo.verify import golden
-
-    return golden(folder, "int8").ok
 
 
 def _session(file: Path, threads: int) -> ort.InferenceSession:

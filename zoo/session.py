@@ -10,6 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from zoo.errors import InputError, NotFound
 
 CPU = "CPUExecutionProvider"
+_HINT = "give the name of a student (`zoo list`), the folder of one, or its ONNX file"
 ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     error
     for error in vars(state).values()
@@ -26,7 +27,7 @@ def create(
     the next one: quicker where batches are large, and never given back.
     """
     if isinstance(source, Path) and not source.is_file():
-        raise NotFound(f"{source}: no such file")
+        raise NotFound(f"{source}: no such file", _HINT)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -40,7 +41,7 @@ def create(
         raise InputError(
             f"{name}: not an ONNX file that onnxruntime {ort.__version__} can run: "
             f"{one_line(problem)}",
-            "give the name of a student (`zoo list`), the folder of one, or its ONNX file",
+            _HINT,
         ) from None
 
 

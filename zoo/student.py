@@ -86,14 +86,23 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers
 
 
-def ranked(probabilities: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
-    """The `top` likeliest of each row of (n, classes); of equal ones the first."""
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
+    """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
+    probabilities = softmax(logits)
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :top]
     best = np.take_along_axis(probabilities, order, axis=1)
     return [
         [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
         for places, row in zip(order.tolist(), best.tolist(), strict=True)
     ]
+
+
+def ranked_one(logits: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
+    """`ranked` of one row (classes,), in few calls of numpy: some graphs take 15 us."""
+    order = (-logits).argsort(kind="stable")[:top]
+    powers = np.exp(logits - logits[order[0]])
+    best = powers[order] / np.add.reduce(powers)
+    return list(zip([labels[i] for i in order.tolist()], best.tolist(), strict=True))
 
 
 def precision_of(file: Path) -> str:

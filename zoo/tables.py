@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 STUDENTS = ("NAME", "ACCURACY", "DATA", "SIZE", "MS", "SUMMARY")
 VERDICTS = ("CHECK", "FOUND", "WANTED", "VERDICT")
-MEASURED = ("FILE", "BATCH", "THREADS", "P50 MS", "P95 MS", "N", "OVER FP32", "CONTROL", "DEVICE")
-BESIDE = ("FILE", "P50 MS", "CARD", "NOW/CARD", "OVER FP32", "CARD", "NOTE")
+MEASURED = (
+    *("FILE", "INPUT", "BATCH", "THREADS", "P50 MS", "P95 MS", "N"),
+    *("OVER FP32", "CONTROL", "DEVICE"),
+)
+BESIDE = ("FILE", "INPUT", "P50 MS", "CARD", "NOW/CARD", "OVER FP32", "CARD", "NOTE")
 
 
 def columns(rows: Iterable[Row], head: Row = ()) -> str:
@@ -68,6 +71,7 @@ def measured(row: Measurement) -> Row:
     """A line of `zoo bench`."""
     return (
         row.precision,
+        _input(row),
         str(row.batch),
         str(row.threads),
         f"{row.p50_ms:.3g}",
@@ -79,10 +83,18 @@ def measured(row: Measurement) -> Row:
     )
 
 
+def _input(row: Measurement) -> str:
+    """What one input of a call is."""
+    if row.text_length is not None:
+        return f"{row.text_length} letters"
+    return f"{row.image_size} px"
+
+
 def beside(one: Comparison) -> Row:
     """A line of `zoo bench --compare`."""
     return (
         one.row.precision,
+        _input(one.row),
         f"{one.row.p50_ms:.3g}",
         "-" if one.card_p50_ms is None else f"{one.card_p50_ms:.3g}",
         ratio(one.p50_ratio),
@@ -107,8 +119,8 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
         found, wanted = f"{one.max_difference:.2g} off", f"at most {one.tolerance:.2g}"
         yield f"golden outputs, {precision}", found, wanted, _word(one.ok)
     if scores:
-        same = all(again.same_pictures for again in scores.values())
-        yield "test pictures", "the card's" if same else "others", "the card's", _word(same)
+        same = all(again.same_data for again in scores.values())
+        yield "test data", "the card's" if same else "others", "the card's", _word(same)
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
@@ -123,7 +135,7 @@ def verified(
     if not scores:
         return found
     return found | {
-        "same_pictures": all(again.same_pictures for again in scores.values()),
+        "same_data": all(again.same_data for again in scores.values()),
         "accuracy": scores,
         "accuracy_ok": {precision: again.ok for precision, again in scores.items()},
     }

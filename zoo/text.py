@@ -83,21 +83,24 @@ def buckets(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def logits_of(
-    run: Run, texts: Sequence[str], classes: int, progress: Callable[[int], None] | None = None
+    run: Run, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
 ) -> np.ndarray:
-    """Logits float32 (n, classes) of texts of any lengths; like lengths go together.
+    """Logits float32 (n, classes) of texts of any lengths, n >= 1; like lengths go together.
 
     `progress(done)` is called after each batch.
     """
-    logits = np.zeros((len(texts), classes), np.float32)
-    done = 0
+    order: list[int] = []
+    found: list[np.ndarray] = []
     for start in range(0, len(texts), WINDOW):
         ready = [prepare(text) for text in texts[start : start + WINDOW]]
         for rows in buckets([len(text) for text in ready]):
-            logits[start:][rows] = run(matrix([ready[row] for row in rows]))
-            done += len(rows)
+            found.append(run(matrix([ready[row] for row in rows])))
+            order += [start + row for row in rows]
             if progress is not None:
-                progress(done)
+                progress(len(order))
+    together = np.concatenate(found)
+    logits = np.empty_like(together)
+    logits[order] = together
     return logits
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo import text as reading
 from zoo.errors import InputError
-from zoo.student import Prediction, Student, check_top, metadata, ranked, softmax
+from zoo.student import Prediction, Student, check_top, metadata, ranked, ranked_one, softmax
 
 UNKNOWN = "unknown"  # the answer below the threshold
 
@@ -38,12 +38,12 @@ class TextStudent(Student):
         """
         check_top(top)
         if isinstance(texts, str):
-            return ranked(softmax(self._logits_of_one(texts)), self.labels, top)[0]
+            return ranked_one(self._logits_of_one(texts), self.labels, top)
         return self.rank(texts, top)
 
     def rank(self, texts: Iterable[str], top: int = 5) -> list[Prediction]:
         """One list of (label, probability) a text."""
-        return ranked(softmax(self._logits_of(texts)), self.labels, top)
+        return ranked(self._logits_of(texts), self.labels, top)
 
     def label(self, texts: str | Iterable[str]) -> Any:
         """The likeliest label of a text, or "unknown" where its probability is too low.
@@ -51,7 +51,7 @@ class TextStudent(Student):
         A str gives a str, an iterable of them a list.
         """
         if isinstance(texts, str):
-            return self._named(self._logits_of_one(texts))[0]
+            return self.decision(ranked_one(self._logits_of_one(texts), self.labels, 1))
         return self._named(self._logits_of(texts))
 
     def decision(self, answer: Prediction) -> str:
@@ -69,12 +69,15 @@ class TextStudent(Student):
         return self._run(np.ascontiguousarray(batch))
 
     def _logits_of_one(self, text: str) -> np.ndarray:
-        """Float32 (1, classes)."""
-        return self._run(reading.codepoints(text or "\0").reshape(1, -1))
+        """Float32 (classes,)."""
+        return self._run(reading.codepoints(text or "\0").reshape(1, -1))[0]
 
     def _logits_of(self, texts: Iterable[str]) -> np.ndarray:
         """Float32 (n, classes)."""
-        return reading.logits_of(self._run, as_texts(texts), len(self.labels))
+        given = as_texts(texts)
+        if not given:
+            return np.zeros((0, len(self.labels)), np.float32)
+        return reading.logits_of(self._run, given)
 
     def _named(self, logits: np.ndarray) -> list[str]:
         probabilities = softmax(logits)

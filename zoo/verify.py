@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,14 @@ from zoo.measures import Score
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnxruntime
 
-    Logits = Callable[[np.ndarray], np.ndarray]  # uint8 (n, h, w, 3) -> float (n, classes)
+    # uint8 (n, h, w, 3) or int32 (n, length) -> float (n, classes)
+    Logits = Callable[[np.ndarray], np.ndarray]
 
 Z95 = 1.959963984540054  # 97.5th percentile of the normal distribution
 GOLDEN = "golden.npz"
+MACRO = "macro-averaged accuracy"
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,24 @@ class Verdict:
 
     ok: bool  # logits within tolerance of those that the build wrote down
     max_difference: float  # largest absolute difference of a logit
-    agreement: float  # fraction of the golden pictures with the same top-1
+    agreement: float  # fraction of the golden inputs with the same top-1
     tolerance: float  # largest difference allowed
 
 
-def golden(folder: Path, precision: str) -> Verdict:
-    """Run `folder`/model.PRECISION.onnx on golden.npz's pictures and compare the logits.
+def golden(
+    folder: Path, precision: str, session: onnxruntime.InferenceSession | None = None
+) -> Verdict:
+    """Run `folder`/model.PRECISION.onnx on golden.npz's inputs and compare the logits.
 
-    golden.npz holds `inputs` uint8 (n, h, w, 3), and for each precision its logits float32
-    (n, classes) under the precision's name and `tolerance_PRECISION`, a float32 scalar.
+    golden.npz holds `inputs`, pictures uint8 (n, h, w, 3) or texts int32 (n, length), and for each
+    precision its logits float32 (n, classes) under the precision's name and `tolerance_PRECISION`,
+    a float32 scalar. A session that has the file open already saves opening it.
     """
     import numpy as np
 
-    pictures, expected, tolerance = _golden_arrays(Path(folder) / GOLDEN, precision)
-    logits = runner(Path(folder) / f"model.{precision}.onnx")(pictures)
+    inputs, expected, tolerance = _golden_arrays(Path(folder) / GOLDEN, precision)
+    path = Path(folder) / f"model.{precision}.onnx"
+    logits = (runner(path) if session is None else runner_of(session, path))(inputs)
     if logits.shape != expected.shape:
         raise InputError(
             f"the {precision} file answers {logits.shape}, golden.npz has {expected.shape}",
@@ -62,23 +69,31 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         hint = "pull the student again; golden.npz holds " + ", ".join(keys)
         raise InputError(f"{path} cannot be read: {error}", hint) from error
-    if inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[3] != 3 or not len(inputs):
+    pictures = inputs.dtype == np.uint8 and inputs.ndim == 4 and inputs.shape[3] == 3
+    texts = inputs.dtype == np.int32 and inputs.ndim == 2
+    if not len(inputs) or not (pictures or texts):
         raise InputError(f"{path}: inputs are {inputs.dtype} {inputs.shape}", "pull it again")
     return inputs, expected, float(tolerance)
 
 
 def runner(path: Path, threads: int = 1) -> Logits:
     """The file as a function on the processor; an InputError where it cannot run."""
-    from zoo.devices import open_session, ort_errors
+    from zoo.devices import open_session
 
-    session = open_session(Path(path), threads)
+    return runner_of(open_session(Path(path), threads), path)
+
+
+def runner_of(session: onnxruntime.InferenceSession, path: Path) -> Logits:
+    """A session on the file at `path` as such a function."""
+    from zoo.session import ORT_ERRORS, one_line
+
     feed = session.get_inputs()[0].name
 
-    def run(pictures: np.ndarray) -> np.ndarray:
+    def run(batch: np.ndarray) -> np.ndarray:
         try:
-            return session.run(None, {feed: pictures})[0]
-        except ort_errors() as error:
-            said = " ".join(str(error).split())
+            return session.run(["logits"], {feed: batch})[0]
+        except ORT_ERRORS as error:
+            said = one_line(error)
             raise InputError(f"{path} cannot run: {said}", "pull the student again") from error
 
     return run
@@ -123,6 +138,24 @@ def _batches(images: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
         yield np.stack(waiting)
 
 
+def logits_of_texts(
+    path: Path,
+    texts: Sequence[str],
+    *,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Logits float32 (n, classes) of every text, read and batched as `zoo.load` does it.
+
+    `progress(done)` is called after each batch.
+    """
+    from zoo import text
+
+    if not texts:
+        raise InputError("there are no texts", "give at least one")
+    return text.logits_of(runner(path, threads), texts, progress=progress)
+
+
 def accuracy(
     path: Path,
     images: Iterable[np.ndarray],
@@ -141,10 +174,50 @@ def accuracy(
 
 def accuracy_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, split: str) -> Score:
     """Top-1 accuracy of logits (n, classes) with its Wilson interval."""
+    right = int(_right(logits, labels).sum())
+    return proportion(right, len(labels), "top-1 accuracy", dataset=dataset, split=split)
+
+
+def _right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which answers are right, bool (n,)."""
     if len(logits) != len(labels):
         raise InputError(f"{len(logits)} answers for {len(labels)} labels", "give one label each")
-    right = int((logits.argmax(1) == labels).sum())
-    return proportion(right, len(labels), "top-1 accuracy", dataset=dataset, split=split)
+    return logits.argmax(1) == labels
+
+
+def macro_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, split: str) -> Score:
+    """Accuracy of logits (n, classes) averaged over the classes that labels (n,) hold.
+
+    Each of these C classes weighs the same. The interval is the normal one of a mean of
+    independent proportions: value +- 1.96 sqrt(sum_c p_c (1 - p_c) / n_c) / C, within [0, 1].
+    """
+    right, counts = _by_class(logits, labels)
+    if not len(counts):
+        raise InputError("there are no texts", "give at least one")
+    value = float(right.mean())
+    half = Z95 * math.sqrt((right * (1 - right) / counts).sum()) / len(right)
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return Score(MACRO, dataset, split, len(labels), value, low, high)
+
+
+def class_accuracy(
+    logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> dict[str, float]:
+    """Accuracy of logits (n, classes) in each class that labels (n,) hold, by its name."""
+    import numpy as np
+
+    right, _ = _by_class(logits, labels)
+    names = [classes[label] for label in np.unique(labels)]
+    return dict(zip(names, right.tolist(), strict=True))
+
+
+def _by_class(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and number of examples, both (C,), of the classes in labels (n,), in order."""
+    import numpy as np
+
+    right = _right(logits, labels)
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.bincount(place, right, minlength=len(counts)) / counts, counts
 
 
 def proportion(successes: int, n: int, metric: str, *, dataset: str, split: str) -> Score:
