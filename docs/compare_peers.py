@@ -38,7 +38,7 @@ from zoo.devices import PictureLoad, open_session
 from zoo.verify import wilson
 
 BATCH = 64
-KINDS = ("tensor(uint8)", "tensor(float)")
+KINDS = {("tensor(uint8)", 4), ("tensor(float)", 4)}
 Quantizer = Callable[[Path, Path, np.ndarray], None]  # float file, 8-bit file, pictures
 
 
