@@ -347,7 +347,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="texts of a language, drawn by a fixed seed")
     parser.add_argument("--dataset", help="what to call the folder (default: its name)")
     parser.add_argument("--rounds", type=int, default=40, help="of the timing")
-    parser.add_argument("--json", type=Path, help="write everything measured there")
+    parser.add_argument("--json", type=Path, help="for zoo card NAME --add FILE")
     return parser.parse_args()
 
 
@@ -383,9 +383,10 @@ def main() -> int:
         shown = ", ".join(f"{kind} {v[0]} [{v[1]}, {v[2]}]" for kind, v in control.items() if v)
         print(f"Control, CLD3 over a second CLD3: {shown}")
     if args.json:
-        everything = {"machine": surroundings(), **shared, "classes": sorted(texts)}
-        everything |= {"control": control, "tools": records}
-        args.json.write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
+        detail = {"machine": surroundings(), **shared, "classes": sorted(texts)}
+        detail |= {"control": control, "tools": records}
+        said = {"format": 1, "peers": [r["peer"] for r in records], "detail": detail}
+        args.json.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

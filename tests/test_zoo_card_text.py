@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import card as cards
-from zoo import card_latency, card_page, figures, languages, publish
+from zoo import card_latency, card_page, figures, languages, publish, records
 from zoo.card import Attempt, Bench, Card, Peer, Unknown, Variant
 from zoo.card_metadata import metadata
 from zoo.errors import CardError
@@ -521,3 +521,33 @@ def test_a_card_with_other_class_accuracies_needs_another_figure(
     assert "classes.svg: drawn from other numbers" in found
     assert "README.md: not what card.json says" in found
     assert "latency.svg" not in found
+
+
+# --- a comparison added to the card --------------------------------------------------------------
+
+
+def comparison(*peers: Peer) -> cards.Comparison:
+    return cards.Comparison(1, peers, {"machine": {"cpu": "AMD EPYC"}})
+
+
+def test_a_comparison_replaces_what_the_card_had_of_its_data_set(card: Card) -> None:
+    other = dataclasses.replace(card.peers[0], dataset="UDHR")
+    old = dataclasses.replace(card, peers=(*card.peers, other))
+    again = (peer(f"{card.name} int8"), peer("cld3-py", accuracy=0.9))
+    assert cards.merge(old, comparison(*again)).peers == (other, *again)
+
+
+def test_a_comparison_without_the_student_is_refused(card: Card) -> None:
+    with pytest.raises(CardError, match="was not measured in this comparison") as caught:
+        cards.merge(card, comparison(peer("cld3-py")))
+    assert card.name in caught.value.hint
+
+
+def test_a_comparison_is_told_from_a_bench_by_its_peers(card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "peers.json"
+    wanted = comparison(peer(card.name))
+    path.write_text(json.dumps(records.to_dict(wanted)))
+    assert cards.read_bench(path) == wanted
+    path.write_text(json.dumps({"format": 1, "peers": [], "detail": {}}))
+    with pytest.raises(CardError, match="peers must not be empty"):
+        cards.read_bench(path)

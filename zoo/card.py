@@ -240,15 +240,31 @@ class Bench:
             check_hex(digest, 64, f"files.{precision}")
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What `docs/compare_langid.py --json` writes: tools measured beside each other in one run."""
+
+    format: int  # 1
+    peers: tuple[Peer, ...]  # the students among them
+    detail: dict[str, Any]  # machine, intervals, every speed and ratio; not on the card
+
+    def __post_init__(self) -> None:
+        _check(self.format == 1, f"format must be 1, not {self.format}")
+        _check(bool(self.peers), "peers must not be empty")
+
+
 def read(path: Path) -> Card:
     """The card in `path`: a card.json, or the folder that holds one."""
     path = path / FILE if path.is_dir() else path
     return records.read(Card, records.load_json(path, CardError), CardError)
 
 
-def read_bench(path: Path) -> Bench:
-    """The document that `zoo bench NAME --json` printed into `path`."""
-    return records.read(Bench, records.load_json(path, CardError), CardError)
+def read_bench(path: Path) -> Bench | Comparison:
+    """The document that `zoo bench NAME --json` printed, or a comparison wrote, into `path`."""
+    document = records.load_json(path, CardError)
+    if isinstance(document.data, dict) and "peers" in document.data:
+        return records.read(Comparison, document, CardError)
+    return records.read(Bench, document, CardError)
 
 
 def to_json(card: Card) -> str:
@@ -272,8 +288,13 @@ def _said(record: Any) -> Any:
     return record
 
 
-def merge(card: Card, bench: Bench) -> Card:
-    """`card` with the rows of `bench`: the same set-up is replaced, a new one appended."""
+def merge(card: Card, bench: Bench | Comparison) -> Card:
+    """`card` with the rows of `bench`: the same set-up is replaced, a new one appended.
+
+    A comparison takes the place of all that the card had of its data set.
+    """
+    if isinstance(bench, Comparison):
+        return _compared(card, bench)
     if bench.name != card.name:
         raise CardError(
             f"these rows are of {bench.name!r}, the card is of {card.name!r}",
@@ -282,6 +303,17 @@ def merge(card: Card, bench: Bench) -> Card:
     for row in bench.rows:
         _check_same_file(card, bench, row)
     return add_measurements(card, bench.rows)
+
+
+def _compared(card: Card, comparison: Comparison) -> Card:
+    if not any(card.name in peer.name for peer in comparison.peers):
+        raise CardError(
+            f"{card.name} was not measured in this comparison",
+            hint=f"compare again with --student {card.name}",
+        )
+    again = {peer.dataset for peer in comparison.peers}
+    kept = tuple(peer for peer in card.peers if peer.dataset not in again)
+    return replace(card, peers=kept + comparison.peers)
 
 
 def _check_same_file(card: Card, bench: Bench, row: Measurement) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from zoo import card as cards
@@ -72,10 +73,16 @@ def _with_rows_of(store: Store, card: Card, folder: Path) -> Card:
     except (NotFound, CardError):  # none, or one that this build replaces
         return card
     kept = kept_rows(published, card)
-    if kept:
-        card = cards.add_measurements(card, kept)
+    peers = card.peers or (published.peers if _same_files(published, card) else ())
+    if kept or peers != card.peers:
+        card = cards.add_measurements(replace(card, peers=peers), kept)
         cards.write(card, folder)
     return card
+
+
+def _same_files(published: Card, card: Card) -> bool:
+    """Whether both are of the very same bytes."""
+    return all(_digest(card, p) == v.sha256 for p, v in published.variants.items())
 
 
 def kept_rows(published: Card, card: Card) -> list[Measurement]:
@@ -95,7 +102,10 @@ def _digest(card: Card, precision: str) -> str | None:
 
 
 def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
-    """Merge what `zoo bench NAME --json` printed into `rows` into a published student's card."""
+    """Merge the measurements in the file `rows` into a published student's card.
+
+    They are what `zoo bench NAME --json` printed, or what a comparison wrote.
+    """
     bench = cards.read_bench(rows)
     store = store or default()
     path = registry.default_path(store.root)
