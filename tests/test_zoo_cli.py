@@ -300,11 +300,11 @@ def test_verify_on_other_pictures_says_so(shelf: Any, tiny: Path, tmp_path: Path
     arguments = ["verify", shelf.entry.name, "--data", str(tmp_path / "data")]
     text = CliRunner().invoke(cli.app, arguments)
     assert isinstance(text.exception, IntegrityError)
-    assert "holds other test pictures" in str(text.exception)
-    (line,) = (line for line in text.stdout.splitlines() if line.startswith("test pictures"))
+    assert "holds other test data" in str(text.exception)
+    (line,) = (line for line in text.stdout.splitlines() if line.startswith("test data"))
     assert line.endswith("DIFFERENT")
     as_json = CliRunner().invoke(cli.app, [*arguments, "--json"])
-    assert json.loads(as_json.stdout)["same_pictures"] is False
+    assert json.loads(as_json.stdout)["same_data"] is False
 
 
 def publish(shelf: Any, folder: Path) -> None:

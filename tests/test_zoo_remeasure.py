@@ -64,7 +64,7 @@ def test_a_wrong_answer_is_counted_and_another_picture_is_told(student: Path, ro
     again = remeasure.accuracy(student, root)["fp32"]
     assert again.now.value == 0.75
     assert again.card.low < 0.75  # the card's interval is wide, n is 4
-    assert not again.same_pictures
+    assert not again.same_data
     assert not again.ok
 
 
@@ -114,3 +114,83 @@ def test_latency_names_the_very_files_that_were_timed(tiny: Path) -> None:
 def test_a_folder_without_a_card_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match=r"card\.json"):
         remeasure.golden(tmp_path)
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+TEXTS = {"el": ["καλημέρα", "ευχαριστώ"], "en": ["good morning", "12"], "ru": ["доброе утро", "я"]}
+
+
+@pytest.fixture
+def text_student(tiny_text: Path, text_root: Path) -> Path:
+    """The tiny text student with a run.json of its data; its card has a second test set."""
+    from distill.config import TextData
+    from distill.data.texts import load_test
+
+    data = {"source": "train", "licence": "CC0-1.0", "tests": {"A": "a", "B": "b"}}
+    recipe = {
+        "name": "scripts-tiny.test",
+        "summary": "Tells scripts apart.",
+        "licence": "CC0-1.0",
+        "task": "text-classification",
+        "data": data,
+        "student": {"architecture": "ngram"},
+        "train": {"epochs": 1},
+        "loss": {"name": "ce"},
+    }
+    tests = {name: load_test(TextData(**data), name, text_root) for name in ("A", "B")}  # type: ignore[arg-type]
+    run = {"recipe": recipe, "data": {"test": tests["A"].sha256, "B": tests["B"].sha256}}
+    (tiny_text / "run.json").write_text(json.dumps(run))
+    card = json.loads((tiny_text / "card.json").read_text())
+    for variant in card["variants"].values():
+        also = variant["accuracy"] | {"dataset": "B", "n": 3, "low": 0.9}
+        variant["accuracy"] |= {"low": 0.5}
+        variant["also"] = [also]
+    (tiny_text / "card.json").write_text(json.dumps(card))
+    return tiny_text
+
+
+@pytest.fixture
+def text_root(tmp_path: Path) -> Path:
+    """Six texts in `a`, one of them without letters, and three in `b`."""
+    for place, texts in {
+        "train": TEXTS,
+        "a": TEXTS,
+        "b": {k: v[:1] for k, v in TEXTS.items()},
+    }.items():
+        (tmp_path / "texts" / place).mkdir(parents=True)
+        for label, found in texts.items():
+            path = tmp_path / "texts" / place / f"{label}.txt"
+            path.write_text("\n".join(found) + "\n", encoding="utf-8")
+    return tmp_path / "texts"
+
+
+def test_accuracy_of_texts_is_the_mean_of_the_classes_on_every_test_set(
+    text_student: Path, text_root: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    found = remeasure.accuracy(text_student, text_root, lambda *at: told.append(at))
+    assert set(found) == {"fp32", "int8", "fp32, B", "int8, B"}
+    assert found["int8"].now.metric == "macro-averaged accuracy"
+    assert found["int8"].now.value == pytest.approx(5 / 6)
+    assert found["int8, B"].now.value == 1
+    assert all(again.ok for again in found.values())
+    assert told[-1][0] == told[-1][1]
+
+
+def test_other_test_texts_are_told(text_student: Path, text_root: Path) -> None:
+    (text_root / "b" / "en.txt").write_text("good night\n")
+    found = remeasure.accuracy(text_student, text_root)
+    assert {name: again.same_data for name, again in found.items()} == {
+        "fp32": True,
+        "int8": True,
+        "fp32, B": False,
+        "int8, B": False,
+    }
+
+
+def test_latency_of_a_text_student_is_of_words_and_sentences(tiny_text: Path) -> None:
+    told: list[tuple[int, int]] = []
+    bench = remeasure.latency(tiny_text, rounds=2, progress=lambda *at: told.append(at))
+    assert {row.text_length for row in bench.rows} == {8, 100}
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import card as cards
-from zoo.card import Bench
+from zoo.card import Bench, Card, Variant
 from zoo.errors import CardError
 from zoo.files import sha256
-from zoo.measures import Score
+from zoo.measures import Measurement, Score
 from zoo.verify import Verdict
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.devices import Load
+    from zoo.recipe import Recipe
+
 Progress = Callable[[int, int], None]  # done, in all
+TEXT_LENGTHS = (8, 100)  # code points of a word and of a sentence
 
 
 @dataclass(frozen=True)
@@ -23,13 +31,13 @@ class Again:
 
     card: Score
     now: Score
-    same_pictures: bool  # whether both read the same names, labels and pixels
+    same_data: bool  # whether both read the same names, labels, and pixels or texts
 
     @property
     def ok(self) -> bool:
-        """Inside the card's 95 % interval, on the card's pictures."""
+        """Inside the card's 95 % interval, on the card's data."""
         inside = self.card.low <= self.now.value <= self.card.high
-        return self.same_pictures and self.card.n == self.now.n and inside
+        return self.same_data and self.card.n == self.now.n and inside
 
 
 def latency(
@@ -46,17 +54,35 @@ def latency(
 
     card = cards.read(folder)
     files = {precision: folder / variant.file for precision, variant in card.variants.items()}
-    rows = bench.measure(
-        files,
-        card.input.size,
-        batch=batch,
-        threads=threads,
-        rounds=rounds,
-        device=device,
-        progress=progress,
-    )
+    loads = _loads(card, batch)
+    rows: list[Measurement] = []
+    for place, load in enumerate(loads):
+        rows += bench.measure(
+            files,
+            load,
+            threads=threads,
+            rounds=rounds,
+            device=device,
+            progress=_part(progress, place, len(loads)),
+        )
     hashes = {precision: sha256(path) for precision, path in files.items()}
     return Bench(1, card.name, hashes, tuple(rows))
+
+
+def _loads(card: Card, batch: int) -> list[Load]:
+    """What a student is timed on: pictures of its own size; words, and sentences."""
+    from zoo.devices import PictureLoad, TextLoad
+
+    if card.input.size is not None:
+        return [PictureLoad(batch, card.input.size)]
+    return [TextLoad(batch, length) for length in TEXT_LENGTHS]
+
+
+def _part(progress: Progress | None, place: int, parts: int) -> Progress | None:
+    """Progress of one of several equal parts."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(place * total + done, parts * total)
 
 
 def golden(folder: Path) -> dict[str, Verdict]:
@@ -69,36 +95,55 @@ def golden(folder: Path) -> dict[str, Verdict]:
 
 
 def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict[str, Again]:
-    """Precision -> accuracy on the test split of the data under `root`, beside the card's.
+    """Precision -> accuracy on the test data under `root`, beside the card's.
 
-    The sha256 of that split beside the one in run.json tells whether the pictures are the card's.
+    Where the card has other test sets too, they follow as "PRECISION, NAME". The sha256 of a test
+    set beside the one in run.json tells whether it is the card's.
     """
-    import numpy as np
-
-    from distill.data import load
-    from zoo import verify
+    from zoo import tasks
 
     card = cards.read(folder)
     recorded = _run(folder)
-    test = load(_data(recorded, folder), "test", root)
-    if set(test.classes) != set(card.labels):
+    recipe = _recipe(recorded, folder)
+    tests = tasks.of(recipe).tests(recipe, root)
+    jobs = list(itertools.product(tests.items(), card.variants.items()))
+    found = {}
+    for place, ((name, test), (precision, variant)) in enumerate(jobs):
+        first = test is next(iter(tests.values()))
+        score = variant.accuracy if first else _also(variant, name)
+        if score is None:
+            continue
+        _check_classes(test.classes, card, root)
+        columns = [card.labels.index(label) for label in test.classes]
+        report = _part(progress, place, len(jobs))
+        logits = _logits(folder / variant.file, test, report)[:, columns]
+        now = tasks.of(recipe).score(logits, test, score.dataset, score.split)
+        same = test.sha256 == recorded["data"].get("test" if first else name)
+        found[precision if first else f"{precision}, {name}"] = Again(score, now, same)
+    return found
+
+
+def _also(variant: Variant, name: str) -> Score | None:
+    """The card's score on a test set that is not the headline's."""
+    return next((score for score in variant.also if score.dataset == name), None)
+
+
+def _check_classes(classes: Sequence[str], card: Card, root: Path) -> None:
+    if set(classes) != set(card.labels):
         raise CardError(
             f"the data under {root} has other classes than {card.name}",
             hint=f"it needs {card.data.source}: {card.data.home}",
         )
-    place = np.array([card.labels.index(name) for name in test.classes])
-    found = {}
-    for precision, variant in card.variants.items():
-        score = verify.accuracy(
-            folder / variant.file,
-            test.images,
-            place[test.labels],
-            dataset=variant.accuracy.dataset,
-            split="test",
-            progress=(lambda done: progress(done, len(test))) if progress else None,
-        )
-        found[precision] = Again(variant.accuracy, score, test.sha256 == recorded["data"]["test"])
-    return found
+
+
+def _logits(path: Path, test: Any, progress: Progress | None) -> np.ndarray:
+    """Float32 (n, classes) of the pictures or texts of a test set."""
+    from zoo import verify
+
+    report = (lambda done: progress(done, len(test))) if progress else None
+    if hasattr(test, "texts"):
+        return verify.logits_of_texts(path, test.texts, progress=report)
+    return verify.logits_of(path, test.images, progress=report)
 
 
 def _run(folder: Path) -> dict[str, Any]:
@@ -112,9 +157,9 @@ def _run(folder: Path) -> dict[str, Any]:
     return run
 
 
-def _data(run: dict[str, Any], folder: Path):  # type: ignore[no-untyped-def] # -> distill Data
-    """Where the student's data is, as its own run tells."""
-    from zoo.recipe import Recipe
+def _recipe(run: dict[str, Any], folder: Path) -> Recipe:
+    """What the student was made by, as its own run tells."""
+    from zoo import recipe
     from zoo.records import Document
 
-    return Recipe.bind(Document(run["recipe"], f"{folder / cards.RUN}: recipe")).data
+    return recipe.bind(Document(run["recipe"], f"{folder / cards.RUN}: recipe"))
