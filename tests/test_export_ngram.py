@@ -1,0 +1,254 @@
+import dataclasses
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export import golden, parity
+from export.errors import ExportError
+from export.files import Runner, save
+from export.ngram import Parts, to_onnx
+
+CLASSES, DIM, HIDDEN, SCRIPTS = 5, 6, 8, 3
+METADATA = {"studentzoo.format": "1", "studentzoo.task": "text-classification"}
+LIMIT = 0x30000
+NO_LETTER = -0x40000
+
+
+def made_parts(seed=0):
+    """Letters are a-z, A-Z (lowered), U+0430.. and the last page; anything else is a boundary."""
+    rng = np.random.default_rng(seed)
+    delta, scripts = np.full(256, NO_LETTER, np.int32), np.zeros(256, np.int64)
+    delta[1:5], scripts[1:5] = (0, 32, 0, 0), (1, 1, 2, 3)
+    pages = np.zeros((4, 256), np.uint8)
+    pages[1, ord("a") : ord("z") + 1], pages[1, ord("A") : ord("Z") + 1] = 1, 2
+    pages[2, 0x30:0x60], pages[3] = 3, 4
+    top = np.zeros(LIMIT // 256, np.int32)
+    top[0], top[4], top[-1] = 256, 512, 768
+    rows = np.array([7, 11, 13, 17, 19])
+    offsets = 1 + SCRIPTS + np.cumsum([0, *rows[:-1]])
+    table = rng.normal(size=(1 + SCRIPTS + rows.sum(), DIM))
+    table[0] = 0
+    return Parts(
+        top=top,
+        entries=pages.reshape(-1),
+        delta=delta,
+        scripts=scripts,
+        multipliers=np.tril(rng.integers(1, 2**30, (5, 5))),
+        rows=rows,
+        offsets=offsets,
+        table=table.astype(np.float32),
+        hidden_weight=rng.normal(size=(HIDDEN, 6 * DIM)).astype(np.float32),
+        hidden_bias=rng.normal(size=HIDDEN).astype(np.float32),
+        output_weight=rng.normal(size=(CLASSES, HIDDEN)).astype(np.float32),
+        output_bias=rng.normal(size=CLASSES).astype(np.float32),
+    )
+
+
+def windows(parts, text):
+    """The rows of each group, by the definition: one window after the other, Python's integers."""
+    codes = [min(max(int(code), 0), LIMIT - 1) for code in text]
+    entries = [int(parts.entries[parts.top[c // 256] + c % 256]) for c in codes]
+    letters = [max(c + int(parts.delta[e]), 0) for c, e in zip(codes, entries, strict=True)]
+    groups = [[int(parts.scripts[e]) for e, w in zip(entries, letters, strict=True) if w]]
+    sequence = [0, *letters, 0, 0, 0, 0]
+    for n in range(1, 6):
+        found = []
+        for start in range(len(letters) + 1):
+            window = sequence[start : start + n]
+            ends = window[0] or (n <= 2 and window[-1]) or n > 2
+            if ends and all(window[1:-1]):
+                total = sum(
+                    int(a) * w for a, w in zip(parts.multipliers[n - 1], window, strict=False)
+                )
+                found.append(int(parts.offsets[n - 1]) + total % int(parts.rows[n - 1]))
+        groups.append(found)
+    return groups
+
+
+def logits(parts, text):
+    """float64 (classes,) of one text."""
+    sums = [
+        parts.table[group].astype(np.float64).sum(0) / max(1, len(group)) ** 0.5
+        for group in windows(parts, text)
+    ]
+    hidden = np.concatenate(sums) @ parts.hidden_weight.T + parts.hidden_bias
+    return np.maximum(hidden, 0) @ parts.output_weight.T + parts.output_bias
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return made_parts()
+
+
+@pytest.fixture(scope="module")
+def path(parts, tmp_path_factory):
+    return save(to_onnx(parts, METADATA), tmp_path_factory.mktemp("text") / "m.onnx")
+
+
+@pytest.fixture(scope="module")
+def run(path):
+    return Runner(path)
+
+
+def codes(text):
+    return np.array([ord(c) for c in text], np.int32)
+
+
+def padded(texts):
+    batch = np.zeros((len(texts), max(map(len, texts))), np.int32)
+    for row, text in zip(batch, texts, strict=True):
+        row[: len(text)] = text
+    return batch
+
+
+def close(got, wanted):
+    return np.abs(got - wanted).max() <= 2e-5 * max(1, np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a", "ab", "a b", "hello", "Hello World", "  a  ", "1234", "", "мир", "a\0b", "aмb"),
+        *("x" * 300, "the quick brown fox. " * 5),
+    ],
+)
+def test_logits_are_those_of_the_definition(parts, run, text):
+    assert close(run(codes(text)[None])[0], logits(parts, codes(text)))
+
+
+@given(st.lists(st.sampled_from([*range(0x20, 0x80), *range(0x42E, 0x462), 0x2FFFF]), max_size=30))
+def test_logits_of_any_letters_and_blanks_are_those_of_the_definition(parts, run, text):
+    batch = np.array(text, np.int32)[None]
+    assert close(run(batch)[0], logits(parts, batch[0]))
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=30))
+def test_no_number_is_too_large_or_too_small(parts, run, text):
+    batch = np.array(text, np.int32)[None]
+    assert close(run(batch)[0], logits(parts, batch[0]))
+
+
+@given(st.lists(st.text("abXYZ жя.", max_size=12), min_size=1, max_size=6))
+def test_texts_of_many_lengths_in_one_batch_give_what_each_gives_alone(run, texts):
+    batch = run(padded([codes(text) for text in texts]))
+    alone = np.concatenate([run(codes(text)[None]) for text in texts])
+    assert np.abs(batch - alone).max() < 2e-5
+
+
+def test_capitals_are_lowered_and_marks_of_words_matter(run):
+    upper, lower, joined = (run(codes(t)[None]) for t in ("HELLO you", "hello YOU", "helloyou"))
+    assert np.array_equal(upper, lower)
+    assert np.abs(upper - joined).max() > 1e-3
+
+
+def test_a_word_and_its_bounds_are_three_windows_of_one_letter(parts):
+    groups = windows(parts, codes("a"))
+    assert [len(group) for group in groups] == [1, 1, 2, 1, 0, 0]
+
+
+def test_no_letters_at_all_are_the_layers_alone(parts, run):
+    empty = np.maximum(parts.hidden_bias, 0) @ parts.output_weight.T + parts.output_bias
+    for text in (np.zeros((2, 0), np.int32), np.zeros((2, 9), np.int32), codes("12 3!")[None]):
+        assert np.abs(run(text) - empty).max() < 1e-5
+
+
+def test_the_hash_is_exact_at_its_largest(parts):
+    """Letters next to 0x30000 and multipliers next to 2**30: sums above 2**49."""
+    largest = dataclasses.replace(parts, multipliers=np.tril(np.full((5, 5), 2**30 - 1)))
+    model = to_onnx(largest, {})
+    model.graph.output.append(onnx.helper.make_tensor_value_info("index", 7, None))
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    text = np.arange(LIMIT - 40, LIMIT, dtype=np.int32)
+    (index,) = session.run(["index"], {"codepoints": text[None]})
+    found = windows(largest, text)
+    assert index[0, 5, 1:37].tolist() == found[5][1:37]
+    assert index[0, 0].tolist() == [0, *[3] * 40]
+
+
+def test_the_graph_is_small_and_standard_and_its_letters_are_folded_at_load(path, tmp_path):
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {opset.domain for opset in model.opset_import} == {""}
+    assert len(model.graph.node) <= 40
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "fast.onnx")
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    assert len(onnx.load(tmp_path / "fast.onnx").graph.node) <= 20
+
+
+def test_the_contract_stands_in_the_file(path):
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (text,), (out,) = session.get_inputs(), session.get_outputs()
+    assert (text.name, text.type, text.shape) == ("codepoints", "tensor(int32)", ["n", "length"])
+    assert (out.name, out.type, out.shape) == ("logits", "tensor(float)", ["n", CLASSES])
+    assert session.get_modelmeta().custom_metadata_map == METADATA
+
+
+def test_equal_parts_make_equal_bytes(parts, path):
+    assert to_onnx(parts, METADATA).SerializeToString() == path.read_bytes()
+
+
+def changed(parts, name, change):
+    array = getattr(parts, name).copy()
+    made = change(array)
+    return dataclasses.replace(parts, **{name: array if made is None else made})
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("table", lambda a: a.__setitem__((3, 1), np.nan)),
+        ("table", lambda a: a.__setitem__((0, 1), 1)),
+        ("table", lambda a: a[:-1]),
+        ("multipliers", lambda a: a.__setitem__((0, 1), 1)),
+        ("multipliers", lambda a: a * 64),
+        ("multipliers", lambda a: -a),
+        ("offsets", lambda a: a - 4),
+        ("scripts", lambda a: a + 1000),
+        ("delta", lambda a: a[:9]),
+        ("top", lambda a: a + 1),
+        ("entries", lambda a: a[:256]),
+        ("hidden_weight", lambda a: a[:, 1:]),
+        ("output_weight", lambda a: a[1:]),
+        ("output_bias", lambda a: a[1:]),
+    ],
+)
+def test_parts_that_do_not_fit_are_one_error(parts, name, change):
+    with pytest.raises(ExportError):
+        to_onnx(changed(parts, name, change), {})
+
+
+def test_parity_pads_texts_into_batches(parts, path):
+    texts = [codes(t) for t in ("one", "two words", "", "дом", "five", "sixsixsix", "7")]
+    seen = []
+
+    def reference(batch):
+        seen.append(batch.shape)
+        return np.stack([logits(parts, row) for row in batch])
+
+    assert parity.check(reference, path, texts, 1e-3) < 1e-3
+    assert seen[:2] == [(1, 3), (1, 9)]
+    assert {shape[0] for shape in seen} == {1, 2, 5}
+    with pytest.raises(ExportError, match="off the module"):
+        parity.check(lambda batch: np.zeros((len(batch), CLASSES)), path, texts, 1e-3)
+
+
+def test_parity_takes_no_texts_of_other_types(path):
+    for text in (np.zeros(3), np.zeros((1, 3), np.int32)):
+        with pytest.raises(ExportError):
+            parity.check(lambda batch: batch, path, [text], 1e-3)
+
+
+def test_golden_vectors_of_texts(path, run, tmp_path):
+    batch = padded([codes(t) for t in ("one", "two words", "три")])
+    golden.write(tmp_path / "golden.npz", batch, path, None)
+    with np.load(tmp_path / "golden.npz") as kept:
+        assert np.array_equal(kept["inputs"], batch)
+        assert np.array_equal(kept["fp32"], run(batch))
+    with pytest.raises(ExportError, match="golden texts"):
+        golden.write(tmp_path / "none.npz", batch.astype(np.int64), path, None)
