@@ -8,7 +8,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 ├── StoreError              a directory that holds students cannot be read or written
 ├── PullError               a student's files could not be fetched or kept
 │   └── IntegrityError      the bytes are not those that the registry names
-├── InputError              a picture, an array or an ONNX file that cannot be used
+├── InputError              a picture, text, array or ONNX file that cannot be used
 └── GateError               a build whose student missed a gate; nothing was published
 
 The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
@@ -55,7 +55,7 @@ class IntegrityError(PullError):
 
 
 class InputError(ZooError):
-    """A picture, an array or an ONNX file that cannot be used."""
+    """A picture, a text, an array or an ONNX file that cannot be used."""
 
 
 class GateError(ZooError):
