@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from distill.students.letters import SCRIPTS, letters
-from distill.students.ngram import GROUPS, MULTIPLIERS, ORDERS, Ngram
+from distill.students.ngram import MULTIPLIERS, ORDERS, Ngram
 
 ROWS = (499, 997, 2003, 4999, 5003)  # primes, of the vectors only
 WINDOWS = (  # "_" is a boundary
@@ -51,7 +51,7 @@ def _windows(net: Ngram) -> str:
         codes = [0 if c == "_" else ord(c) for c in window]
         total = sum(a * c for a, c in zip(MULTIPLIERS[len(codes) - 1], codes, strict=False))
         padded = torch.tensor(codes + [0] * (ORDERS - len(codes))).reshape(1, 1, ORDERS)
-        row = int(net._hash(padded)[0, 0, len(codes) - 1])
+        row = int(net._hash(padded)[0, len(codes) - 1, 0])
         shown = " ".join(f"{code:X}" if code else "0" for code in codes)
         lines.append((f"`{window}`", shown, str(total), str(row)))
     return _table(("window", "letters, hexadecimal", "sum", "row"), lines)
@@ -63,8 +63,6 @@ def _text(net: Ngram, text: str) -> str:
     folded = letters().fold(codes[0].numpy()).tolist()
     index, counts = net.windows(codes)
     groups = [group.tolist() for group in index.split(counts[0].tolist())]
-    if len(groups) != GROUPS:
-        raise ValueError(f"{len(groups)} groups of windows, the page tells of {GROUPS}")
     rows = [(name, " ".join(map(str, group))) for name, group in zip(HEAD, groups, strict=True)]
     points = " ".join(f"{ord(character):X}" for character in text)
     shown = " ".join(f"{letter:X}" for letter in folded)

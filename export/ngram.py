@@ -28,7 +28,6 @@ from export.errors import ExportError
 
 CODEPOINTS, LOGITS = "codepoints", "logits"
 ORDERS = 5  # n-grams of 1 to 5 letters
-GROUPS = ORDERS + 1  # with the scripts, which come first
 PAGE = 256  # code points that share an entry of `top`
 HALF = 512  # a letter is HALF * high + low
 OPSET, IR = 18, 9
@@ -44,14 +43,22 @@ class Parts:
     entries: np.ndarray  # uint8 (pages * 256,): which delta and script a code point has
     delta: np.ndarray  # int32 (256,): what is added to a code point; below zero: no letter
     scripts: np.ndarray  # int64 (256,): row of `table` of an entry's script; 0: none
-    multipliers: np.ndarray  # int64 (5, 5): [n - 1, k] of the k-th letter of an n-gram, >= 0
-    rows: np.ndarray  # int64 (5,): how many rows of `table` each order has
-    offsets: np.ndarray  # int64 (5,): where they begin
+    orders: np.ndarray  # int64 (o,): which n-grams there are, of 1 to 5, ascending
+    multipliers: (
+        np.ndarray
+    )  # int64 (o, 5): of the k-th letter of an n-gram, >= 0; 0 beyond the n-th
+    rows: np.ndarray  # int64 (o,): how many rows of `table` each order has
+    offsets: np.ndarray  # int64 (o,): where they begin
     table: np.ndarray  # float32 (r, d); row 0 is zeros
-    hidden_weight: np.ndarray  # float32 (h, 6 * d)
+    hidden_weight: np.ndarray  # float32 (h, g * d), g groups: the scripts if there are, the orders
     hidden_bias: np.ndarray  # float32 (h,)
     output_weight: np.ndarray  # float32 (classes, h)
     output_bias: np.ndarray  # float32 (classes,)
+
+    @property
+    def groups(self) -> list[int]:
+        """The orders, after 0 for the scripts where they have rows."""
+        return [0] * bool(self.scripts.any()) + self.orders.tolist()
 
 
 def to_onnx(parts: Parts, metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -62,7 +69,7 @@ def to_onnx(parts: Parts, metadata: Mapping[str, str]) -> onnx.ModelProto:
     _check(parts)
     graph = _Graph()
     _letters(graph, parts)
-    _windows(graph)
+    _windows(graph, parts.groups)
     _index(graph, parts)
     _sums(graph, parts)
     _layers(graph, parts)
@@ -133,16 +140,16 @@ def _letters(graph: _Graph, parts: Parts) -> None:
     graph.node("Gather", "letters clipped", "features")
 
 
-def _windows(graph: _Graph) -> None:
-    """From `features`: `window` float32 (n, 11, l + 1) and `mask` (n, 6, l + 1).
+def _windows(graph: _Graph, groups: list[int]) -> None:
+    """From `features`: `window` float32 (n, 11, l + 1) and `mask` (n, g, l + 1).
 
     The text has one boundary before it and four after it. A window is high halves, low halves and
     script; the mask is 1 where a script or an n-gram counts, else 0 or less.
     """
-    kernel, bias = _kernel()
+    kernel, bias = _kernel(groups)
     graph.constant("kernel", kernel, np.float32)
     graph.constant("kernel.bias", bias, np.float32)
-    graph.constant("split", (2 * ORDERS + 1, GROUPS), np.int64)
+    graph.constant("split", (2 * ORDERS + 1, len(groups)), np.int64)
     graph.node("Transpose", "features", "channels", perm=[0, 2, 1])
     graph.node("Conv", "channels kernel kernel.bias", "planes", pads=[1, ORDERS - 1])
     graph.node("Split", "planes split", "window mask.sums", axis=1)
@@ -151,37 +158,42 @@ def _windows(graph: _Graph) -> None:
     graph.node("Clip", "mask.sums zero one", "mask")
 
 
-def _kernel() -> tuple[np.ndarray, np.ndarray]:
-    """Weights (17, 4, 5) and bias (17,) of the convolution.
+def _kernel(groups: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (11 + g, 4, 5) and bias (11 + g,) of the convolution.
 
     With f_k the flag of the k-th letter of a window, f_1 counts for scripts and for n = 1, f_1 +
     f_2 for n = 2 (not both ends are boundaries), and for longer ones all inside must be letters:
     f_2 + .. + f_{n-1} - (n - 3).
     """
     copies = 2 * ORDERS + 1
-    kernel = np.zeros((copies + GROUPS, 4, ORDERS), np.float32)
+    kernel = np.zeros((copies + len(groups), 4, ORDERS), np.float32)
     bias = np.zeros(len(kernel), np.float32)
     for k in range(ORDERS):
         kernel[k, 0, k] = kernel[ORDERS + k, 1, k] = 1
     kernel[copies - 1, 3, 0] = 1
     flags, least = kernel[copies:, 2], bias[copies:]
-    flags[0, 0] = flags[1, 0] = 1
-    flags[2, :2] = 1
-    for n in range(3, ORDERS + 1):
-        flags[n, 1 : n - 1] = 1
-        least[n] = 3 - n
+    for g, n in enumerate(groups):
+        if n < 3:
+            flags[g, : max(1, n)] = 1
+        else:
+            flags[g, 1 : n - 1] = 1
+            least[g] = 3 - n
     return kernel, bias
 
 
 def _index(graph: _Graph, parts: Parts) -> None:
-    """`index` int64 (n, 6, l + 1): the row of every window, whether it counts or not."""
-    multipliers = np.zeros((1, GROUPS, 2 * ORDERS + 1))
-    multipliers[0, 0, -1] = 1  # the script is its own row
-    multipliers[0, 1:, :ORDERS] = parts.multipliers * HALF
-    multipliers[0, 1:, ORDERS:-1] = parts.multipliers
+    """`index` int64 (n, g, l + 1): the row of every window, whether it counts or not."""
+    groups, first = len(parts.groups), len(parts.groups) - len(parts.orders)
+    multipliers = np.zeros((1, groups, 2 * ORDERS + 1))
+    multipliers[0, :first, -1] = 1  # the script is its own row
+    multipliers[0, first:, :ORDERS] = parts.multipliers * HALF
+    multipliers[0, first:, ORDERS:-1] = parts.multipliers
+    divisor = np.full((groups, 1), NO_REMAINDER, np.int64)
+    offset = np.zeros((groups, 1), np.int64)
+    divisor[first:, 0], offset[first:, 0] = parts.rows, parts.offsets
     graph.constant("multipliers", multipliers, np.float64)
-    graph.constant("divisor", np.array([[NO_REMAINDER], *parts.rows[:, None]]), np.int64)
-    graph.constant("offset", np.array([[0], *parts.offsets[:, None]]), np.int64)
+    graph.constant("divisor", divisor, np.int64)
+    graph.constant("offset", offset, np.int64)
     graph.node("Cast", "window", "window.exact", to=TensorProto.DOUBLE)
     graph.node("MatMul", "multipliers window.exact", "hash.exact")
     graph.node("Cast", "hash.exact", "hash", to=TensorProto.INT64)
@@ -190,7 +202,7 @@ def _index(graph: _Graph, parts: Parts) -> None:
 
 
 def _sums(graph: _Graph, parts: Parts) -> None:
-    """`text` float32 (n, 6 * d): each group's rows summed, over the root of how many they are.
+    """`text` float32 (n, g * d): each group's rows summed, over the root of how many they are.
 
     A mask of m ones has the norm sqrt(m); one of zeros stays zeros.
     """
@@ -221,9 +233,13 @@ def _check(parts: Parts) -> None:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ExportError(f"{field.name} is not finite", "did training diverge?")
     largest = len(parts.top) * PAGE * int(parts.multipliers.sum(1).max())
-    if parts.multipliers.min() < 0 or np.triu(parts.multipliers, 1).any() or largest >= EXACT:
+    known = len(parts.orders) and set(parts.orders.tolist()) <= set(range(1, ORDERS + 1))
+    if not known or (np.diff(parts.orders) < 1).any():
+        raise ExportError(f"the orders are {parts.orders}", f"some of 1 to {ORDERS}, ascending")
+    beyond = np.arange(ORDERS) >= parts.orders[:, None]
+    if parts.multipliers.min() < 0 or parts.multipliers[beyond].any() or largest >= EXACT:
         raise ExportError(
-            "the multipliers are negative, not lower triangular or too large",
+            "the multipliers are negative, not those of n letters or too large",
             "five of them below 2**30 keep the hash exact",
         )
     ends = parts.offsets + parts.rows
@@ -240,11 +256,11 @@ def _check_shapes(parts: Parts) -> None:
     wanted = {
         "delta": (256,),
         "scripts": (256,),
-        "multipliers": (ORDERS, ORDERS),
-        "rows": (ORDERS,),
-        "offsets": (ORDERS,),
+        "multipliers": (len(parts.orders), ORDERS),
+        "rows": parts.orders.shape,
+        "offsets": parts.orders.shape,
         "table": (len(parts.table), dim),
-        "hidden_weight": (hidden, GROUPS * dim),
+        "hidden_weight": (hidden, len(parts.groups) * dim),
         "output_weight": (classes, hidden),
     }
     for name, shape in wanted.items():

@@ -28,15 +28,17 @@ def codes(*texts: str) -> torch.Tensor:
     return torch.tensor(padded, dtype=torch.int32).reshape(len(texts), width)
 
 
-def slow_windows(text: str) -> list[list[int]]:
+def slow_windows(text: str, groups_wanted: tuple[int, ...] = (0, 1, 2, 3, 4, 5)) -> list[list[int]]:
     """Rows of each group by the definition, character by character."""
     found = letters()
     points = np.array([ord(c) for c in text], np.int64)
     folded = [0, *found.fold(points).tolist(), 0, 0, 0, 0]
     scripts = found.script[found.entry(points)]
-    groups: list[list[int]] = [[int(row) for row in scripts if row]]
-    first = 1 + len(SCRIPTS)
+    groups: list[list[int]] = [[int(row) for row in scripts if row]] if 0 in groups_wanted else []
+    first = 1 + len(SCRIPTS) * (0 in groups_wanted)
     for order, rows in enumerate(ROWS, 1):
+        if order not in groups_wanted:
+            continue
         group = []
         for start in range(len(text) + 1):
             window = folded[start : start + order]
@@ -58,6 +60,24 @@ def test_windows_are_those_of_the_definition(texts: list[str]) -> None:
     for text, row in zip(texts, counts.tolist(), strict=True):
         got = [[next(parts) for _ in range(count)] for count in row]
         assert got == slow_windows(text)
+
+
+@pytest.mark.parametrize("groups", [(0, 1, 2, 3, 4), (1, 3, 4), (0, 2), (5,)])
+def test_orders_and_scripts_may_be_left_out(groups: tuple[int, ...]) -> None:
+    names = ("unigrams", "bigrams", "trigrams", "quadrigrams", "fivegrams")
+    options = {name: ROWS[i] for i, name in enumerate(names) if i + 1 in groups}
+    student = Ngram(5, **options, scripts=int(0 in groups), dim=4, hidden=8)
+    text = "Der Hund, ein Tier"
+    index, counts = student.windows(codes(text))
+    wanted = slow_windows(text, groups)
+    assert index.tolist() == [row for group in wanted for row in group]
+    assert counts.tolist() == [[len(group) for group in wanted]]
+    assert student(codes(text)).shape == (1, 5)
+
+
+def test_a_net_without_any_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="an order of n-grams is needed"):
+        Ngram(5)
 
 
 def test_letters_are_lower_case_marks_belong_and_the_rest_is_a_boundary() -> None:

@@ -18,7 +18,7 @@ LIMIT = 0x30000
 NO_LETTER = -0x40000
 
 
-def made_parts(seed=0):
+def made_parts(seed=0, orders=(1, 2, 3, 4, 5), with_scripts=True):
     """Letters are a-z, A-Z (lowered), U+0430.. and the last page; anything else is a boundary."""
     rng = np.random.default_rng(seed)
     delta, scripts = np.full(256, NO_LETTER, np.int32), np.zeros(256, np.int64)
@@ -28,20 +28,26 @@ def made_parts(seed=0):
     pages[2, 0x30:0x60], pages[3] = 3, 4
     top = np.zeros(LIMIT // 256, np.int32)
     top[0], top[4], top[-1] = 256, 512, 768
-    rows = np.array([7, 11, 13, 17, 19])
-    offsets = 1 + SCRIPTS + np.cumsum([0, *rows[:-1]])
-    table = rng.normal(size=(1 + SCRIPTS + rows.sum(), DIM))
+    scripts *= with_scripts
+    orders = np.array(orders)
+    rows = np.array([7, 11, 13, 17, 19])[orders - 1]
+    first = 1 + SCRIPTS * with_scripts
+    offsets = first + np.cumsum([0, *rows[:-1]])
+    table = rng.normal(size=(first + rows.sum(), DIM))
     table[0] = 0
     return Parts(
         top=top,
         entries=pages.reshape(-1),
         delta=delta,
         scripts=scripts,
-        multipliers=np.tril(rng.integers(1, 2**30, (5, 5))),
+        orders=orders,
+        multipliers=np.tril(rng.integers(1, 2**30, (5, 5)))[orders - 1],
         rows=rows,
         offsets=offsets,
         table=table.astype(np.float32),
-        hidden_weight=rng.normal(size=(HIDDEN, 6 * DIM)).astype(np.float32),
+        hidden_weight=rng.normal(size=(HIDDEN, (with_scripts + len(orders)) * DIM)).astype(
+            np.float32
+        ),
         hidden_bias=rng.normal(size=HIDDEN).astype(np.float32),
         output_weight=rng.normal(size=(CLASSES, HIDDEN)).astype(np.float32),
         output_bias=rng.normal(size=CLASSES).astype(np.float32),
@@ -53,18 +59,18 @@ def windows(parts, text):
     codes = [min(max(int(code), 0), LIMIT - 1) for code in text]
     entries = [int(parts.entries[parts.top[c // 256] + c % 256]) for c in codes]
     letters = [max(c + int(parts.delta[e]), 0) for c, e in zip(codes, entries, strict=True)]
-    groups = [[int(parts.scripts[e]) for e, w in zip(entries, letters, strict=True) if w]]
+    groups = []
+    if parts.scripts.any():
+        groups.append([int(parts.scripts[e]) for e, w in zip(entries, letters, strict=True) if w])
     sequence = [0, *letters, 0, 0, 0, 0]
-    for n in range(1, 6):
+    for o, n in enumerate(parts.orders):
         found = []
         for start in range(len(letters) + 1):
             window = sequence[start : start + n]
             ends = window[0] or (n <= 2 and window[-1]) or n > 2
             if ends and all(window[1:-1]):
-                total = sum(
-                    int(a) * w for a, w in zip(parts.multipliers[n - 1], window, strict=False)
-                )
-                found.append(int(parts.offsets[n - 1]) + total % int(parts.rows[n - 1]))
+                total = sum(int(a) * w for a, w in zip(parts.multipliers[o], window, strict=False))
+                found.append(int(parts.offsets[o]) + total % int(parts.rows[o]))
         groups.append(found)
     return groups
 
@@ -252,3 +258,19 @@ def test_golden_vectors_of_texts(path, run, tmp_path):
         assert np.array_equal(kept["fp32"], run(batch))
     with pytest.raises(ExportError, match="golden texts"):
         golden.write(tmp_path / "none.npz", batch.astype(np.int64), path, None)
+
+
+@pytest.mark.parametrize("with_scripts", [True, False])
+@pytest.mark.parametrize("orders", [(1,), (2, 3), (1, 3, 4), (5,), (1, 2, 3, 4)])
+def test_any_of_the_groups_may_be_left_out(orders, with_scripts, tmp_path):
+    some = made_parts(3, orders, with_scripts)
+    fewer = Runner(save(to_onnx(some, METADATA), tmp_path / "m.onnx"))
+    for text in ("a", "Hello World", "мир hello", "", "12"):
+        assert close(fewer(padded([codes(text) if text else [0]]))[0], logits(some, codes(text)))
+
+
+@pytest.mark.parametrize("orders", [(3, 2), (2, 2), (0, 1), (1, 6), ()])
+def test_orders_that_are_none_are_refused(parts, orders):
+    wrong = dataclasses.replace(parts, orders=np.array(orders, np.int64))
+    with pytest.raises(ExportError):
+        to_onnx(wrong, METADATA)

@@ -7,7 +7,7 @@ A letter is of category L* or M* (marks belong to the words of many scripts) and
 a text in another script has none, so that a student does not take it for what it knows. Its lower
 case is Unicode's simple mapping, where that is one code point; U+0130, the Turkish dotted capital
 I, whose lower case is two, becomes `i`. Anything else is 0, a word's boundary. Code points are
-first clipped to [0, 0x2FFFF]: the supplementary ideographs are in, what lies above is no letter.
+first clipped to [0, 0xFFFF]: what lies above the Basic Multilingual Plane is no letter.
 
 The tables are made from the Unicode data of the Python that trains and travel in the student's
 file, so that no other program needs any.
@@ -21,7 +21,7 @@ from functools import cache
 
 import numpy as np
 
-LIMIT = 0x30000  # code points that the tables know
+LIMIT = 0x10000  # code points that the tables know
 PAGE = 256  # code points that share an entry of TOP
 NO_LETTER = -0x40000  # delta that takes any code point below zero
 
@@ -60,7 +60,6 @@ SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {  # name -> first and last co
         (0x3400, 0x4DBF),
         (0x4E00, 0x9FFF),
         (0xF900, 0xFAFF),
-        (0x20000, 0x2FFFF),
     ),
 }
 

@@ -4,8 +4,9 @@ Botha et al. 2017, "Natural Language Processing with Small Feed-Forward Networks
 embedding table for each order of n-gram, rows chosen by a hash, averaged over the text, one hidden
 layer. Ours differs in four ways: the hash is exact integer arithmetic that an ONNX graph can do,
 so the file reads raw code points; the rows are summed and divided by the square root of their
-number, so that a longer text weighs more; the scripts of the letters are a sixth table (CLD3 has
-two such); and it is distilled. docs/ngrams.md specifies the hash for other programs.
+number, so that a longer text weighs more; the scripts of the letters may be a group beside the
+orders (CLD3 has two such); and it is distilled. docs/ngrams.md specifies the hash for other
+programs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 from distill.students.letters import LIMIT, PAGE, SCRIPTS, letters
 
 ORDERS = 5  # n-grams of 1 to 5 characters
-GROUPS = ORDERS + 1  # with the scripts
 MULTIPLIERS = (  # A[n-1][k]: of the k-th character in the hash of an n-gram; random, below 2**30
     (805306457, 0, 0, 0, 0),
     (594209387, 741103597, 0, 0, 0),
@@ -31,14 +31,17 @@ MULTIPLIERS = (  # A[n-1][k]: of the k-th character in the hash of an n-gram; ra
 class Ngram(nn.Module):
     """int32 code points (n, length), padded with 0, to float32 logits (n, classes).
 
-    unigrams .. fivegrams: rows of each order's table, primes; dim: numbers a row; hidden: units of
-    the one ReLU layer. Row 0 of `table` stays zero, the scripts' rows follow, then the orders'.
+    unigrams .. fivegrams: rows of each order's table, primes, or 0: the order is left out. scripts:
+    1, or 0 to leave them out. dim: numbers a row; hidden: units of the one ReLU layer. Fetching rows
+    is most of the time: fewer groups are faster. Row 0 of `table` stays zero, the scripts' rows
+    follow, then the orders'.
     """
 
     top: Tensor
     entries: Tensor
     delta: Tensor
     scripts: Tensor
+    orders: Tensor
     multipliers: Tensor
     rows: Tensor
     offsets: Tensor
@@ -46,31 +49,33 @@ class Ngram(nn.Module):
     def __init__(
         self,
         classes: int,
-        unigrams: int,
-        bigrams: int,
-        trigrams: int,
-        quadrigrams: int,
-        fivegrams: int,
+        unigrams: int = 0,
+        bigrams: int = 0,
+        trigrams: int = 0,
+        quadrigrams: int = 0,
+        fivegrams: int = 0,
+        scripts: int = 1,
         dim: int = 16,
         hidden: int = 208,
     ) -> None:
         super().__init__()
-        rows = (unigrams, bigrams, trigrams, quadrigrams, fivegrams)
-        for count in rows:
-            _check_prime(count)
-        first = 1 + len(SCRIPTS)
-        offsets = np.cumsum((first, *rows[:-1]))
-        found = letters()
+        rows = {1: unigrams, 2: bigrams, 3: trigrams, 4: quadrigrams, 5: fivegrams}
+        rows = {order: count for order, count in rows.items() if count}
+        _check(rows, scripts)
+        first = 1 + len(SCRIPTS) * scripts
+        found, counts = letters(), list(rows.values())
         self._keep("top", found.top)
         self._keep("entries", found.entries)
         self._keep("delta", found.delta)
-        self._keep("scripts", found.script)
-        self._keep("multipliers", np.array(MULTIPLIERS, np.int64))
-        self._keep("rows", np.array(rows, np.int64))
-        self._keep("offsets", offsets.astype(np.int64))
-        self.table = nn.Parameter(torch.randn(first + sum(rows), dim) * 0.1)
+        self._keep("scripts", found.script * scripts)
+        self._keep("orders", np.array(list(rows), np.int64))
+        self._keep("multipliers", np.array([MULTIPLIERS[n - 1] for n in rows], np.int64))
+        self._keep("rows", np.array(counts, np.int64))
+        self._keep("offsets", np.cumsum([first, *counts[:-1]]).astype(np.int64))
+        self.groups = ([0] if scripts else []) + list(rows)  # 0: the scripts
+        self.table = nn.Parameter(torch.randn(first + sum(counts), dim) * 0.1)
         self.table.data[0] = 0
-        self.hidden = nn.Linear(GROUPS * dim, hidden)
+        self.hidden = nn.Linear(len(self.groups) * dim, hidden)
         self.output = nn.Linear(hidden, classes)
 
     def _keep(self, name: str, array: np.ndarray) -> None:
@@ -86,26 +91,26 @@ class Ngram(nn.Module):
         return self.output(F.relu(self.hidden(means.flatten(1))))
 
     def windows(self, codepoints: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of `table` int64 (total,), text by text and group by group, and how many (n, 6)."""
+        """Rows of `table` int64 (total,), by text and group, and how many of each (n, groups)."""
         codes = codepoints.clamp(0, LIMIT - 1).long()
         entry = self.entries[(self.top[codes // PAGE] + codes % PAGE).long()].long()
         letter = F.pad((codes + self.delta[entry]).clamp_min(0), (1, ORDERS - 1))
         window = letter.unfold(1, ORDERS, 1)  # (n, length + 1, 5)
-        script = F.pad(self.scripts[entry], (1, 0))
         hashed = self._hash(window)
-        index = torch.cat([script.unsqueeze(2), hashed], 2)
-        valid = _valid(window == 0)
-        index, valid = index.transpose(1, 2), valid.transpose(1, 2)
-        return index[valid], valid.sum(2)
+        if 0 in self.groups:
+            hashed = torch.cat([F.pad(self.scripts[entry], (1, 0)).unsqueeze(1), hashed], 1)
+        valid = _valid(window == 0, self.groups)
+        return hashed[valid], valid.sum(2)
 
     def _hash(self, window: Tensor) -> Tensor:
-        """Rows int64 (n, places, 5) of windows (n, places, 5), valid or not."""
+        """Rows int64 (n, orders, places) of windows (n, places, 5), valid or not."""
         sums = []
-        for order in range(ORDERS):
-            sums.append(window[..., 0] * self.multipliers[order, 0])
-            for k in range(1, order + 1):
-                sums[-1] = sums[-1] + window[..., k] * self.multipliers[order, k]
-        return torch.stack(sums, 2) % self.rows + self.offsets
+        for multipliers in self.multipliers:
+            sums.append(window[..., 0] * multipliers[0])
+            for k in range(1, ORDERS):
+                if multipliers[k]:
+                    sums[-1] = sums[-1] + window[..., k] * multipliers[k]
+        return torch.stack(sums, 1) % self.rows[:, None] + self.offsets[:, None]
 
     def parts(self) -> dict[str, np.ndarray]:
         """All that makes up the net, as arrays: the fields of export.ngram.Parts."""
@@ -114,8 +119,8 @@ class Ngram(nn.Module):
         return buffers | {name: value.numpy() for name, value in learnt.items()}
 
 
-def _valid(edge: Tensor) -> Tensor:
-    """Which windows count, bool (n, places, 6), scripts first; edge bool (n, places, 5).
+def _valid(edge: Tensor, groups: list[int]) -> Tensor:
+    """Which windows count, bool (n, groups, places); edge bool (n, places, 5).
 
     An n-gram has letters inside; only its ends may be boundaries, and of two not both.
     """
@@ -125,9 +130,12 @@ def _valid(edge: Tensor) -> Tensor:
     for k in range(2, ORDERS - 1):
         inside = inside | edge[..., k]
         valid.append(~inside)
-    return torch.stack(valid, 2)
+    return torch.stack([valid[group] for group in groups], 1)
 
 
-def _check_prime(rows: int) -> None:
-    if rows < 2 or any(rows % d == 0 for d in range(2, int(rows**0.5) + 1)):
-        raise ValueError(f"a table's rows must be a prime, {rows} is none")
+def _check(rows: dict[int, int], scripts: int) -> None:
+    if not rows or scripts not in (0, 1):
+        raise ValueError("an order of n-grams is needed, and scripts is 0 or 1")
+    for count in rows.values():
+        if count < 2 or any(count % d == 0 for d in range(2, int(count**0.5) + 1)):
+            raise ValueError(f"a table's rows must be a prime, {count} is none")

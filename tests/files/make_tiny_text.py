@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 
 from distill.students.letters import letters
 from distill.students.ngram import MULTIPLIERS
-from export.ngram import GROUPS, Parts, to_onnx
+from export.ngram import ORDERS, Parts, to_onnx
 from zoo.card import Card, DataFacts, Input, StudentFacts, Variant, to_json
 from zoo.files import sha256
 from zoo.measures import Score
@@ -56,13 +56,14 @@ def parts() -> Parts:
     offsets = 4 + np.cumsum([0, *ROWS[:-1]])
     table = np.zeros((4 + ROWS.sum(), 3), np.float32)
     table[1:4] = np.eye(3)
-    hidden = np.zeros((3, GROUPS * 3), np.float32)
+    hidden = np.zeros((3, (1 + ORDERS) * 3), np.float32)
     hidden[:, :3] = np.eye(3)
     return Parts(
         top=(np.searchsorted(pages, top) * 256).astype(np.int32),
         entries=np.concatenate([found.entries[page : page + 256] for page in pages]),
         delta=found.delta,
         scripts=scripts,
+        orders=np.arange(1, ORDERS + 1),
         multipliers=np.array(MULTIPLIERS, np.int64),
         rows=ROWS,
         offsets=offsets.astype(np.int64),
