@@ -31,8 +31,8 @@ MULTIPLIERS = (  # A[n-1][k]: of the k-th character in the hash of an n-gram; ra
 class Ngram(nn.Module):
     """int32 code points (n, length), padded with 0, to float32 logits (n, classes).
 
-    unigrams .. fivegrams: rows of each order's table, primes, or 0: the order is left out. scripts:
-    1, or 0 to leave them out. dim: numbers a row; hidden: units of the one ReLU layer. Fetching rows
+    unigrams .. fivegrams: rows of each order, primes; 0: the order is left out. scripts: 1, or 0
+    to leave them out. dim: numbers a row; hidden: units of the one ReLU layer. Fetching rows
     is most of the time: fewer groups are faster. Row 0 of `table` stays zero, the scripts' rows
     follow, then the orders'.
     """
