@@ -111,7 +111,8 @@ class _Graph:
 def _letters(graph: _Graph, parts: Parts) -> None:
     """`features` float32 (n, l, 4) of code points: letter's halves, flag, row of its script.
 
-    All but the last two nodes read constants only: onnxruntime runs them once, at load.
+    Without scripts there are three. All but the last two nodes read constants only: onnxruntime
+    runs them once, at load.
     """
     graph.constant("pages", parts.top // PAGE, np.int32)
     graph.constant("entries", parts.entries.reshape(-1, PAGE), np.uint8)
@@ -132,8 +133,10 @@ def _letters(graph: _Graph, parts: Parts) -> None:
     graph.node("Div", "letter half", "letter.high")
     graph.node("Mod", "letter half", "letter.low")
     graph.node("Min", "letter 1", "letter.flag")
-    graph.node("Gather", "scripts entry", "letter.script")
-    names = "letter.high letter.low letter.flag letter.script"
+    names = "letter.high letter.low letter.flag"
+    if parts.scripts.any():
+        graph.node("Gather", "scripts entry", "letter.script")
+        names += " letter.script"
     graph.node("Concat", names, "letters.int", axis=1)
     graph.node("Cast", "letters.int", "letters", to=TensorProto.FLOAT)
     graph.node("Clip", f"{CODEPOINTS} 0 last", "clipped")
@@ -141,17 +144,18 @@ def _letters(graph: _Graph, parts: Parts) -> None:
 
 
 def _windows(graph: _Graph, groups: list[int]) -> None:
-    """From `features`: `window` float32 (n, 11, l + 1) and `mask` (n, g, l + 1).
+    """From `features`: `window` float32 (n, c, l + 1) and `mask` (n, g, l + 1).
 
-    The text has one boundary before it and four after it. A window is high halves, low halves and
-    script; the mask is 1 where a script or an n-gram counts, else 0 or less.
+    With w letters in the longest n-gram, the text has one boundary before it and w - 1 after it. A
+    window is w high halves, w low halves and, with scripts, the script of the first; the mask is 1
+    where a script or an n-gram counts, else 0 or less.
     """
     kernel, bias = _kernel(groups)
     graph.constant("kernel", kernel, np.float32)
     graph.constant("kernel.bias", bias, np.float32)
-    graph.constant("split", (2 * ORDERS + 1, len(groups)), np.int64)
+    graph.constant("split", (len(bias) - len(groups), len(groups)), np.int64)
     graph.node("Transpose", "features", "channels", perm=[0, 2, 1])
-    graph.node("Conv", "channels kernel kernel.bias", "planes", pads=[1, ORDERS - 1])
+    graph.node("Conv", "channels kernel kernel.bias", "planes", pads=[1, max(groups) - 1])
     graph.node("Split", "planes split", "window mask.sums", axis=1)
     graph.constant("zero", 0, np.float32)
     graph.constant("one", 1, np.float32)
@@ -159,18 +163,19 @@ def _windows(graph: _Graph, groups: list[int]) -> None:
 
 
 def _kernel(groups: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (11 + g, 4, 5) and bias (11 + g,) of the convolution.
+    """Weights (c + g, features, w) and bias (c + g,) of the convolution.
 
     With f_k the flag of the k-th letter of a window, f_1 counts for scripts and for n = 1, f_1 +
     f_2 for n = 2 (not both ends are boundaries), and for longer ones all inside must be letters:
     f_2 + .. + f_{n-1} - (n - 3).
     """
-    copies = 2 * ORDERS + 1
-    kernel = np.zeros((copies + len(groups), 4, ORDERS), np.float32)
+    width, scripts = max(groups), 0 in groups
+    copies = 2 * width + scripts
+    kernel = np.zeros((copies + len(groups), 3 + scripts, width), np.float32)
     bias = np.zeros(len(kernel), np.float32)
-    for k in range(ORDERS):
-        kernel[k, 0, k] = kernel[ORDERS + k, 1, k] = 1
-    kernel[copies - 1, 3, 0] = 1
+    for k in range(width):
+        kernel[k, 0, k] = kernel[width + k, 1, k] = 1
+    kernel[copies - 1, 3:, 0] = 1
     flags, least = kernel[copies:, 2], bias[copies:]
     for g, n in enumerate(groups):
         if n < 3:
@@ -184,10 +189,11 @@ def _kernel(groups: list[int]) -> tuple[np.ndarray, np.ndarray]:
 def _index(graph: _Graph, parts: Parts) -> None:
     """`index` int64 (n, g, l + 1): the row of every window, whether it counts or not."""
     groups, first = len(parts.groups), len(parts.groups) - len(parts.orders)
-    multipliers = np.zeros((1, groups, 2 * ORDERS + 1))
+    width = max(parts.groups)
+    multipliers = np.zeros((1, groups, 2 * width + first))
     multipliers[0, :first, -1] = 1  # the script is its own row
-    multipliers[0, first:, :ORDERS] = parts.multipliers * HALF
-    multipliers[0, first:, ORDERS:-1] = parts.multipliers
+    multipliers[0, first:, :width] = parts.multipliers[:, :width] * HALF
+    multipliers[0, first:, width : 2 * width] = parts.multipliers[:, :width]
     divisor = np.full((groups, 1), NO_REMAINDER, np.int64)
     offset = np.zeros((groups, 1), np.int64)
     divisor[first:, 0], offset[first:, 0] = parts.rows, parts.offsets
