@@ -124,6 +124,7 @@ class Pieces:
     alone: float = 0.6  # the word as it stands
     paired: float = 0.3  # with another of its class
     strung: float = 0.1  # with two to eight others of its class, as a sentence would be
+    cuts: int = 1  # pieces of each running text in a view
 
     def __post_init__(self) -> None:
         text = (self.whole, self.snatch, self.pair, self.word)
@@ -131,6 +132,7 @@ class Pieces:
         for name, fractions in (("whole + snatch + pair + word", text), ("alone + ...", words)):
             _check(min(fractions) >= 0, f"{name}: no fraction may be negative")
             _check(abs(sum(fractions) - 1) < 1e-6, f"{name} must be 1, not {sum(fractions)}")
+        _check(self.cuts >= 1, f"cuts must be >= 1, not {self.cuts}")
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,13 @@ class Labels:
     top_k: int = 10  # logits kept per view, fp16; the other classes share the rest of the mass
     audit: float = 0.01  # fraction of kept rows compared with the live teacher
     of: Literal["all", "words"] = "all"  # words: running text keeps its source's label alone
+    share: float = 1.0  # fraction of these that the teacher answers; the others keep their label
 
     def __post_init__(self) -> None:
         _check(self.views >= 1, f"views must be >= 1, not {self.views}")
         _check(self.top_k >= 1, f"top_k must be >= 1, not {self.top_k}")
         _check(0 < self.audit <= 1, f"audit must lie in (0, 1], not {self.audit}")
+        _check(0 < self.share <= 1, f"share must lie in (0, 1], not {self.share}")
 
 
 _PAPER: Any = None  # stands for the value that the paper of a loss gives

@@ -94,8 +94,8 @@ def key(teacher: str, data: Dataset | Texts, how: Augment | Pieces, config: Labe
 
 def _key(teacher: str, views: Views, config: Labels) -> str:
     facts = {"format": _FORMAT, "teacher": teacher, "top_k": config.top_k, **views.key}
-    if config.of != "all":
-        facts["of"] = config.of
+    if (config.of, config.share) != ("all", 1.0):
+        facts |= {"of": config.of, "share": config.share}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -116,7 +116,7 @@ def keep(
     name = _key(teacher, views, config)
     folder = root / name[:16]
     width = min(config.top_k, classes)
-    asked = views.asked(config.of)
+    asked = _asked(views, config)
     if len(asked) == 0:
         raise DistillError(f"labels.of is {config.of!r}, and the data have none of those")
     parts: list[list[tuple[np.ndarray, ...]]] = []
@@ -143,6 +143,13 @@ def keep(
     audit = _audit(index, logits, ask, views, asked, config.audit, classes)
     size = sum(path.stat().st_size for path in folder.rglob("*.npz"))
     return Kept(classes, place, index, logits, rest, name, audit, size)
+
+
+def _asked(views: Views, config: Labels) -> np.ndarray:
+    """The rows that the teacher answers in every view, ascending."""
+    rows = views.askable(config.of)
+    chance = np.random.Generator(np.random.Philox(key=len(rows))).random(len(rows))
+    return rows[chance < config.share]
 
 
 def _answers(ask: Ask, examples: Any, classes: int) -> np.ndarray:

@@ -32,31 +32,39 @@ _BLANK = 32
 
 
 class TextViews:
-    """Texts cut as `Pieces` says; every class has the same number of rows in an epoch."""
+    """Texts cut as `Pieces` says; every class has the same number of rows in an epoch.
+
+    A row is a word, or one of the cuts of a running text: first as they are in the data set, then
+    the running texts again for each further cut.
+    """
 
     def __init__(self, data: Texts, how: Pieces) -> None:
-        self.data, self.how = data, how
+        self.how, self.classes = how, len(data.classes)
         self.key = {"data": data.sha256, "pieces": asdict(how)}
         self.codes = np.frombuffer("".join(data.texts).encode("utf-32-le"), np.int32)
-        self.length = np.array([len(text) for text in data.texts])
-        self.start = np.cumsum(self.length) - self.length
-        self.members = [np.flatnonzero(data.labels == c) for c in range(len(data.classes))]
+        length = np.array([len(text) for text in data.texts])
+        start = np.cumsum(length) - length
+        again = np.tile(np.flatnonzero(~data.words), how.cuts - 1)
+        row = np.concatenate([np.arange(len(data)), again])  # of the data set, for each of ours
+        self.start, self.length, self.labels = start[row], length[row], data.labels[row]
+        self.words = data.words[row]
+        self.members = [np.flatnonzero(self.labels == c) for c in range(self.classes)]
         self.tokens = _Tokens(self.codes, self.start, self.length)
-        long = data.words & (self.length >= LONG_WORD)
-        self.partners = _Partners(data.labels, data.words), _Partners(data.labels, long)
+        long = self.words & (self.length >= LONG_WORD)
+        self.partners = _Partners(self.labels, self.words), _Partners(self.labels, long)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.labels)
 
-    def asked(self, of: str) -> np.ndarray:
-        return np.arange(len(self.data)) if of == "all" else np.flatnonzero(self.data.words)
+    def askable(self, of: str) -> np.ndarray:
+        return np.arange(len(self)) if of == "all" else np.flatnonzero(self.words)
 
     def steps(self, size: int) -> int:
-        return len(self.data.classes) * self._share() // size
+        return self.classes * self._share() // size
 
     def _share(self) -> int:
         """Rows of each class in an epoch."""
-        return -(-len(self.data) // len(self.data.classes))
+        return -(-len(self) // self.classes)
 
     def view(self, number: int) -> TextView:
         """The view of that number, >= 0: starts and lengths (n, PARTS), length 0 where none is."""
@@ -68,7 +76,7 @@ class TextViews:
         return TextView(self, start, np.minimum(length, LONGEST))
 
     def _cut_texts(self, rng: np.random.Generator, start: np.ndarray, length: np.ndarray) -> None:
-        rows = np.flatnonzero(~self.data.words)
+        rows = np.flatnonzero(~self.words)
         kind = rng.choice(4, len(rows), p=self._fractions("whole", "snatch", "pair", "word"))
         whole, snatch, pair, word = (rows[kind == k] for k in range(4))
         start[whole, 0], length[whole, 0] = self.start[whole], self.length[whole]
@@ -81,7 +89,7 @@ class TextViews:
     def _string_words(
         self, rng: np.random.Generator, start: np.ndarray, length: np.ndarray
     ) -> None:
-        rows = np.flatnonzero(self.data.words)
+        rows = np.flatnonzero(self.words)
         fractions = self._fractions("alone", "paired", "strung")
         kind = rng.choice(3, len(rows), p=fractions)
         short = self.length[rows] < LONG_WORD
@@ -91,7 +99,7 @@ class TextViews:
         for part in range(1, PARTS):
             for paired in (False, True):
                 more = rows[(count > part) & ((kind == 1) == paired)]
-                other = self.partners[paired].draw(rng, self.data.labels[more], more)
+                other = self.partners[paired].draw(rng, self.labels[more], more)
                 start[more, part], length[more, part] = self.start[other], self.length[other]
 
     def _fractions(self, *names: str) -> np.ndarray:
@@ -101,7 +109,7 @@ class TextViews:
 
 def cut(data: Texts, how: Pieces) -> Texts:
     """View 0 of every text, as a data set of its own."""
-    drawn = TextViews(data, how).view(0)
+    drawn = TextViews(data, replace(how, cuts=1)).view(0)
     texts = tuple(drawn.examples(torch.arange(len(data))))
     digest = hashlib.sha256(f"{data.sha256} {json.dumps(asdict(how))}".encode()).hexdigest()
     return replace(data, texts=texts, sha256=digest)
@@ -128,8 +136,8 @@ class TextView:
         return torch.from_numpy(self._assemble(rows.numpy()))
 
     def targets(self, rows: Tensor) -> Tensor:
-        labels = torch.from_numpy(self.views.data.labels[rows.numpy()])
-        return torch.nn.functional.one_hot(labels, len(self.views.data.classes)).float()
+        labels = torch.from_numpy(self.views.labels[rows.numpy()])
+        return torch.nn.functional.one_hot(labels, self.views.classes).float()
 
     def batches(self, rng: np.random.Generator, size: int) -> list[Tensor]:
         """Rows of similar length go together: sorted within some batches, which are then mixed."""

@@ -43,8 +43,8 @@ class Views(Protocol):
 
     def __len__(self) -> int: ...
 
-    def asked(self, of: str) -> np.ndarray:
-        """The rows that the teacher answers, ascending: "all", or of texts the "words" only."""
+    def askable(self, of: str) -> np.ndarray:
+        """The rows that the teacher may answer, ascending: "all", or of texts the "words" only."""
 
     def steps(self, size: int) -> int:
         """Batches of `size` in an epoch."""
@@ -75,7 +75,7 @@ class PictureViews:
     def __len__(self) -> int:
         return len(self.data)
 
-    def asked(self, of: str) -> np.ndarray:
+    def askable(self, of: str) -> np.ndarray:
         if of != "all":
             raise DistillError(f"labels.of is {of!r}, but the data are pictures", 'only "all" is')
         return np.arange(len(self.data))

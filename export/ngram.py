@@ -51,9 +51,7 @@ class Parts:
     offsets: np.ndarray  # int64 (o,): where they begin
     table: np.ndarray  # float32 (r, d); row 0 is zeros
     hidden_weight: np.ndarray  # float32 (h, g * d), g groups: the scripts if there are, the orders
-    hidden_bias: np.ndarray  # float32 (h,)
     output_weight: np.ndarray  # float32 (classes, h)
-    output_bias: np.ndarray  # float32 (classes,)
 
     @property
     def groups(self) -> list[int]:
@@ -73,7 +71,7 @@ def to_onnx(parts: Parts, metadata: Mapping[str, str]) -> onnx.ModelProto:
     _index(graph, parts)
     _sums(graph, parts)
     _layers(graph, parts)
-    model = graph.model(len(parts.output_bias))
+    model = graph.model(len(parts.output_weight))
     helper.set_model_props(model, dict(metadata))
     return model
 
@@ -223,12 +221,10 @@ def _sums(graph: _Graph, parts: Parts) -> None:
 
 def _layers(graph: _Graph, parts: Parts) -> None:
     graph.constant("hidden.weight", parts.hidden_weight, np.float32)
-    graph.constant("hidden.bias", parts.hidden_bias, np.float32)
     graph.constant("output.weight", parts.output_weight, np.float32)
-    graph.constant("output.bias", parts.output_bias, np.float32)
-    graph.node("Gemm", "text hidden.weight hidden.bias", "hidden", transB=1)
+    graph.node("Gemm", "text hidden.weight", "hidden", transB=1)
     graph.node("Relu", "hidden", "active")
-    graph.node("Gemm", "active output.weight output.bias", LOGITS, transB=1)
+    graph.node("Gemm", "active output.weight", LOGITS, transB=1)
 
 
 def _check(parts: Parts) -> None:
@@ -258,7 +254,7 @@ def _check(parts: Parts) -> None:
 
 
 def _check_shapes(parts: Parts) -> None:
-    dim, hidden, classes = parts.table.shape[-1], len(parts.hidden_bias), len(parts.output_bias)
+    dim, hidden, classes = parts.table.shape[-1], len(parts.hidden_weight), len(parts.output_weight)
     wanted = {
         "delta": (256,),
         "scripts": (256,),

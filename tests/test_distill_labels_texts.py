@@ -54,6 +54,15 @@ def test_of_words_alone_the_others_have_no_answer(tmp_path: Path) -> None:
     assert torch.equal(answers[data().words], whole[data().words])
 
 
+def test_a_share_of_them_is_asked_about_in_every_view(tmp_path: Path) -> None:
+    config, rows = Labels(views=2, top_k=2, audit=0.5, of="words", share=0.6), torch.arange(10)
+    kept = labels.keep(ask, "a" * 64, data(), Pieces(), config, tmp_path)
+    first, second = (~kept(view, rows, rows).isneginf().all(1).numpy() for view in (0, 1))
+    assert np.array_equal(first, second)
+    assert 0 < first.sum() < data().words.sum()
+    assert data().words[first].all()
+
+
 def test_what_was_asked_for_is_in_the_key(tmp_path: Path) -> None:
     assert keep(tmp_path, "words").key != keep(tmp_path, "all").key
 

@@ -124,7 +124,7 @@ def test_the_sizes_of_botha_et_al_are_counted() -> None:
     """Their sizes (section 3.1): D = 16, hidden 208, 67 languages; primes for round numbers."""
     student = Ngram(67, 101, 1009, 5003, 5003, 2, dim=16, hidden=208)
     embeddings = 16 * (1 + len(SCRIPTS) + 101 + 1009 + 5003 + 5003 + 2)
-    dense = (6 * 16 + 1) * 208 + (208 + 1) * 67
+    dense = 6 * 16 * 208 + 208 * 67
     assert sum(p.numel() for p in student.parameters()) == embeddings + dense
 
 

@@ -111,6 +111,17 @@ def test_student_and_teacher_read_the_same() -> None:
     assert np.array_equal(view.inputs(rows).numpy(), pieces.padded(view.examples(rows)))
 
 
+def test_running_text_may_be_cut_several_times_in_a_view() -> None:
+    views = TextViews(data(), Pieces(whole=0, snatch=0, pair=0, word=1, cuts=3))
+    assert len(views) == 10 + 2 * len(SENTENCES)
+    cut = views.view(0).examples(torch.arange(len(views)))
+    for again, text in zip((cut[10:14], cut[14:]), (SENTENCES, SENTENCES), strict=True):
+        assert all(piece in whole.split() for piece, whole in zip(again, text, strict=True))
+    assert len({cut[0], cut[10], cut[14]}) > 1
+    assert cut[:10] == seen(Pieces(whole=0, snatch=0, pair=0, word=1, cuts=3))
+    assert views.view(0).targets(torch.tensor([10, 12])).tolist() == [[1, 0], [0, 1]]
+
+
 def test_an_epoch_has_as_many_rows_of_every_class() -> None:
     views = TextViews(data(), Pieces())
     batches = views.view(0).batches(np.random.default_rng(0), 2)

@@ -19,7 +19,7 @@ from zoo import learn, records, stage, tasks
 from zoo import recipe as recipes
 from zoo.errors import GateError, StoreError
 from zoo.files import sha256, write_text
-from zoo.learn import FP32, Data, Learned, Place
+from zoo.learn import FP32, Learned, Place
 from zoo.measures import Measurement, Score
 from zoo.recipe import Recipe
 from zoo.run import Run, commit, to_json, versions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from compress.ladder import Judgement
     from zoo.devices import Load
+    from zoo.learn import Data
 
 INT8 = "model.int8.onnx"
 FILES = {"fp32": FP32, "int8": INT8}

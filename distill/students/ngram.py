@@ -2,8 +2,9 @@
 
 Botha et al. 2017, "Natural Language Processing with Small Feed-Forward Networks", section 3.1: one
 embedding table for each order of n-gram, rows chosen by a hash, averaged over the text, one hidden
-layer. Ours differs in four ways: the hash is exact integer arithmetic that an ONNX graph can do,
-so the file reads raw code points; the rows are summed and divided by the square root of their
+layer, no biases: a text without letters has the same logit everywhere, a short one small logits.
+Ours differs in four ways: the hash is exact integer arithmetic that an ONNX graph can do, so the
+file reads raw code points; the rows are summed and divided by the square root of their
 number, so that a longer text weighs more; the scripts of the letters may be a group beside the
 orders (CLD3 has two such); and it is distilled. docs/ngrams.md specifies the hash for other
 programs.
@@ -75,8 +76,8 @@ class Ngram(nn.Module):
         self.groups = ([0] if scripts else []) + list(rows)  # 0: the scripts
         self.table = nn.Parameter(torch.randn(first + sum(counts), dim) * 0.1)
         self.table.data[0] = 0
-        self.hidden = nn.Linear(len(self.groups) * dim, hidden)
-        self.output = nn.Linear(hidden, classes)
+        self.hidden = nn.Linear(len(self.groups) * dim, hidden, bias=False)
+        self.output = nn.Linear(hidden, classes, bias=False)
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(array.copy()))

@@ -53,10 +53,14 @@ def open_teacher(
 
 def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Teacher:
     """The teacher of texts that a recipe asks for; classes are the names of the data's."""
+    if settings.callable:
+        from distill.teachers.python_callable import open_callable
+
+        return open_callable(settings, len(classes))
     if settings.pretrained != "lingua":
-        asked = settings.pretrained or settings.recipe or settings.onnx or settings.callable
         raise DistillError(
-            f"{asked} is not a teacher of texts", "teacher: {pretrained: lingua} is the one"
+            f"{settings.pretrained or settings.recipe or settings.onnx} is not a teacher of texts",
+            "give pretrained: lingua, or callable: module:function",
         )
     from distill.teachers.lingua import open_lingua
 

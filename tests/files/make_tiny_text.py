@@ -69,9 +69,7 @@ def parts() -> Parts:
         offsets=offsets.astype(np.int64),
         table=table,
         hidden_weight=hidden,
-        hidden_bias=np.zeros(3, np.float32),
         output_weight=4 * np.eye(3, dtype=np.float32),
-        output_bias=np.zeros(3, np.float32),
     )
 
 
