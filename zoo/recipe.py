@@ -134,8 +134,12 @@ def read(path: str | Path) -> Recipe:
 
 def bind(document: records.Document) -> Recipe:
     """The recipe in a document, such as the one that run.json keeps."""
-    task = document.data.get("task") if isinstance(document.data, dict) else None
-    kind = KINDS.get(str(task), ImageRecipe)  # another task is refused by the reader
+    data = document.data if isinstance(document.data, dict) else {}
+    task = data.get("task", "image-classification")
+    if isinstance(task, str) and task not in KINDS:
+        where = document.where(("task",))
+        raise RecipeError(f'{where}: no task is called "{task}"', records.near(task, KINDS))
+    kind = KINDS.get(str(task), ImageRecipe)  # what is no text is refused by the reader
     return records.read(kind, document, RecipeError, _configs())
 
 
