@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ngram_vectors
 
-from zoo import card, card_latency, card_page, publish, records, registry, store
+from zoo import card, card_latency, card_page, card_text, publish, records, registry, store
 from zoo.card import Card
 from zoo.markdown import table
 
@@ -23,11 +23,10 @@ REGISTRY = ROOT / "registry.yaml"
 STORE = store.Store(ROOT / "zoo" / "embedded")
 README = ROOT / "README.md"
 NGRAMS = ROOT / "docs" / "ngrams.md"
-BLOCK = re.compile(r"(?<=<!-- students: generated -->\n).*?(?=<!-- students: end -->)", re.DOTALL)
 HEAD = (
     "Student",
     "Accuracy int8 (fp32), %",
-    "Test pictures",
+    "Test examples",
     "Teacher, %",
     "Size int8 (fp32)",
     "p50 int8, ms",
@@ -40,9 +39,9 @@ def main(check: bool) -> int:
     """0, or 1 where something has drifted."""
     drifted = registry_drift() if check else rewrite()
     text = README.read_text(encoding="utf-8")
-    fresh = BLOCK.sub(lambda _: students(cards()), text)
+    fresh = filled(text, cards())
     if check and text != fresh:
-        drifted.append("README.md: the table of students is not what the cards say")
+        drifted.append("README.md: a table is not what the cards say")
     elif text != fresh:
         README.write_text(fresh, encoding="utf-8")
     vectors = NGRAMS.read_text(encoding="utf-8")
@@ -56,6 +55,16 @@ def main(check: bool) -> int:
     if drifted:
         print("hint: make fix", file=sys.stderr)
     return 1 if drifted else 0
+
+
+def filled(text: str, published: list[Card]) -> str:
+    """The README with its tables made anew."""
+    compared = [card_text.peer_tables(student) for student in published if student.peers]
+    tables = {"students": students(published), "peers": "".join(compared[:1]) + "\n"}
+    for name, content in tables.items():
+        block = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
+        text = block.sub(lambda _, content=content: content, text)
+    return text
 
 
 def cards() -> list[Card]:

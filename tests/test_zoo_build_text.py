@@ -41,7 +41,8 @@ student:
 labels: {{views: 2, top_k: 2, audit: 0.1, of: words}}
 loss: {{name: kd, temperature: 1.0, ce: 0.5, kd: 0.5}}
 train:
-  {{epochs: 30, batch_size: 16, optimizer: adam, learning_rate: 0.02, weight_decay: 0, seeds: [0, 1]}}
+  {{epochs: 30, batch_size: 16, optimizer: adam, learning_rate: 0.02, weight_decay: 0,
+    seeds: [0, 1]}}
 unknown_below: 0.4
 compress: {{}}
 gates: {{max_drop_points: 100, min_agreement: 0.0, max_speed_ratio: 1000, max_size_bytes: 0}}

@@ -149,8 +149,6 @@ def peers(card: Card) -> str:
     """Other tools on the same test, a table for each run."""
     if not card.peers:
         return ""
-    runs = groupby(sorted(card.peers, key=_run), key=_run)
-    tables = [part for run, rows in runs for part in _peer_table(card, run, list(rows))]
     kinds = classes(card)
     notes = (
         f"All: the mean over all {len(card.labels)} {kinds} of this card, where one that a tool "
@@ -161,7 +159,13 @@ def peers(card: Card) -> str:
         "disadvantage. Time is processor time, with one thread asked for; a tool that takes one "
         "text at a time only was timed so."
     )
-    return paragraphs("## Beside other tools", *tables, notes)
+    return paragraphs("## Beside other tools", peer_tables(card), notes)
+
+
+def peer_tables(card: Card) -> str:
+    """The tables alone, each under a line that tells its run."""
+    runs = groupby(sorted(card.peers, key=_run), key=_run)
+    return paragraphs(*(part for run, rows in runs for part in _peer_table(card, run, list(rows))))
 
 
 def _run(peer: Peer) -> tuple[str, int, str]:
