@@ -88,13 +88,25 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
     """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
-    probabilities = softmax(logits)
-    order = np.argsort(-logits, axis=1, kind="stable")[:, :top]
-    best = np.take_along_axis(probabilities, order, axis=1)
+    order = _best(logits, min(top, logits.shape[1]))
+    powers = np.exp(logits - logits[np.arange(len(logits)), order[:, 0], None])
+    best = np.take_along_axis(powers, order, axis=1) / powers.sum(axis=1, keepdims=True)
     return [
         [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
         for places, row in zip(order.tolist(), best.tolist(), strict=True)
     ]
+
+
+def _best(logits: np.ndarray, top: int) -> np.ndarray:
+    """Places int64 (n, top) of the largest of each row (n, classes), falling; of equal the first."""
+    if top > 8:
+        return np.argsort(-logits, axis=1, kind="stable")[:, :top]
+    left, rows = logits.copy(), np.arange(len(logits))
+    order = np.empty((len(logits), top), np.int64)
+    for place in range(top):  # a few passes are quicker than sorting all
+        order[:, place] = left.argmax(axis=1)
+        left[rows, order[:, place]] = -np.inf
+    return order
 
 
 def ranked_one(logits: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
