@@ -14,6 +14,11 @@ def _check(ok: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _later(default: Any) -> Any:
+    """A field that is no part of a hash while it holds its default: it came after the others."""
+    return field(default=default, metadata={"later": True})
+
+
 @dataclass(frozen=True)
 class Data:
     """Where the labelled examples are."""
@@ -142,8 +147,12 @@ class Labels:
     views: int = 8  # views of every training example that the teacher labels; epochs cycle them
     top_k: int = 10  # logits kept per view, fp16; the other classes share the rest of the mass
     audit: float = 0.01  # fraction of kept rows compared with the live teacher
-    of: Literal["all", "words"] = "all"  # words: running text keeps its source's label alone
-    share: float = 1.0  # fraction of these that the teacher answers; the others keep their label
+    of: Literal["all", "words"] = _later(
+        "all"
+    )  # words: running text keeps its source's label alone
+    share: float = _later(
+        1.0
+    )  # fraction of these that the teacher answers; others keep their label
 
     def __post_init__(self) -> None:
         _check(self.views >= 1, f"views must be >= 1, not {self.views}")
@@ -228,7 +237,7 @@ class Train:
     weight_decay: float = 5e-4  # not on norms and biases
     ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: off
     seeds: tuple[int, ...] = (0,)  # the first one is published; the others give the spread
-    optimizer: Literal["sgd", "adam"] = "sgd"  # adam: betas 0.9 and 0.99 (Kingma & Ba 2015)
+    optimizer: Literal["sgd", "adam"] = _later("sgd")  # adam: betas 0.9, 0.99 (Kingma & Ba 2015)
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"epochs must be >= 1, not {self.epochs}")

@@ -118,7 +118,11 @@ def keep(
     width = min(config.top_k, classes)
     asked = _asked(views, config)
     if len(asked) == 0:
-        raise DistillError(f"labels.of is {config.of!r}, and the data have none of those")
+        raise DistillError(
+            f"labels.of {config.of!r} and labels.share {config.share:g} leave the teacher nothing "
+            f"to answer of {len(views)} examples",
+            "raise labels.share, or give data.words or data.counts",
+        )
     parts: list[list[tuple[np.ndarray, ...]]] = []
     total = config.views * len(asked)
     with progress("label", total) as bar:

@@ -21,7 +21,7 @@ from distill.config import Pieces
 from distill.data.texts import Texts
 
 PARTS = 9  # words in the longest string of them
-LONGEST = 400  # characters of a view
+LONGEST = 400  # characters of a piece
 SNATCH = (8, 30)  # characters, first and last
 LONG_WORD = 5  # characters; a shorter one is seldom seen alone: it says little
 SHORT = (0.2, 0.5, 0.3)  # fractions of its views: alone, paired with a long one, strung

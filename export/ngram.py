@@ -115,7 +115,6 @@ def _letters(graph: _Graph, parts: Parts) -> None:
     graph.constant("pages", parts.top // PAGE, np.int32)
     graph.constant("entries", parts.entries.reshape(-1, PAGE), np.uint8)
     graph.constant("delta", parts.delta, np.int32)
-    graph.constant("scripts", parts.scripts, np.int32)
     graph.constant("column", (-1, 1), np.int64)
     for name, value in {"0": 0, "1": 1, "half": HALF, "limit": len(parts.top) * PAGE}.items():
         graph.constant(name, value, np.int32)
@@ -133,6 +132,7 @@ def _letters(graph: _Graph, parts: Parts) -> None:
     graph.node("Min", "letter 1", "letter.flag")
     names = "letter.high letter.low letter.flag"
     if parts.scripts.any():
+        graph.constant("scripts", parts.scripts, np.int32)
         graph.node("Gather", "scripts entry", "letter.script")
         names += " letter.script"
     graph.node("Concat", names, "letters.int", axis=1)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from zoo import card as cards
 from zoo import recipe as recipes
-from zoo import records
+from zoo import records, registry, store
 from zoo.errors import NotFound, RecipeError
 from zoo.recipe import Recipe, bind, digest, read
 
@@ -133,3 +134,17 @@ def test_a_bare_name_is_a_packaged_recipe_whatever_lies_about(
     assert (
         recipes.find("toy.yml").name == recipes.find(f"./{name}").name == "toy-separable-small.ce"
     )
+
+
+@pytest.mark.parametrize("name", sorted(registry.load()))
+def test_a_published_student_names_the_recipe_that_is_packaged(name: str) -> None:
+    """A setting that came later, at its default, must not change the hash of an older recipe."""
+    card = cards.read(store.default().folder(name))
+    assert digest(recipes.find(name)) == card.recipe_sha256
+
+
+def test_a_setting_that_came_later_counts_when_it_is_not_the_default(tmp_path: Path) -> None:
+    recipe = reading(TAUGHT, tmp_path)
+    later = dataclasses.replace(recipe.labels, share=0.5)
+    assert "share" not in records.canonical(recipe)
+    assert "share" in records.canonical(dataclasses.replace(recipe, labels=later))

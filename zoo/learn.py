@@ -202,14 +202,14 @@ def _reads(
     recipe: Recipe, train: Data, validation: Data, teacher: Teacher | None, seed: int
 ) -> dict[str, Any]:
     """All that decides the weights of one seed."""
-    settings = asdict(recipe.train)
+    settings = records.essentials(recipe.train)
     del settings["seeds"]
     return tasks.of(recipe).reads(recipe) | {
         "format": TRAIN_FORMAT,
         "student": asdict(recipe.student),
         "data": [train.sha256, validation.sha256],
         "teacher": teacher.sha256 if teacher else "",
-        "labels": asdict(recipe.labels) if teacher else {},
+        "labels": records.essentials(recipe.labels) if teacher else {},
         "loss": asdict(recipe.loss),
         "train": settings,
         "seed": seed,

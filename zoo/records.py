@@ -44,6 +44,9 @@ class Document:
         return f"{place}: {_dotted(path)}" if path else place
 
 
+LATER = "later"  # in a field's metadata: it came after things were made without it
+
+
 def to_dict(record: Any) -> Any:
     """Plain data of a record: dataclasses become dicts, tuples lists; nothing is left out."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
@@ -55,9 +58,27 @@ def to_dict(record: Any) -> Any:
     return record
 
 
+def essentials(record: Any) -> Any:
+    """`to_dict` without the fields marked `LATER` that hold their default.
+
+    A setting that came later means nothing to what was made before it, and changes no hash there.
+    """
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        values = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
+        kept = (
+            (f, value) for f, value in values if not (LATER in f.metadata and value == f.default)
+        )
+        return {f.name: essentials(value) for f, value in kept}
+    if isinstance(record, dict):
+        return {key: essentials(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [essentials(item) for item in record]
+    return record
+
+
 def canonical(record: Any) -> str:
     """One text for one meaning, to be hashed: JSON with sorted keys and no white space."""
-    return json.dumps(to_dict(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(essentials(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def load_yaml(path: str | Path, error: ErrorClass) -> Document:

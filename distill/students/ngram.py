@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from distill.students.letters import LIMIT, PAGE, SCRIPTS, letters
 
 ORDERS = 5  # n-grams of 1 to 5 characters
-MULTIPLIERS = (  # A[n-1][k]: of the k-th character in the hash of an n-gram; random, below 2**30
+MULTIPLIERS = (  # A[n-1][k]: of the k-th character in the hash of an n-gram; fixed, odd, < 2**30
     (805306457, 0, 0, 0, 0),
     (594209387, 741103597, 0, 0, 0),
     (381625079, 947502013, 223092871, 0, 0),
@@ -86,10 +86,9 @@ class Ngram(nn.Module):
         index, counts = self.windows(codepoints)
         ends = torch.cumsum(counts.reshape(-1), 0)
         sums = F.embedding_bag(index, self.table, ends - counts.reshape(-1), mode="sum")
-        means = sums.view(*counts.shape, self.table.shape[1]) / counts.clamp_min(
-            1
-        ).sqrt().unsqueeze(2)
-        return self.output(F.relu(self.hidden(means.flatten(1))))
+        scale = counts.clamp_min(1).sqrt().unsqueeze(2)
+        scaled = sums.view(*counts.shape, self.table.shape[1]) / scale
+        return self.output(F.relu(self.hidden(scaled.flatten(1))))
 
     def windows(self, codepoints: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of `table` int64 (total,), by text and group, and how many of each (n, groups)."""
