@@ -60,7 +60,7 @@ def main(check: bool) -> int:
 def filled(text: str, published: list[Card]) -> str:
     """The README with its tables made anew."""
     compared = [card_text.peer_tables(student) for student in published if student.peers]
-    tables = {"students": students(published), "peers": "".join(compared[:1]) + "\n"}
+    tables = {"students": students(published), "peers": "".join(f"{t}\n" for t in compared[:1])}
     for name, content in tables.items():
         block = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
         text = block.sub(lambda _, content=content: content, text)
