@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo import text as zoo_text
+
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "ngrams.md").read_text(encoding="utf-8")
 
@@ -101,6 +103,16 @@ def test_a_text_has_the_letters_and_the_rows_of_the_page(text: tuple[str, ...]) 
     assert codes == [ord(character) for character in shown]
     assert [fold(code) for code in codes] == [int(letter, 16) for letter in letters.split()]
     assert [[int(r) for r in line[1].split()] for line in cells(table)] == groups(codes)
+
+
+@pytest.mark.parametrize("length", [4096, 4097, 9999])
+def test_a_long_text_is_cut_as_the_page_says_before_it_is_composed(length: int) -> None:
+    marked = ("e\u0301" * length)[:length]
+    starts = [i * (length - 255) // 15 for i in range(16)]
+    pieces = [marked] if length <= 4096 else [marked[start : start + 255] for start in starts]
+    cut = "\0".join(pieces)
+    assert len(cut) == (length if length <= 4096 else 4095)
+    assert zoo_text.prepare(marked) == unicodedata.normalize("NFC", cut)
 
 
 def test_the_page_has_twenty_windows_of_all_orders_and_two_texts() -> None:
