@@ -168,8 +168,8 @@ def run(
 
     Pictures: a line for each answer: file, probability and label, tabs between them.
 
-    Texts: a line for each text: label, probability and text; the label is unknown where the
-    probability is below what the student's card says. With --top, label and probability of each
+    Texts: a line for each text: probability, label and text; the label is unknown where the
+    probability is below what the student's card says. With --top, probability and label of each
     answer, whatever the threshold, and then the text. Without FILE and --text, stdin is read.
     """
     from zoo import lines, runtime

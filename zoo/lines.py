@@ -1,4 +1,7 @@
-"""Texts a line each, from files and standard input: read as they arrive, in bounded memory."""
+"""Texts a line each, from files and standard input, read as they arrive.
+
+Memory is bounded but for the longest line, which is held whole.
+"""
 
 from __future__ import annotations
 
@@ -122,13 +125,13 @@ def _decoded(block: bytes) -> tuple[list[str], str]:
 
 
 def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) -> str:
-    """One line: label, probability, text, tabs between. The label may be "unknown".
+    """One line: probability, label, text, tabs between. The label may be "unknown".
 
-    With `pairs`, all answers as label and probability, the likeliest first, and then the text.
+    With `pairs`, all answers as probability and label, the likeliest first, and then the text.
     """
     if not pairs:
         answer = [(student.decision(answer), answer[0][1])]
-    cells = [f"{label}\t{probability:.4f}" for label, probability in answer]
+    cells = [f"{probability:.4f}\t{label}" for label, probability in answer]
     return printable("\t".join([*cells, " ".join(text.splitlines())]))
 
 
