@@ -117,21 +117,15 @@ def test_files_that_cannot_be_tested_are_one_error_with_a_hint(tiny, what):
     assert error.value.hint
 
 
-def test_accuracy_counts_the_right_answers(tiny):
+def test_accuracy_counts_the_right_answers_of_a_file(tiny):
     with np.load(tiny / "golden.npz") as arrays:
         pictures, logits = arrays["inputs"], arrays["fp32"]
     labels = logits.argmax(1)
     labels[0] = (labels[0] + 1) % logits.shape[1]
     told = []
-    score = verify.accuracy(
-        tiny / "model.fp32.onnx",
-        pictures,
-        labels,
-        dataset="colours",
-        split="test",
-        batch=1,
-        progress=told.append,
-    )
+    path = tiny / "model.fp32.onnx"
+    found = verify.logits_of(path, pictures, batch=1, progress=told.append)
+    score = verify.accuracy_score(found, labels, dataset="colours", split="test")
     assert (score.metric, score.dataset, score.split) == ("top-1 accuracy", "colours", "test")
     assert score.value == pytest.approx(1 - 1 / len(labels))
     assert (score.low, score.high) == verify.wilson(len(labels) - 1, len(labels))

@@ -156,22 +156,6 @@ def logits_of_texts(
     return text.logits_of(runner(path, threads), texts, progress=progress)
 
 
-def accuracy(
-    path: Path,
-    images: Iterable[np.ndarray],
-    labels: np.ndarray,
-    *,
-    dataset: str,
-    split: str,
-    batch: int = 64,
-    threads: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> Score:
-    """Top-1 accuracy of the file on pictures uint8 (n, h, w, 3) with labels int (n,)."""
-    logits = logits_of(path, images, batch=batch, threads=threads, progress=progress)
-    return accuracy_score(logits, labels, dataset=dataset, split=split)
-
-
 def accuracy_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, split: str) -> Score:
     """Top-1 accuracy of logits (n, classes) with its Wilson interval."""
     right = int(_right(logits, labels).sum())
