@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.errors import InputError, ZooWarning
 from zoo.runtime import PictureStudent, TextStudent
-from zoo.text import BATCH, LIMIT, SLACK, SPREAD, buckets, codepoints, matrix, pad, prepare
+from zoo.text import BATCH, LIMIT, SLACK, SPREAD, buckets, codepoints, cut, matrix, pad, prepare
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 PREFIX = "a lower case sentence of some Latin words "
@@ -110,6 +110,23 @@ def test_sentences_of_one_length_fill_whole_buckets() -> None:
     assert [len(part) for part in buckets([100] * 256)] == [BATCH // 100] * 3 + [13]
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (7, 0), (0, 7), (256, 100), (3, BATCH + 1), (20_000, 1)])
+def test_an_array_is_cut_into_its_rows_without_the_zeros_behind(shape: tuple[int, int]) -> None:
+    batch = np.random.default_rng(0).integers(0, 3, shape, np.int32)
+    batch[::2, shape[1] // 2 :] = 0
+    parts = list(cut(batch))
+    assert all(part.size <= BATCH or len(part) == 1 for part in parts)
+    assert all(part.shape[1] == 1 or part[:, -1].any() for part in parts)
+    assert all(part.dtype == np.int32 and part.flags.c_contiguous for part in parts)
+    rows = [row for part in parts for row in part.tolist()]
+    assert [pad_to(row, shape[1]) for row in rows] == [pad_to(row, 1) for row in batch.tolist()]
+
+
+def pad_to(row: list[int], length: int) -> list[int]:
+    """The row with zeros behind, at least so long."""
+    return row + [0] * (length - len(row))
+
+
 # --- what it gives -------------------------------------------------------------------------------
 
 
@@ -180,6 +197,13 @@ def test_logits_are_those_of_plain_onnxruntime(student: TextStudent, tiny_text: 
     assert np.array_equal(student.logits(np.asfortranarray(batch)), wanted)
 
 
+def test_logits_of_a_large_array_are_those_of_its_rows(student: TextStudent) -> None:
+    batch = np.random.default_rng(0).integers(0, 0x500, (300, 100), np.int32)
+    batch[:, 50:] *= np.arange(300)[:, None] > 200  # most rows are padded
+    alone = np.concatenate([student.logits(row[None]) for row in batch])
+    assert np.allclose(student.logits(batch), alone, atol=1e-5)
+
+
 def test_logits_of_no_texts_and_of_texts_without_length(student: TextStudent) -> None:
     assert student.logits(np.zeros((0, 5), np.int32)).shape == (0, 3)
     assert student.logits(np.zeros((2, 0), np.int32)).tolist() == [[0, 0, 0], [0, 0, 0]]
@@ -190,6 +214,21 @@ def test_fp32_is_used_where_int8_answers_differently(tiny_text: Path) -> None:
     np.savez(tiny_text / "golden.npz", **arrays | {"int8": arrays["int8"] + 1})
     with pytest.warns(ZooWarning, match="scripts-tiny.test: the 8-bit file answers differently"):
         assert zoo.load(tiny_text).precision == "fp32"
+
+
+@pytest.mark.parametrize("before", [0, 1, 18, 19])
+def test_the_kind_is_known_wherever_in_the_file_it_stands(before: int, tiny_text: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = tiny_text / "model.fp32.onnx"
+    model, kind = onnx.load(path), b"text-classification"
+    model.doc_string = "x" * (1 << 18)
+    place = model.SerializeToString().index(kind)
+    model.doc_string += "x" * (-place % (1 << 18) - before)
+    onnx.save(model, path)
+    assert path.read_bytes().index(kind) % (1 << 18) == -before % (1 << 18)
+    options = zoo.load(path).session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert not options.enable_cpu_mem_arena
 
 
 def test_a_published_name_is_pulled_and_loaded(
@@ -343,4 +382,11 @@ def test_ten_thousand_texts_of_all_lengths_take_bounded_memory(tiny_text: Path) 
     one, _ = peak_mb(tiny_text, "student('guten Morgen')")
     work = "answers = student.label('ab ' * (n % 1667) + 'ab' for n in range(10_000))"
     many, _ = peak_mb(tiny_text, work)
-    assert many - one < 60  # the texts alone are 25 MB
+    assert many - one < 100  # the texts alone are 25 MB; at once they would take 10 GB
+
+
+def test_an_array_of_many_texts_takes_bounded_memory(tiny_text: Path) -> None:
+    make = "import numpy; batch = numpy.full((10_000, 500), 97, numpy.int32)"
+    one, _ = peak_mb(tiny_text, f"{make}; student.logits(batch[:1])")
+    many, _ = peak_mb(tiny_text, f"{make}; student.logits(batch)")
+    assert many - one < 50  # at once they would take 2 GB

@@ -31,6 +31,7 @@ FILES = {"int8": "model.int8.onnx", "fp32": "model.fp32.onnx"}
 KINDS: tuple[type[Student], ...] = (PictureStudent, TextStudent)
 
 _TEXT_TASK = b"text-classification"  # stands in the metadata of text students
+_BLOCK_BYTES = 1 << 18  # read at once
 
 
 def load(
@@ -129,8 +130,19 @@ def _session(file: Path, threads: int) -> ort.InferenceSession:
     A text student gets one thread unless more are asked for, and no arena, which would keep the
     memory of its largest batch.
     """
-    text = file.is_file() and _TEXT_TASK in file.read_bytes()
+    text = file.is_file() and _holds(file, _TEXT_TASK)
     return sessions.create(file, threads=threads or int(text), arena=not text)
+
+
+def _holds(file: Path, wanted: bytes) -> bool:
+    """Whether these bytes stand in a file, of which a block at a time is read."""
+    end = b""
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            if wanted in end + block:
+                return True
+            end = (end + block)[1 - len(wanted) :]
+    return False
 
 
 def _kind(session: ort.InferenceSession, path: Path) -> type[Student]:

@@ -7,7 +7,7 @@ longer than LIMIT code points, evenly spaced pieces are read, always the same on
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -63,6 +63,20 @@ def pad(rows: Sequence[np.ndarray]) -> np.ndarray:
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row
     return padded
+
+
+def cut(batch: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of code points int32 (n, length) in order, BATCH code points at most at a time.
+
+    A longer row goes alone. The columns of zeros at the end are left out; one column stays.
+    """
+    if batch.shape[1] == 0:
+        batch = np.zeros((len(batch), 1), np.int32)
+    size = max(1, BATCH // batch.shape[1])
+    for start in range(0, len(batch), size):
+        rows = batch[start : start + size]
+        length = int(np.flatnonzero(rows.any(axis=0)).max(initial=0)) + 1
+        yield np.ascontiguousarray(rows[:, :length])
 
 
 def buckets(lengths: Sequence[int]) -> list[list[int]]:

@@ -60,13 +60,14 @@ class TextStudent(Student):
         return label if probability >= self.unknown_below else UNKNOWN
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
-        """Float32 (n, classes) for code points int32 (n, length), 0-padded, of any values."""
+        """Float32 (n, classes) for code points int32 (n, length), 0-padded, of any values.
+
+        Some rows go through the network at a time, so memory does not grow with their number.
+        """
         check_array(batch)
         if len(batch) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
-        if batch.shape[1] == 0:
-            batch = np.zeros((len(batch), 1), np.int32)
-        return self._run(np.ascontiguousarray(batch))
+        return np.concatenate([self._run(rows) for rows in reading.cut(batch)])
 
     def _logits_of_one(self, text: str) -> np.ndarray:
         """Float32 (classes,)."""
