@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from zoo import card, publish, registry
+from zoo import card, publish, registry, runtime
 from zoo.registry import Entry
 from zoo.store import Store
 from zoo.verify import golden
 
 ROOT = Path(__file__).parent.parent
 STORE = Store(ROOT / "zoo" / "embedded")
-STUDENTS = [
-    pytest.param(entry, id=name) for name, entry in registry.load(ROOT / "registry.yaml").items()
+ENTRIES = registry.load(ROOT / "registry.yaml")
+STUDENTS = [pytest.param(entry, id=name) for name, entry in ENTRIES.items()]
+TEXT_STUDENTS = [
+    pytest.param(entry, id=name)
+    for name, entry in ENTRIES.items()
+    if entry.task == "text-classification"
 ]
 
 
@@ -54,5 +60,58 @@ def test_an_8_bit_file_was_published_because_an_attempt_passed_every_gate(entry:
     assert published.of_texts or len(passed) <= 1  # of texts every code is tried to the end
 
 
+# --- texts ---------------------------------------------------------------------------------------
+
+WITHOUT_LETTERS = ["", " \t\n", "12:30", "?!...", "\U0001f642\U0001f643", "\0", "\u200f"]
+SHORT = ["a", "e", "o", "in", "de", "la", "se", "si", "no", "on"]  # words of several languages
+SENTENCES = {
+    "ar": "وصلنا إلى المحطة في وقت متأخر من الليل ولم نجد سيارة أجرة.",
+    "de": "Gestern Abend sind wir zu spät am Bahnhof angekommen und haben den Zug verpasst.",
+    "el": "Χθες το βράδυ φτάσαμε πολύ αργά στον σταθμό και χάσαμε το τρένο.",
+    "en": "Yesterday evening we arrived too late at the station and missed the last train.",
+    "fi": "Eilen illalla saavuimme asemalle liian myöhään ja myöhästyimme viimeisestä junasta.",
+    "fr": "Hier soir, nous sommes arrivés trop tard à la gare et nous avons manqué le train.",
+    "ja": "昨日の夜、駅に着くのが遅すぎて、最後の電車に乗れませんでした。",
+    "ko": "어제 저녁에 우리는 역에 너무 늦게 도착해서 마지막 기차를 놓쳤습니다.",
+    "pl": "Wczoraj wieczorem przyjechaliśmy na dworzec za późno i nie zdążyliśmy na pociąg.",
+    "tr": "Dün akşam istasyona çok geç vardık ve son treni kaçırdık, sonra eve yürüdük.",
+}
+
+
+def of_texts(entry: Entry) -> Iterable[runtime.TextStudent]:
+    """The student of each of its files."""
+    folder = STORE.folder(entry.name)
+    for variant in card.read(folder).variants.values():
+        student = runtime.load(folder / variant.file)
+        assert isinstance(student, runtime.TextStudent)
+        yield student
+
+
+@pytest.mark.parametrize("entry", TEXT_STUDENTS)
+def test_a_text_without_letters_is_unknown_and_every_label_as_likely(entry: Entry) -> None:
+    for student in of_texts(entry):
+        even = 1 / len(student.labels)
+        assert student.label(WITHOUT_LETTERS) == ["unknown"] * len(WITHOUT_LETTERS)
+        for answer in student(WITHOUT_LETTERS, top=len(student.labels)):
+            assert [probability for _, probability in answer] == pytest.approx([even] * len(answer))
+
+
+@pytest.mark.parametrize("entry", TEXT_STUDENTS)
+def test_one_and_two_letters_are_answered_with_doubt(entry: Entry) -> None:
+    for student in of_texts(entry):
+        sure = [answer[0][1] for answer in student([*SHORT, "zz"], top=1)]
+        assert np.mean(sure) < 0.7
+        pairs = zip(student.label(SHORT), sure, strict=False)
+        doubted = [label == "unknown" or probability < 0.5 for label, probability in pairs]
+        assert sum(doubted) >= len(SHORT) / 2
+
+
+@pytest.mark.parametrize("entry", TEXT_STUDENTS)
+def test_long_sentences_are_told_apart(entry: Entry) -> None:
+    for student in of_texts(entry):
+        known = {label: text for label, text in SENTENCES.items() if label in student.labels}
+        assert student.label(known.values()) == list(known)
+
+
 def test_nothing_is_in_the_store_that_is_not_in_the_registry() -> None:
-    assert set(STORE.names()) == set(registry.load(ROOT / "registry.yaml"))
+    assert set(STORE.names()) == set(ENTRIES)
