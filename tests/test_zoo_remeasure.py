@@ -119,6 +119,7 @@ def test_a_folder_without_a_card_is_an_error(tmp_path: Path) -> None:
 # --- texts ---------------------------------------------------------------------------------------
 
 TEXTS = {"el": ["καλημέρα", "ευχαριστώ"], "en": ["good morning", "12"], "ru": ["доброе утро", "я"]}
+TRAIN = {"el": ["νύχτα"], "en": ["day"], "ru": ["день"]}
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def text_student(tiny_text: Path, text_root: Path) -> Path:
 def text_root(tmp_path: Path) -> Path:
     """Six texts in `a`, one of them without letters, and three in `b`."""
     for place, texts in {
-        "train": TEXTS,
+        "train": TRAIN,
         "a": TEXTS,
         "b": {k: v[:1] for k, v in TEXTS.items()},
     }.items():
@@ -187,6 +188,16 @@ def test_other_test_texts_are_told(text_student: Path, text_root: Path) -> None:
         "fp32, B": False,
         "int8, B": False,
     }
+
+
+def test_words_and_sentences_are_as_long_as_those_that_a_build_times(text_root: Path) -> None:
+    from distill.config import TextData
+    from distill.data.texts import load_test
+    from zoo import task_text
+
+    data = TextData(source="train", licence="CC0-1.0", tests={"A": "a"})
+    built = task_text.loads(load_test(data, "A", text_root))
+    assert {load.facts()["text_length"] for load in built} == set(remeasure.TEXT_LENGTHS)
 
 
 def test_latency_of_a_text_student_is_of_words_and_sentences(tiny_text: Path) -> None:
