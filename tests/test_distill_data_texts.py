@@ -213,6 +213,22 @@ def test_a_test_has_the_classes_of_the_source(tmp_path: Path) -> None:
     assert data.texts == ("Nun?", "Well?", "Yes.") and data.labels.tolist() == [0, 1, 1]
 
 
+def test_a_test_text_that_stands_in_the_source_is_left_out(tmp_path: Path) -> None:
+    folder = to_folder(tmp_path / "talk", GOOD | {"de.txt": "Caf\u00e9.\nNun?\nJa."})
+    exam = {"en.txt": "Well?\nSentence number 3.\nCafe\u0301.", "de.txt": "Gut."}
+    data = load_test(config(folder, to_folder(tmp_path / "exam", exam)), "exam")
+    assert data.texts == ("Gut.", "Well?") and data.dropped == 2
+    alone = load_test(config(folder, to_folder(tmp_path / "exam", {"en.txt": "Well?"})), "exam")
+    assert alone.sha256 == data.sha256 and alone.dropped == 0
+
+
+def test_a_test_whose_class_stands_in_the_source_whole_is_named(tmp_path: Path) -> None:
+    folder = to_folder(tmp_path / "talk", GOOD)
+    exam = to_folder(tmp_path / "exam", {"en.txt": "Sentence number 3.", "de.txt": "Gut."})
+    error = error_of(lambda: load_test(config(folder, exam), "exam"))
+    assert "every text of en.txt stands in" in str(error) and error.hint
+
+
 def test_a_test_without_a_class_is_named(tmp_path: Path) -> None:
     folder = to_folder(tmp_path / "talk", GOOD)
     exam = to_folder(tmp_path / "exam", {"en.txt": "Well?"})
@@ -309,7 +325,7 @@ def test_an_archive_that_is_cut_is_one_error(
     archive = to_tar(tmp_path_factory.mktemp("cut") / f"x.{suffix}", inside("talk", GOOD))
     content = archive.read_bytes()
     if suffix == "tar":
-        content = content[: -tarfile.RECORDSIZE + 5 * tarfile.BLOCKSIZE]  # up to its end's mark
+        content = content[: -tarfile.RECORDSIZE + 4 * tarfile.BLOCKSIZE]  # before its end's mark
     archive.write_bytes(content[: int(cut * len(content))])
     assert "x.tar" in str(error_of(lambda: load(archive)))
 

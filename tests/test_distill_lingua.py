@@ -1,5 +1,7 @@
 """Lingua: words drawn from the counts of its first version, and its second as a teacher."""
 
+import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -175,6 +177,21 @@ def test_drawn_words_are_trained_on_but_not_of_marked_scripts(tmp_path: Path, wh
     assert list(train.texts[2:]) == draw_words(wheel, ["aa"], 30)["aa"]
 
 
+def test_drawn_words_are_told_from_listed_ones_with_their_origin(
+    tmp_path: Path, wheel: Path
+) -> None:
+    for folder in ("talk", "list"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "aa.txt").write_text(f"one {folder}\ntwo {folder}", "utf-8")
+    data = TextData("talk", "CC0-1.0", {"x": "x"}, words="list", counts=WHEEL, drawn_words=30)
+    data = dataclasses.replace(data, validation=0.5)
+    train = load_texts(data, "train", tmp_path)
+    assert (len(train), int(train.words.sum()), train.drawn) == (33, 32, 30)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert train.origin == lingua_counts.Origin(WHEEL, digest, "Apache-2.0")
+    assert load_texts(data, "validation", tmp_path).origin is None
+
+
 def test_the_share_of_marks_is_of_letters_and_marks() -> None:
     assert mark_share(["abc 123", "d!"]) == mark_share([]) == mark_share(["123"]) == 0
     assert mark_share(["a\u0301b\u0302"]) == 0.5
@@ -190,6 +207,23 @@ def test_another_file_is_refused_with_a_hint(tmp_path: Path) -> None:
         with pytest.raises(DistillError, match=path.name) as caught:
             draw_words(path, ["aa"], 5)
         assert "lingua-language-detector==1.4.2" in caught.value.hint
+
+
+@pytest.mark.parametrize("classes", [[], ["zh"], ["xx", "yy"]])
+def test_a_wheel_that_gives_no_words_at_all_is_an_error(wheel: Path, classes: list[str]) -> None:
+    with pytest.raises(DistillError, match=r"whl gives no words") as caught:
+        draw_words(wheel, classes, 5)
+    assert "ISO 639-1" in caught.value.hint
+
+
+def test_a_wheel_that_is_nowhere_is_fetched_with_pip(tmp_path: Path) -> None:
+    (tmp_path / "aa.txt").write_text("Ein Satz.\nNoch ein Satz.", "utf-8")
+    data = TextData(str(tmp_path), "CC0-1.0", {"x": "x"}, home="https://home", validation=0.5)
+    data = dataclasses.replace(data, counts="gone.whl", drawn_words=5)
+    with pytest.raises(DistillError, match=r"gone\.whl was not found") as caught:
+        load_texts(data, "train", tmp_path)
+    assert "pip download --no-deps lingua-language-detector==1.4.2" in caught.value.hint
+    assert "https://home" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ MAX_BYTES = 64 * 2**20  # of one file of the wheel, packed or unpacked; the larg
 MAX_COUNT = 2**40  # of anything, so that no sum or product leaves int64
 MARKED = 0.15  # share of marks above which words of counts, whose alphabet has none, are fragments
 
-_HINT = "pip download --no-deps lingua-language-detector==1.4.2, and give the path of the wheel"
+LICENCE = "Apache-2.0"  # of the wheel, counts and all
+
+HINT = "pip download --no-deps lingua-language-detector==1.4.2"
+_HINT = f"{HINT}, and give the path of the wheel"
 _DAMAGED = (
     OSError,
     EOFError,
@@ -65,6 +68,21 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
 )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The wheel that words were drawn from."""
+
+    file: str  # its name
+    sha256: str  # of its bytes
+    licence: str  # SPDX id
+
+
+def origin(wheel: Path) -> Origin:
+    """What is told of a wheel."""
+    with wheel.open("rb") as file:
+        return Origin(wheel.name, hashlib.file_digest(file, "sha256").hexdigest(), LICENCE)
 
 
 @dataclass(frozen=True)
@@ -123,7 +141,8 @@ def draw_words(
 
     Class by class, from the raw 64-bit numbers of a Philox generator whose key is the sha256 of
     class and seed: the same words on every machine, whatever the other classes. Words are NFC.
-    Raises `DistillError` if the file is not the wheel, or a count in it is not as described above.
+    Raises `DistillError` if the file is not the wheel, if it has counts of none of the classes, or
+    if a count in it is not as described above.
     """
     drawn: dict[str, list[str]] = {}
     try:
@@ -137,6 +156,12 @@ def draw_words(
                     drawn[name] = sample(model, count, _key(name, seed))
     except _DAMAGED as error:
         raise DistillError(f"{wheel} is damaged or another file: {error}", _HINT) from error
+    if not drawn:
+        raise DistillError(
+            f"{wheel} gives no words: it has counts of none of {len(classes)} class(es)",
+            "classes are ISO 639-1 codes, of scripts without combining marks; or leave out "
+            "data.counts and data.drawn_words",
+        )
     return drawn
 
 

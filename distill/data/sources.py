@@ -11,6 +11,7 @@ from distill.data.folder import Folder
 from distill.data.record import Source
 from distill.errors import DistillError
 
+_NO_HOME = "its home (the recipe names none)"
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
 
@@ -46,10 +47,11 @@ def open_path(path: Path) -> Source:
     )
 
 
-def locate(source: str, home: str, root: Path | None) -> Path:
+def locate(source: str, home: str, root: Path | None, hint: str = "") -> Path:
     """Where the data is: below `root` (none: ZOO_DATA), below the working directory, or as said.
 
-    home is its public address, for the message where it is nowhere.
+    home is its public address, for the message where it is nowhere; hint tells better how to get
+    it than an address does.
     """
     place = root or (Path(os.environ["ZOO_DATA"]) if os.environ.get("ZOO_DATA") else None)
     candidates = [Path(source).expanduser()]
@@ -61,7 +63,7 @@ def locate(source: str, home: str, root: Path | None) -> Path:
     looked = f"in {place} or the working directory" if place else "in the working directory"
     raise DistillError(
         f"the data {source} was not found {looked}",
-        f"fetch it from {home or 'its home (the recipe names none)'}, then give the "
+        f"{hint or f'fetch it from {home or _NO_HOME}'}, then give the "
         "directory that holds it by --data or the environment variable ZOO_DATA",
     )
 

@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -27,9 +27,9 @@ from typing import Literal
 import numpy as np
 
 from distill.config import TextData
-from distill.data import tree
+from distill.data import lingua_counts, tree
 from distill.data.archives import Tar
-from distill.data.lingua_counts import MARKED, draw_words, mark_share
+from distill.data.lingua_counts import MARKED, Origin, draw_words, mark_share
 from distill.data.record import Example
 from distill.data.sources import TAR_SUFFIXES, locate
 from distill.data.split import hold_out
@@ -52,6 +52,9 @@ class Texts:
     classes: tuple[str, ...]  # sorted
     split: str  # train, validation or the name of a test
     sha256: str  # of classes, split, labels, words and texts
+    drawn: int = 0  # of words: drawn from counts; the others are listed
+    origin: Origin | None = None  # of the drawn ones
+    dropped: int = 0  # of a test: texts left out, for they stand in the source
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -78,19 +81,25 @@ def load_texts(
     if split == "validation":
         _check_held(held, data)
         return _texts(held, {}, classes, split)
-    words = _words(data, source, root)
-    for name, texts in words.items():
-        kept_out = set(held[name])
-        words[name] = [text for text in texts if text not in kept_out]
-    return _texts(rest, words, classes, split)
+    listed = _without(_listed(data, source, root), held)
+    drawn = _without(_drawn(data, source, root), held)
+    words = {name: listed.get(name, []) + drawn.get(name, []) for name in classes}
+    found = _texts(rest, words, classes, split)
+    origin = lingua_counts.origin(_wheel(data, root)) if data.counts else None
+    return replace(found, drawn=sum(map(len, drawn.values())), origin=origin)
 
 
 def load_test(data: TextData, name: str, root: Path | None = None) -> Texts:
-    """The test `name` of the data, every class of the source in it."""
+    """The test `name` of the data, every class of the source in it.
+
+    A text that stands in the source too, under whatever class, is left out: it was trained on, or
+    chosen by. `dropped` says how many were.
+    """
     if name not in data.tests:
         raise DistillError(f"the data has no test {name!r}", f"there are {', '.join(data.tests)}")
     found = _place(data.tests[name], data, root)
-    classes = tuple(sorted(_place(data.source, data, root)))
+    source = _place(data.source, data, root)
+    classes = tuple(sorted(source))
     _check_known(found, classes, data.tests[name])
     missing = [c for c in classes if c not in found]
     if missing:
@@ -98,7 +107,16 @@ def load_test(data: TextData, name: str, root: Path | None = None) -> Texts:
             f"{data.tests[name]}: {missing[0]}.txt is missing",
             f"{len(missing)} such class(es); every class of {data.source} needs test texts",
         )
-    return _texts(found, {}, classes, name)
+    known = set(chain.from_iterable(source.values()))
+    kept = {c: [text for text in texts if text not in known] for c, texts in found.items()}
+    bare = [c for c in classes if not kept[c]]
+    if bare:
+        raise DistillError(
+            f"{data.tests[name]}: every text of {bare[0]}.txt stands in {data.source} too",
+            f"{len(bare)} such class(es); give test texts that are not trained on",
+        )
+    before, after = (sum(map(len, part.values())) for part in (found, kept))
+    return replace(_texts(kept, {}, classes, name), dropped=before - after)
 
 
 def _place(place: str, data: TextData, root: Path | None) -> Lines:
@@ -216,20 +234,34 @@ def _check_held(held: Lines, data: TextData) -> None:
         )
 
 
-def _words(data: TextData, source: Lines, root: Path | None) -> Lines:
-    """Listed and drawn words, by class."""
-    words: Lines = {name: [] for name in source}
-    if data.words:
-        listed = _place(data.words, data, root)
-        _check_known(listed, tuple(source), data.words)
-        for name, texts in listed.items():
-            words[name] += texts
-    if data.counts:
-        wheel = locate(data.counts, data.home, root)
-        whole = [name for name, texts in source.items() if mark_share(texts) <= MARKED]
-        for name, drawn in draw_words(wheel, whole, data.drawn_words).items():
-            words[name] += drawn
-    return words
+def _listed(data: TextData, source: Lines, root: Path | None) -> Lines:
+    """The words of the list, by class."""
+    if not data.words:
+        return {}
+    listed = _place(data.words, data, root)
+    _check_known(listed, tuple(source), data.words)
+    return listed
+
+
+def _drawn(data: TextData, source: Lines, root: Path | None) -> Lines:
+    """Words drawn from counts, by class."""
+    if not data.counts:
+        return {}
+    whole = [name for name, texts in source.items() if mark_share(texts) <= MARKED]
+    return draw_words(_wheel(data, root), whole, data.drawn_words)
+
+
+def _wheel(data: TextData, root: Path | None) -> Path:
+    return locate(data.counts, data.home, root, hint=lingua_counts.HINT)
+
+
+def _without(words: Lines, held: Lines) -> Lines:
+    """`words` that are not held out in their class."""
+    kept_out = {name: set(texts) for name, texts in held.items()}
+    return {
+        name: [text for text in texts if text not in kept_out[name]]
+        for name, texts in words.items()
+    }
 
 
 def _check_known(found: Mapping[str, object], classes: tuple[str, ...], place: str) -> None:
