@@ -125,7 +125,9 @@ def test_the_card_tells_every_test_set_and_class(made: Card) -> None:
     assert made.per_class is not None and set(made.per_class) == set(SYLLABLES)
     assert made.unknown is not None and made.unknown.below == 0.4
     assert made.seeds is not None and len(made.seeds.values) == 2
-    assert made.data.drawn == made.data.train - 54 > 30  # some words were drawn twice
+    assert made.data.listed == made.data.train - 54 > 30  # some words were drawn twice
+    assert (made.data.drawn, made.data.counts, made.data.dropped) == (0, None, None)
+    assert made.teaching == card.Teaching("words", 1.0, 2, 0.5, 0.5, 1.0)
 
 
 def test_every_codec_was_measured_and_the_first_that_passes_is_the_file(made: Card) -> None:
@@ -153,6 +155,7 @@ def test_the_run_tells_the_temperature_and_what_was_kept(built: Path) -> None:
     assert training.temperature is not None and training.temperature > 0
     assert training.labels is not None and training.labels.audit_agreement == 1.0
     assert set(happened.data) == {"train", "validation", "test", "Almanac"}
+    assert happened.words == {"listed": card.read(built).data.listed}
     kept = recipe.bind(records.Document(happened.recipe, "run.json"))
     assert isinstance(kept, recipe.TextRecipe)
 

@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 
 from zoo import card as cards
 from zoo import card_latency, card_page, figures, languages, publish, records
-from zoo.card import Attempt, Bench, Card, Peer, Unknown, Variant
+from zoo.card import Attempt, Bench, Card, Origin, Teaching, Unknown, Variant
 from zoo.card_metadata import metadata
+from zoo.card_peers import Comparison, Peer, Ratio
 from zoo.errors import CardError
 from zoo.markdown import duration
 from zoo.measures import Measurement, Score
 
 LABELS = ("bs", "de", "en", "fr", "hr", "no")
+RATIOS = st.tuples(*[st.floats(0, 9)] * 3).map(sorted).map(lambda r: (r[1], r[0], r[2])) | st.none()
 PER_CLASS = {"bs": 0.71, "de": 0.999, "en": 1.0, "fr": 0.998, "hr": 0.72, "no": 0.95}
 
 
@@ -124,6 +126,9 @@ def sample() -> Card:
             validation=17_000,
             test=6072,
             drawn=60_000,
+            listed=412,
+            counts=Origin("detector-1.4.whl", digest("wheel"), "Apache-2.0"),
+            dropped={"UDHR": 12},
         ),
         recipe_sha256=digest("recipe"),
         run_sha256=digest("run"),
@@ -150,9 +155,10 @@ def sample() -> Card:
         unknown=Unknown(below=0.4, share=0.021, right=0.35),
         peers=(
             peer("cld3-py"),
-            peer("langid6-ngram-tiny.sample", version="", accuracy=0.9749, classes=6),
+            peer("langid6-ngram-tiny.sample int8", version="", accuracy=0.9749, classes=6),
             peer("lid.176.ftz", microseconds=None, size_bytes=None, batched=True),
         ),
+        teaching=Teaching("words", 0.15, 3, 0.5, 0.5, 1.0),
     )
 
 
@@ -210,6 +216,8 @@ def test_fields_at_their_default_are_not_written(card: Card) -> None:
             size_bytes=st.integers(0, 10**12) | st.none(),
             dataset=st.text(),
             date=st.text(),
+            word_ratio=RATIOS,
+            peak_memory_mb=st.floats(0, 1e6) | st.none(),
         ),
         max_size=4,
     ),
@@ -236,6 +244,13 @@ def test_whatever_a_text_card_says_is_read_back_and_rendered(
         ("unknown", {"below": 40.0, "share": 0.1, "right": 0.1}, "below is a fraction"),
         ("unknown", {"below": 0.4, "share": 0.1}, '"right" is missing'),
         ("peers", [{"name": "a"}], '"version" is missing'),
+        (
+            "peers",
+            [vars(peer("a")) | {"word_ratio": [1, 1.2, 0.9]}],
+            "the two ends of its interval",
+        ),
+        ("peers", [vars(peer("a")) | {"word_ratio": [1, 1.2]}], "must have 3 items"),
+        ("teaching", vars(Teaching("words", 1, 1, 1, 1, 1)) | {"share": 15}, "is a fraction"),
         ("input", {"name": "x", "dtype": "y", "layout": "z", "size": 3}, "belong together"),
     ],
 )
@@ -392,7 +407,7 @@ def test_peers_stand_beside_it_the_best_first(card: Card) -> None:
     assert "`docs/compare_langid.py` on FLORES-200 devtest, 6,072 texts, 2026-01-31:" in found
     rows = [one for one in found.splitlines() if one.startswith("| ")][2:]
     assert rows == [
-        "| **langid6-ngram-tiny.sample** | MIT | 6 | 97.49 | 96.00 | 53.2 µs | one by one "
+        "| **langid6-ngram-tiny.sample int8** | MIT | 6 | 97.49 | 96.00 | 53.2 µs | one by one "
         "| 938.0 kB |",
         "| cld3-py 1.0 | MIT | 5 | 80.00 | 96.00 | 53.2 µs | one by one | 938.0 kB |",
         "| lid.176.ftz 1.0 | MIT | 5 | 80.00 | 96.00 | - | many at once | - |",
@@ -400,6 +415,22 @@ def test_peers_stand_beside_it_the_best_first(card: Card) -> None:
     assert "does not know counts as wrong" in found
     assert "are left out" in found
     assert "Beside other tools" not in page(dataclasses.replace(card, peers=()))
+
+
+def test_speed_beside_cld3_stands_in_a_table_of_its_own(card: Card) -> None:
+    assert "| A word |" not in page(card)
+    fast: dict[str, Ratio] = {"word_ratio": (0.31, 0.3, 0.324), "batch_ratio": (0.1, 0.09, 0.11)}
+    one = dataclasses.replace(card.peers[1], **fast, peak_memory_mb=61.4)
+    found = section(
+        page(dataclasses.replace(card, peers=(card.peers[0], one))), "Beside other tools"
+    )
+    rows = found.split("| A word |")[1].splitlines()
+    assert rows[2:4] == [
+        "| **langid6-ngram-tiny.sample int8** | 0.310 (0.300 to 0.324) | - "
+        "| 0.100 (0.090 to 0.110) | 61 |",
+        "| cld3-py 1.0 | - | - | - | - |",
+    ]
+    assert "ratio to that of CLD3, which takes one text at a time" in found
 
 
 def test_peers_of_two_runs_are_not_put_into_one_table(card: Card) -> None:
@@ -412,10 +443,39 @@ def test_peers_of_two_runs_are_not_put_into_one_table(card: Card) -> None:
 def test_the_lineage_counts_texts_and_says_what_was_learned_from(card: Card) -> None:
     found = section(page(card), "Lineage")
     assert "| Texts | 318,000 train, 17,000 validation, 6,072 test |" in found
-    assert "| Learned from | each text's probabilities by sample-detector 2.1, mixed" in found
+    assert (
+        "| Learned from | 15 % of the single words, or strings of them, from the probabilities by "
+        "sample-detector 2.1 in 3 views of each (temperature 1, weight 0.5) and the label (weight "
+        "0.5); all other words and all running text, from the label alone; the schedule" in found
+    )
+    every = dataclasses.replace(card, teaching=Teaching("all", 1.0, 1, 0.1, 0.9, 4.0))
+    assert (
+        "| Learned from | all texts, from the probabilities by sample-detector 2.1 in one view of "
+        "each (temperature 4, weight 0.9) and the label (weight 0.1); the schedule"
+        in section(page(every), "Lineage")
+    )
+    untold = section(page(dataclasses.replace(card, teaching=None)), "Lineage")
+    assert "| Learned from | labels, and probabilities by sample-detector 2.1; how is" in untold
     assert "| Data | texts.tar.xz; CC-BY-2.0-FR, CC0-1.0 |" in found
     alone = section(page(dataclasses.replace(card, teacher=None)), "Lineage")
     assert "| Learned from | the label of each text's source, alone |" in alone
+
+
+def test_the_lineage_tells_the_origin_of_words_and_what_no_test_counts(card: Card) -> None:
+    found = section(page(card), "Lineage")
+    assert (
+        "| Drawn words | 60,000 of train, from the n-gram counts of `detector-1.4.whl`; "
+        f"Apache-2.0; sha256 `{digest('wheel')}` |" in found
+    )
+    assert "| Listed words | 412 of train, of a list |" in found
+    assert "| Left out of the tests | 12 of UDHR: they stand in train's source |" in found
+    plain = dataclasses.replace(card.data, drawn=0, listed=0, counts=None, dropped=None)
+    bare = section(page(dataclasses.replace(card, data=plain)), "Lineage")
+    assert not re.search("Drawn words|Listed words|Left out", bare)
+
+
+def test_peak_memory_is_said_to_be_of_a_bare_session(card: Card) -> None:
+    assert "a bare onnxruntime session, without this package and its golden check" in page(card)
 
 
 def test_the_limits_name_the_weakest_languages_and_the_origin_of_the_words(card: Card) -> None:
@@ -526,28 +586,57 @@ def test_a_card_with_other_class_accuracies_needs_another_figure(
 # --- a comparison added to the card --------------------------------------------------------------
 
 
-def comparison(*peers: Peer) -> cards.Comparison:
-    return cards.Comparison(1, peers, {"machine": {"cpu": "AMD EPYC"}})
+def comparison(*peers: Peer, **files: str) -> Comparison:
+    return Comparison(1, peers, {"machine": {"cpu": "AMD EPYC"}}, files)
 
 
 def test_a_comparison_replaces_what_the_card_had_of_its_data_set(card: Card) -> None:
     other = dataclasses.replace(card.peers[0], dataset="UDHR")
     old = dataclasses.replace(card, peers=(*card.peers, other))
     again = (peer(f"{card.name} int8"), peer("cld3-py", accuracy=0.9))
-    assert cards.merge(old, comparison(*again)).peers == (other, *again)
+    files = {f"{card.name} int8": digest("int8")}
+    assert cards.merge(old, comparison(*again, **files)).peers == (other, *again)
 
 
-def test_a_comparison_without_the_student_is_refused(card: Card) -> None:
+@pytest.mark.parametrize("name", ["cld3-py", "{}", "{}-small int8", "x{} int8", "{} int4"])
+def test_a_comparison_without_the_student_is_refused(card: Card, name: str) -> None:
     with pytest.raises(CardError, match="was not measured in this comparison") as caught:
-        cards.merge(card, comparison(peer("cld3-py")))
+        cards.merge(card, comparison(peer(name.format(card.name))))
     assert card.name in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("precision", "measured", "message"),
+    [
+        ("int8", {}, "does not say of which file it is"),
+        ("int8", {"int8": "fp32"}, "int8 in the comparison is of"),
+        ("fp32", {"int8": "int8"}, "fp32 in the comparison does not say"),
+    ],
+)
+def test_a_comparison_of_other_bytes_is_refused(
+    card: Card, precision: str, measured: dict[str, str], message: str
+) -> None:
+    files = {f"{card.name} {key}": digest(content) for key, content in measured.items()}
+    with pytest.raises(CardError, match=message) as caught:
+        cards.merge(card, comparison(peer(f"{card.name} {precision}"), **files))
+    assert "compare again" in caught.value.hint
+
+
+def test_a_precision_that_the_card_lacks_is_refused(card: Card) -> None:
+    bare = dataclasses.replace(card, variants={"fp32": card.variants["fp32"]})
+    name = f"{card.name} int8"
+    with pytest.raises(CardError, match="the card has no such file"):
+        cards.merge(bare, comparison(peer(name), **{name: digest("int8")}))
 
 
 def test_a_comparison_is_told_from_a_bench_by_its_peers(card: Card, tmp_path: Path) -> None:
     path = tmp_path / "peers.json"
-    wanted = comparison(peer(card.name))
+    wanted = comparison(peer(card.name), **{card.name: digest("int8")})
     path.write_text(json.dumps(records.to_dict(wanted)))
     assert cards.read_bench(path) == wanted
     path.write_text(json.dumps({"format": 1, "peers": [], "detail": {}}))
     with pytest.raises(CardError, match="peers must not be empty"):
+        cards.read_bench(path)
+    path.write_text(json.dumps(records.to_dict(wanted) | {"files": {"a": "0"}}))
+    with pytest.raises(CardError, match=r"files\.a must be 64"):
         cards.read_bench(path)

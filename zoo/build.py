@@ -198,6 +198,7 @@ def _measure(learned: Learned, folder: Path, place: Place) -> dict[str, Any]:
     return {
         "test": {"test": first.sha256} | {k: v.sha256 for k, v in tests.items() if v is not first},
         "n": len(first),
+        "dropped": {name: task.dropped(data) for name, data in tests.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit(),
         "versions": versions(),
@@ -292,6 +293,7 @@ def _filled(
         attempts=tuple(cards.Attempt(**row) for row in compressed.result["attempts"]),
         gates={name: float(value) for name, value in gates.items()},
         latency=tuple(Measurement(**row) for row in measured["latency"]),
+        **task.taught(recipe),
         **task.card_facts(measured["scores"]["more"]),
     )
 
@@ -323,7 +325,7 @@ def _data_facts(learned: Learned, measured: dict[str, Any]) -> cards.DataFacts:
         train=len(learned.train),
         validation=len(learned.validation),
         test=measured["n"],
-        drawn=tasks.of(learned.recipe).drawn(learned.train),
+        **tasks.of(learned.recipe).data_facts(learned.train, measured["dropped"]),
     )
 
 
@@ -356,4 +358,11 @@ def _run(learned: Learned, measured: dict[str, Any]) -> Run:
         versions=measured["versions"],
         parity={"max_difference": learned.parity, "tolerance": tasks.of(learned.recipe).TOLERANCE},
         seeds={str(seed): training for seed, training in learned.seeds.items()},
+        words=_words(learned, measured),
     )
+
+
+def _words(learned: Learned, measured: dict[str, Any]) -> dict[str, Any] | None:
+    """What the card says of words, as plain data; None where there is nothing to say."""
+    facts = tasks.of(learned.recipe).data_facts(learned.train, measured["dropped"])
+    return {key: records.to_dict(value) for key, value in facts.items() if value} or None

@@ -12,24 +12,16 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo import records
+from zoo import card_peers, records
+from zoo.card_peers import Comparison, Peer
 from zoo.errors import CardError
 from zoo.files import sha256, write_bytes
 from zoo.measures import Measurement, Score
-from zoo.names import check_file_name, check_hex, check_name
+from zoo.names import check, check_file_name, check_fraction, check_hex, check_name
 
 FILE = "card.json"
 PAGE = "README.md"
 RUN = "run.json"
-
-
-def _check(ok: bool, message: str) -> None:
-    if not ok:
-        raise ValueError(message)
-
-
-def _check_fraction(value: float, name: str) -> None:
-    _check(0 <= value <= 1, f"{name} is a fraction in [0, 1], not {value}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Input:
     size: int | None = None  # pixels a side that the graph resizes to, from any; None: texts
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             (self.color is None) == (self.size is None),
             "color and size belong together: pictures have both, texts neither",
         )
@@ -74,6 +66,18 @@ class TeacherFacts:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The file whose n-gram counts words were drawn from."""
+
+    file: str  # its name
+    sha256: str
+    licence: str  # SPDX id
+
+    def __post_init__(self) -> None:
+        check_hex(self.sha256, 64, "sha256")
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """What was learned from."""
 
@@ -85,6 +89,9 @@ class DataFacts:
     validation: int  # of them held out of train: every choice was made on them
     test: int  # read once, by the final measurement
     drawn: int = 0  # of train: single words drawn from n-gram counts behind the teacher
+    listed: int = 0  # of train: single words of a list
+    counts: Origin | None = None  # of the drawn words; None: not recorded, or there are none
+    dropped: dict[str, int] | None = None  # test set -> texts left out, for train's source has them
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
@@ -107,7 +114,7 @@ class Variant:
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")
         check_file_name(self.file)
-        _check(self.size_bytes > 0, f"size_bytes must be positive, not {self.size_bytes}")
+        check(self.size_bytes > 0, f"size_bytes must be positive, not {self.size_bytes}")
 
 
 @dataclass(frozen=True)
@@ -146,30 +153,22 @@ class Unknown:
 
     def __post_init__(self) -> None:
         for key in ("below", "share", "right"):
-            _check_fraction(getattr(self, key), key)
+            check_fraction(getattr(self, key), key)
 
 
 @dataclass(frozen=True)
-class Peer:
-    """Another tool, measured on the student's test set in the same run as the student."""
+class Teaching:
+    """What the teacher was asked about, and how its answers and the labels were mixed."""
 
-    name: str  # as its package is called
-    version: str
-    licence: str  # SPDX id, or plain words
-    classes: int  # of the student's labels that it knows
-    accuracy: float  # macro-averaged over all the student's labels; one it does not know is wrong
-    own_accuracy: float  # macro-averaged over the labels that it knows
-    n: int  # texts, of all labels
-    microseconds: float | None  # CPU time a text, one thread
-    batched: bool  # whether the texts were handed over many at once, or one by one
-    size_bytes: int | None  # of its model on disk; None: not known
-    dataset: str
-    date: str  # ISO date
+    of: str  # "all" pieces of text, or "words": of running text only the label is learned
+    share: float  # fraction of these that the teacher answered; of the others only the label
+    views: int  # that every text was cut into anew, each answered
+    ce: float  # weight of the cross-entropy with the label
+    kd: float  # weight of the distillation term
+    temperature: float
 
     def __post_init__(self) -> None:
-        for key in ("accuracy", "own_accuracy"):
-            _check_fraction(getattr(self, key), key)
-        _check(self.classes > 0, f"classes must be positive, not {self.classes}")
+        check_fraction(self.share, "share")
 
 
 @dataclass(frozen=True)
@@ -198,15 +197,16 @@ class Card:
     per_class: dict[str, float] | None = None  # label -> accuracy of the best file, test split
     unknown: Unknown | None = None  # None: there is always an answer
     peers: tuple[Peer, ...] = ()
+    teaching: Teaching | None = None  # None: of pictures, or there is no teacher
 
     def __post_init__(self) -> None:
-        _check(self.format == 1, f"format must be 1, not {self.format}")
+        check(self.format == 1, f"format must be 1, not {self.format}")
         check_name(self.name)
-        _check(bool(self.labels), "labels must not be empty")
+        check(bool(self.labels), "labels must not be empty")
         for label, accuracy in (self.per_class or {}).items():
-            _check(label in self.labels, f"per_class names {label!r}, which is not a label")
-            _check_fraction(accuracy, f"per_class of {label}")
-        _check("fp32" in self.variants, "variants must hold fp32")
+            check(label in self.labels, f"per_class names {label!r}, which is not a label")
+            check_fraction(accuracy, f"per_class of {label}")
+        check("fp32" in self.variants, "variants must hold fp32")
         check_hex(self.recipe_sha256, 64, "recipe_sha256")
         check_hex(self.run_sha256, 64, "run_sha256")
 
@@ -235,22 +235,9 @@ class Bench:
     rows: tuple[Measurement, ...]
 
     def __post_init__(self) -> None:
-        _check(self.format == 1, f"format must be 1, not {self.format}")
+        check(self.format == 1, f"format must be 1, not {self.format}")
         for precision, digest in self.files.items():
             check_hex(digest, 64, f"files.{precision}")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `docs/compare_langid.py --json` writes: tools measured beside each other in one run."""
-
-    format: int  # 1
-    peers: tuple[Peer, ...]  # the students among them
-    detail: dict[str, Any]  # machine, intervals, every speed and ratio; not on the card
-
-    def __post_init__(self) -> None:
-        _check(self.format == 1, f"format must be 1, not {self.format}")
-        _check(bool(self.peers), "peers must not be empty")
 
 
 def read(path: Path) -> Card:
@@ -294,7 +281,8 @@ def merge(card: Card, bench: Bench | Comparison) -> Card:
     A comparison takes the place of all that the card had of its data set.
     """
     if isinstance(bench, Comparison):
-        return _compared(card, bench)
+        files = {precision: v.sha256 for precision, v in card.variants.items()}
+        return replace(card, peers=card_peers.merged(card.name, files, card.peers, bench))
     if bench.name != card.name:
         raise CardError(
             f"these rows are of {bench.name!r}, the card is of {card.name!r}",
@@ -303,17 +291,6 @@ def merge(card: Card, bench: Bench | Comparison) -> Card:
     for row in bench.rows:
         _check_same_file(card, bench, row)
     return add_measurements(card, bench.rows)
-
-
-def _compared(card: Card, comparison: Comparison) -> Card:
-    if not any(card.name in peer.name for peer in comparison.peers):
-        raise CardError(
-            f"{card.name} was not measured in this comparison",
-            hint=f"compare again with --student {card.name}",
-        )
-    again = {peer.dataset for peer in comparison.peers}
-    kept = tuple(peer for peer in card.peers if peer.dataset not in again)
-    return replace(card, peers=kept + comparison.peers)
 
 
 def _check_same_file(card: Card, bench: Bench, row: Measurement) -> None:

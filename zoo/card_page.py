@@ -115,9 +115,19 @@ def _accuracy(card: Card) -> str:
         card_text.other_tests(card),
         _seeds(card),
         f"Agreement: the fraction of {what} with the same first answer. ECE: expected "
-        "calibration error, 15 bins. Peak memory: of a fresh process that answers once.",
+        f"calibration error, 15 bins. Peak memory: {_memory(card)}.",
         card_text.unknown(card) if card.of_texts else "",
     )
+
+
+def _memory(card: Card) -> str:
+    """Of what process peak memory is; cards of pictures keep the words that they came with."""
+    if card.of_texts:
+        return (
+            "of a fresh process that runs the file once in a bare onnxruntime session, without "
+            "this package and its golden check"
+        )
+    return "of a fresh process that answers once"
 
 
 def _accuracy_row(precision: str, variant: Variant) -> tuple[str, ...]:
@@ -208,6 +218,7 @@ def _lineage(card: Card, figures: Sequence[str]) -> str:
         ("Data", f"{card.data.home or card.data.source}; {card.data.licence}"),
         ("Texts" if card.of_texts else "Pictures", _counted(card)),
         *([("Learned from", card_text.taught(card))] if card.of_texts else []),
+        *(card_text.origins(card) if card.of_texts else []),
         ("Data sha256", f"`{card.data.sha256}`"),
         ("Recipe sha256", f"`{card.recipe_sha256}`"),
         ("Run sha256", f"`{card.run_sha256}`"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from zoo.card import Card, Peer
+from zoo.card import Card, Teaching
+from zoo.card_peers import Peer
 from zoo.languages import are_languages, named
-from zoo.markdown import capital, duration, number, paragraphs, percent, size, table
+from zoo.markdown import capital, duration, number, paragraphs, percent, ratio, size, table
 from zoo.measures import Measurement
 
 WORD_LENGTH = 20  # code points; a longer text that was timed is called a sentence
@@ -178,14 +179,40 @@ def _peer_table(card: Card, run: tuple[str, int, str], rows: list[Peer]) -> list
     head = ("Tool", "Licence", capital(classes(card)), "All, %", "Own, %", "Time a text", "Texts")
     lead = f"Measured in one run by `docs/compare_langid.py` on {dataset}, {n:,} texts, {date}:"
     best_first = sorted(rows, key=lambda peer: -peer.accuracy)
-    return [lead, table((*head, "Size"), [_peer_row(card, peer) for peer in best_first])]
+    found = table((*head, "Size"), [_peer_row(card, peer) for peer in best_first])
+    return [lead, found, *_speed_table(card, best_first)]
+
+
+def _tool(card: Card, peer: Peer) -> str:
+    tool = f"{peer.name} {peer.version}".strip()
+    return f"**{tool}**" if card.name in peer.name else tool
+
+
+def _speed_table(card: Card, rows: list[Peer]) -> list[str]:
+    """Ratios to CLD3 and memory, where the run told them."""
+    cells = [
+        (
+            *(ratio(*(r or (None,) * 3)) for r in (p.word_ratio, p.sentence_ratio, p.batch_ratio)),
+            number(p.peak_memory_mb, ".0f"),
+        )
+        for p in rows
+    ]
+    told = [(_tool(card, peer), *row) for peer, row in zip(rows, cells, strict=True)]
+    if not any(set(row) - {"-"} for row in cells):
+        return []
+    head = ("Tool", "A word", "A sentence", "Many sentences at once", "Peak memory, MB")
+    lead = (
+        "Speed in that run: processor time a text as a ratio to that of CLD3, which takes one text "
+        "at a time (95 % interval; below 1 is faster). Peak memory: of a fresh process that opens "
+        "the tool and answers once."
+    )
+    return [lead, table(head, told)]
 
 
 def _peer_row(card: Card, peer: Peer) -> tuple[str, ...]:
-    tool = f"{peer.name} {peer.version}".strip()
     spent = peer.microseconds
     return (
-        f"**{tool}**" if card.name in peer.name else tool,
+        _tool(card, peer),
         peer.licence,
         str(peer.classes),
         percent(peer.accuracy),
@@ -229,10 +256,42 @@ def taught(card: Card) -> str:
     """From which labels it learned."""
     if card.teacher is None:
         return "the label of each text's source, alone"
-    return (
-        f"each text's probabilities by {card.teacher.name}, mixed with the label of its source; "
-        "weights, temperature and schedule are the recipe's `loss` and `train`, in run.json"
+    if card.teaching is None:
+        return f"labels, and probabilities by {card.teacher.name}; how is the recipe's, in run.json"
+    return f"{_answered(card.teaching, card.teacher.name)}; the schedule is in run.json"
+
+
+def _answered(teaching: Teaching, teacher: str) -> str:
+    """Which texts the teacher answered, and what its answers weighed."""
+    texts = {"all": "texts", "words": "single words, or strings of them"}[teaching.of]
+    asked = f"{100 * teaching.share:g} % of the" if teaching.share < 1 else "all"
+    views = f"{teaching.views} views" if teaching.views > 1 else "one view"
+    mixed = (
+        f"{asked} {texts}, from the probabilities by {teacher} in {views} of each "
+        f"(temperature {teaching.temperature:g}, weight {teaching.kd:g}) and the label "
+        f"(weight {teaching.ce:g})"
     )
+    if teaching.of == "all" and teaching.share == 1:
+        return mixed
+    rest = "all other texts" if teaching.of == "all" else "all other words and all running text"
+    return f"{mixed}; {rest}, from the label alone"
+
+
+def origins(card: Card) -> list[tuple[str, str]]:
+    """Rows of the lineage: where single words come from, and what was kept out of a test."""
+    data, rows = card.data, []
+    if data.listed:
+        rows.append(("Listed words", f"{data.listed:,} of train, of a list"))
+    if data.drawn:
+        file = data.counts
+        of = f" of `{file.file}`; {file.licence}; sha256 `{file.sha256}`" if file else ""
+        rows.append(("Drawn words", f"{data.drawn:,} of train, from the n-gram counts{of}"))
+    left_out = [f"{n:,} of {name}" for name, n in (data.dropped or {}).items()]
+    if left_out:
+        rows.append(
+            ("Left out of the tests", f"{', '.join(left_out)}: they stand in train's source")
+        )
+    return rows
 
 
 def limits(card: Card) -> str:

@@ -1,8 +1,19 @@
-"""What a name and a hash must look like; anything else is a `ValueError` that says so."""
+"""What names, hashes and fractions must look like; anything else is a `ValueError` that says so."""
 
 from __future__ import annotations
 
 import re
+
+
+def check(ok: bool, message: str) -> None:
+    """Refuse what is not ok."""
+    if not ok:
+        raise ValueError(message)
+
+
+def check_fraction(value: float, name: str) -> None:
+    """Refuse per cent, and what is no share at all."""
+    check(0 <= value <= 1, f"{name} is a fraction in [0, 1], not {value}")
 
 
 def check_name(value: str) -> None:

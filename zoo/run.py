@@ -69,6 +69,7 @@ class Run:
     parity: dict[str, float]  # largest difference of a logit between ONNX and torch, and the bound
     versions: dict[str, str]  # where it was exported, quantized and measured
     seeds: dict[str, Training]  # seed -> its training; the first one is published
+    words: dict[str, Any] | None = None  # as in the card's data: drawn, listed, counts, dropped
 
 
 def to_json(run: Run) -> str:

@@ -206,9 +206,32 @@ def card_input(recipe: TextRecipe) -> Input:
     return Input("codepoints", "int32", "NL")
 
 
-def drawn(data: Texts) -> int:
-    """Words of a list, or drawn from a teacher's counts."""
-    return int(data.words.sum())
+def data_facts(train: Texts, tests: dict[str, int]) -> dict[str, Any]:
+    """The card's facts of words in `train`, and how many texts each of the tests left out."""
+    from zoo.card import Origin
+
+    return {
+        "drawn": train.drawn,
+        "listed": int(train.words.sum()) - train.drawn,
+        "counts": Origin(**asdict(train.origin)) if train.origin else None,
+        "dropped": {name: count for name, count in tests.items() if count} or None,
+    }
+
+
+def taught(recipe: TextRecipe) -> dict[str, Any]:
+    """The card's field of what the teacher was asked."""
+    from zoo.card import Teaching
+
+    if recipe.teacher is None:
+        return {}
+    labels, loss = recipe.labels, recipe.loss
+    asked = (labels.of, labels.share, labels.views)
+    return {"teaching": Teaching(*asked, loss.ce, loss.kd, loss.temperature)}
+
+
+def dropped(data: Texts) -> int:
+    """Texts of a test that were left out, for they stand in the source of train."""
+    return data.dropped
 
 
 def more(
