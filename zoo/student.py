@@ -98,7 +98,7 @@ def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Predicti
 
 
 def _best(logits: np.ndarray, top: int) -> np.ndarray:
-    """Places int64 (n, top) of the largest of each row (n, classes), falling; of equal the first."""
+    """Places int64 (n, top) of the largest in each row (n, classes), falling; first of equals."""
     if top > 8:
         return np.argsort(-logits, axis=1, kind="stable")[:, :top]
     left, rows = logits.copy(), np.arange(len(logits))
