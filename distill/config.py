@@ -95,9 +95,7 @@ class Student:
 
     architecture: str  # a name in distill.students.ARCHITECTURES
     options: dict[str, float | int | str] = field(default_factory=dict)  # its own arguments
-    init: Literal["", "imagenet"] = (
-        ""  # "imagenet": start from the pretrained weights (efficientnet-lite only)
-    )
+    init: Literal["", "imagenet"] = ""  # the weights it starts from (efficientnet-lite only)
 
 
 @dataclass(frozen=True)
@@ -147,12 +145,8 @@ class Labels:
     views: int = 8  # views of every training example that the teacher labels; epochs cycle them
     top_k: int = 10  # logits kept per view, fp16; the other classes share the rest of the mass
     audit: float = 0.01  # fraction of kept rows compared with the live teacher
-    of: Literal["all", "words"] = _later(
-        "all"
-    )  # words: running text keeps its source's label alone
-    share: float = _later(
-        1.0
-    )  # fraction of these that the teacher answers; others keep their label
+    of: Literal["all", "words"] = _later("all")  # words: running text keeps its label alone
+    share: float = _later(1.0)  # fraction of these that are asked; the others keep their label
 
     def __post_init__(self) -> None:
         _check(self.views >= 1, f"views must be >= 1, not {self.views}")

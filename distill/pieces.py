@@ -60,9 +60,9 @@ class TextViews:
         return np.arange(len(self)) if of == "all" else np.flatnonzero(self.words)
 
     def steps(self, size: int) -> int:
-        return self.classes * self._share() // size
+        return self.classes * self.share() // size
 
-    def _share(self) -> int:
+    def share(self) -> int:
         """Rows of each class in an epoch."""
         return -(-len(self) // self.classes)
 
@@ -143,7 +143,7 @@ class TextView:
         """Rows of similar length go together: sorted within some batches, which are then mixed."""
         rows = rng.permutation(
             np.concatenate(
-                [_repeated(rng, members, self.views._share()) for members in self.views.members]
+                [_repeated(rng, members, self.views.share()) for members in self.views.members]
             )
         )
         rows = rows[: self.views.steps(size) * size]

@@ -90,7 +90,7 @@ def _compress(learned: Learned, place: Place, folder: Path) -> None:
         place.work / recipe.name,
         "compress",
         {
-            "exported": {path.name: sha256(path) for path in sorted(learned.folder.glob("*.onnx"))},
+            "exported": _exported(learned),
             "compress": records.to_dict(recipe.compress),
             "gates": records.to_dict(recipe.gates),
             "data": [learned.train.sha256, learned.validation.sha256],
@@ -103,6 +103,11 @@ def _compress(learned: Learned, place: Place, folder: Path) -> None:
     if not done.result["winner"]:
         raise _refusal(recipe, done.result["attempts"])
     _card(learned, done, place, folder)
+
+
+def _exported(learned: Learned) -> dict[str, str]:
+    """sha256 of every file that the export wrote."""
+    return {path.name: sha256(path) for path in sorted(learned.folder.glob("*.onnx"))}
 
 
 def _climb(learned: Learned, out: Path, place: Place) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def _card(learned: Learned, compressed: stage.Stage, place: Place, folder: Path)
         "measure",
         {
             "files": [sha256(folder / FP32), sha256(folder / INT8)],
-            "exported": {path.name: sha256(path) for path in sorted(learned.folder.glob("*.onnx"))},
+            "exported": _exported(learned),
             "teacher": learned.teacher.sha256 if learned.teacher else "",
             "seeds": {str(seed): t.weights_sha256 for seed, t in learned.seeds.items()},
             "data": records.to_dict(recipe.data),
@@ -293,8 +298,7 @@ def _filled(
         attempts=tuple(cards.Attempt(**row) for row in compressed.result["attempts"]),
         gates={name: float(value) for name, value in gates.items()},
         latency=tuple(Measurement(**row) for row in measured["latency"]),
-        **task.taught(recipe),
-        **task.card_facts(measured["scores"]["more"]),
+        **task.card_facts(recipe, measured["scores"]["more"]),
     )
 
 

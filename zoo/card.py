@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -260,19 +260,8 @@ def to_json(card: Card) -> str:
     What has a default and holds it is left out, so that a card keeps its bytes when later ones say
     more.
     """
-    return json.dumps(_said(card), indent=2, ensure_ascii=False) + "\n"
-
-
-def _said(record: Any) -> Any:
-    """Plain data of a record, as `records.to_dict`, without the fields that hold their default."""
-    if is_dataclass(record):
-        values = {f: getattr(record, f.name) for f in fields(record)}
-        return {f.name: _said(value) for f, value in values.items() if value != f.default}
-    if isinstance(record, dict):
-        return {key: _said(value) for key, value in record.items()}
-    if isinstance(record, list | tuple):
-        return [_said(item) for item in record]
-    return record
+    said = records.to_dict(card, lambda field, value: value == field.default)
+    return json.dumps(said, indent=2, ensure_ascii=False) + "\n"
 
 
 def merge(card: Card, bench: Bench | Comparison) -> Card:

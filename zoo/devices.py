@@ -55,6 +55,9 @@ class PictureLoad:
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 
+WORD, SENTENCE = 8, 100  # code points: the lengths that texts are timed at
+
+
 @dataclass(frozen=True)
 class TextLoad:
     """Random lower-case Latin words, the input of every call; all texts are of one length."""

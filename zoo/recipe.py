@@ -59,72 +59,65 @@ def _pieces() -> Pieces:
     return Pieces()
 
 
-@dataclass(frozen=True)
-class ImageRecipe:
-    """What `zoo build` does for a student that reads pictures. A variant is a second file."""
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """What `zoo build` does for any student. A variant is a second file."""
 
     name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
     summary: str  # one line for people
     licence: str  # SPDX id under which the student is published
-    data: Data  # the labelled examples
     student: Student  # what learns
     train: Train  # how long, how fast
-    task: Literal["image-classification"] = "image-classification"
     teacher: Teacher | None = None  # who answers; none: the student learns from the labels alone
-    augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
     labels: Labels = field(default_factory=_labels)  # what is kept of the teacher
     loss: Loss = field(default_factory=_loss)  # what is minimised
-    compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only
+    compress: Any = None  # how 8 bits are reached, by kind; none: an fp32 file only
     gates: Gates | None = None  # what an 8-bit file must reach to be published
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_name(self.name)
+        for key in ("summary", "licence"):
+            if not getattr(self, key).strip():
+                raise ValueError(f"{key} must not be empty")
+        if self.teacher is None and self.loss.name != "ce":
+            raise ValueError(
+                f'teacher is missing: the loss "{self.loss.name}" learns from one; '
+                'add a teacher, or set loss.name to "ce"'
+            )
+        if self.teacher is not None and self.loss.name == "ce":
+            raise ValueError('teacher is given, but the loss "ce" does not learn from one')
+        if (self.compress is None) != (self.gates is None):
+            raise ValueError("compress and gates belong together: give both, or neither")
 
 
-@dataclass(frozen=True)
-class TextRecipe:
-    """What `zoo build` does for a student that reads texts. A variant is a second file."""
+@dataclass(frozen=True, kw_only=True)
+class ImageRecipe(_Recipe):
+    """Of a student that reads pictures."""
 
-    name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
-    summary: str  # one line for people
-    licence: str  # SPDX id under which the student is published
-    data: TextData  # the labelled examples
-    student: Student  # what learns
-    train: Train  # how long, how fast
+    task: Literal["image-classification"] = "image-classification"
+    data: Data  # the labelled pictures
+    augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
+    compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe(_Recipe):
+    """Of a student that reads texts."""
+
     task: Literal["text-classification"] = "text-classification"
-    teacher: Teacher | None = None  # who answers; none: the student learns from the labels alone
+    data: TextData  # the labelled texts
     pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
-    labels: Labels = field(default_factory=_labels)  # what is kept of the teacher
-    loss: Loss = field(default_factory=_loss)  # what is minimised
     unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
     compress: Rows | None = None  # the 8-bit codecs to try; none: an fp32 file only
-    gates: Gates | None = None  # what an 8-bit file must reach to be published
 
     def __post_init__(self) -> None:
-        _check(self)
+        super().__post_init__()
         if not 0 <= self.unknown_below < 1:
             raise ValueError(f"unknown_below must lie in [0, 1), not {self.unknown_below}")
 
 
 Recipe = ImageRecipe | TextRecipe
 KINDS = {"image-classification": ImageRecipe, "text-classification": TextRecipe}
-
-
-def _check(recipe: Recipe) -> None:
-    """What both kinds must hold."""
-    check_name(recipe.name)
-    for key in ("summary", "licence"):
-        if not getattr(recipe, key).strip():
-            raise ValueError(f"{key} must not be empty")
-    if recipe.teacher is None and recipe.loss.name != "ce":
-        raise ValueError(
-            f'teacher is missing: the loss "{recipe.loss.name}" learns from one; '
-            'add a teacher, or set loss.name to "ce"'
-        )
-    if recipe.teacher is not None and recipe.loss.name == "ce":
-        raise ValueError('teacher is given, but the loss "ce" does not learn from one')
-    if (recipe.compress is None) != (recipe.gates is None):
-        raise ValueError("compress and gates belong together: give both, or neither")
 
 
 def read(path: str | Path) -> Recipe:

@@ -45,16 +45,18 @@ class Document:
 
 
 LATER = "later"  # in a field's metadata: it came after things were made without it
+Omit = Callable[["dataclasses.Field[Any]", Any], bool]
 
 
-def to_dict(record: Any) -> Any:
-    """Plain data of a record: dataclasses become dicts, tuples lists; nothing is left out."""
+def to_dict(record: Any, omit: Omit = lambda field, value: False) -> Any:
+    """Plain data of a record: dataclasses become dicts, tuples lists; without fields to `omit`."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record)}
+        values = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
+        return {f.name: to_dict(value, omit) for f, value in values if not omit(f, value)}
     if isinstance(record, dict):
-        return {key: to_dict(value) for key, value in record.items()}
+        return {key: to_dict(value, omit) for key, value in record.items()}
     if isinstance(record, list | tuple):
-        return [to_dict(item) for item in record]
+        return [to_dict(item, omit) for item in record]
     return record
 
 
@@ -63,17 +65,7 @@ def essentials(record: Any) -> Any:
 
     A setting that came later means nothing to what was made before it, and changes no hash there.
     """
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        values = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
-        kept = (
-            (f, value) for f, value in values if not (LATER in f.metadata and value == f.default)
-        )
-        return {f.name: essentials(value) for f, value in kept}
-    if isinstance(record, dict):
-        return {key: essentials(value) for key, value in record.items()}
-    if isinstance(record, list | tuple):
-        return [essentials(item) for item in record]
-    return record
+    return to_dict(record, lambda f, value: LATER in f.metadata and value == f.default)
 
 
 def canonical(record: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import card as cards
 from zoo.card import Bench, Card, Variant
+from zoo.devices import SENTENCE, WORD
 from zoo.errors import CardError
 from zoo.files import sha256
 from zoo.measures import Measurement, Score
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from zoo.recipe import Recipe
 
 Progress = Callable[[int, int], None]  # done, in all
-TEXT_LENGTHS = (8, 100)  # code points of a word and of a sentence
+TEXT_LENGTHS = (WORD, SENTENCE)
 
 
 @dataclass(frozen=True)

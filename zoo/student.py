@@ -89,8 +89,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
     """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
     order = _best(logits, min(top, logits.shape[1]))
-    powers = np.exp(logits - logits[np.arange(len(logits)), order[:, 0], None])
-    best = np.take_along_axis(powers, order, axis=1) / powers.sum(axis=1, keepdims=True)
+    best = np.take_along_axis(softmax(logits), order, axis=1)
     return [
         [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
         for places, row in zip(order.tolist(), best.tolist(), strict=True)

@@ -231,11 +231,6 @@ def data_facts(train: Dataset, tests: dict[str, int]) -> dict[str, Any]:
     return {}
 
 
-def taught(recipe: ImageRecipe) -> dict[str, Any]:
-    """What only texts have."""
-    return {}
-
-
 def dropped(data: Dataset) -> int:
     """No picture of a test is left out."""
     return 0
@@ -248,6 +243,6 @@ def more(
     return {}
 
 
-def card_facts(more: dict[str, Any]) -> dict[str, Any]:
+def card_facts(recipe: ImageRecipe, more: dict[str, Any]) -> dict[str, Any]:
     """What only texts have."""
     return {}

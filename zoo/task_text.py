@@ -68,10 +68,10 @@ def calibrate(recipe: TextRecipe, net: nn.Module, validation: Texts) -> float | 
 
     Guo et al., ICML 2017, section 4.2. Returns the temperature.
     """
-    from distill import calibration, pieces
+    from distill import calibration
     from distill.train import predict
 
-    cut = pieces.cut(validation, recipe.pieces)
+    cut = held_out(recipe, validation)
     found = calibration.temperature(predict(net, cut.texts), cut.labels)
     calibration.divide(net.output, found)  # type: ignore[arg-type]
     return found
@@ -88,7 +88,6 @@ def write_files(
     out: Path,
 ) -> float:
     """The fp32 file of `net` into `out`; the largest difference of a logit to torch."""
-    from distill import pieces
     from export import ngram, parity
     from export.files import save
     from zoo.learn import FP32
@@ -97,7 +96,7 @@ def write_files(
     made = ngram.to_onnx(ngram.Parts(**net.parts()), metadata)  # type: ignore[operator]
     save(made, out / FP32)
     step = max(1, len(validation) // PARITY_TEXTS)
-    texts = pieces.cut(validation, recipe.pieces).texts[::step]
+    texts = held_out(recipe, validation).texts[::step]
     return parity.check(net, out / FP32, [codepoints(text) for text in texts], TOLERANCE)
 
 
@@ -148,9 +147,9 @@ def golden_inputs(recipe: TextRecipe, validation: Texts) -> np.ndarray:
 
 def tests(recipe: TextRecipe, root: Path | None) -> dict[str, Texts]:
     """Every test set by its name, the headline's first."""
-    from distill.data.texts import load_test
+    from distill.data.texts import load_tests
 
-    return {name: load_test(recipe.data, name, root) for name in recipe.data.tests}
+    return load_tests(recipe.data, root)
 
 
 def examples(data: Texts) -> tuple[str, ...]:
@@ -182,9 +181,9 @@ def peak_memory_mb(path: Path, data: Texts) -> float:
 
 def loads(data: Texts) -> list[Load]:
     """What is timed: a sentence, a word, and 256 sentences together."""
-    from zoo.devices import TextLoad
+    from zoo.devices import SENTENCE, WORD, TextLoad
 
-    return [TextLoad(1, 100), TextLoad(1, 8), TextLoad(256, 100)]
+    return [TextLoad(1, SENTENCE), TextLoad(1, WORD), TextLoad(256, SENTENCE)]
 
 
 def plain(folder: Path) -> dict[str, Path]:
@@ -218,17 +217,6 @@ def data_facts(train: Texts, tests: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def taught(recipe: TextRecipe) -> dict[str, Any]:
-    """The card's field of what the teacher was asked."""
-    from zoo.card import Teaching
-
-    if recipe.teacher is None:
-        return {}
-    labels, loss = recipe.labels, recipe.loss
-    asked = (labels.of, labels.share, labels.views)
-    return {"teaching": Teaching(*asked, loss.ce, loss.kd, loss.temperature)}
-
-
 def dropped(data: Texts) -> int:
     """Texts of a test that were left out, for they stand in the source of train."""
     return data.dropped
@@ -256,8 +244,13 @@ def more(
     }
 
 
-def card_facts(more: dict[str, Any]) -> dict[str, Any]:
-    """The card's fields that `more` fills."""
-    from zoo.card import Unknown
+def card_facts(recipe: TextRecipe, more: dict[str, Any]) -> dict[str, Any]:
+    """The card's fields that only texts have: what `more` measured, what the teacher was asked."""
+    from zoo.card import Teaching, Unknown
 
-    return {"per_class": more["per_class"], "unknown": Unknown(**more["unknown"])}
+    facts = {"per_class": more["per_class"], "unknown": Unknown(**more["unknown"])}
+    if recipe.teacher is None:
+        return facts
+    labels, loss = recipe.labels, recipe.loss
+    asked = (labels.of, labels.share, labels.views)
+    return facts | {"teaching": Teaching(*asked, loss.ce, loss.kd, loss.temperature)}

@@ -90,15 +90,24 @@ def load_texts(
 
 
 def load_test(data: TextData, name: str, root: Path | None = None) -> Texts:
-    """The test `name` of the data, every class of the source in it.
+    """The test `name` of the data; see `load_tests`."""
+    if name not in data.tests:
+        raise DistillError(f"the data has no test {name!r}", f"there are {', '.join(data.tests)}")
+    return load_tests(replace(data, tests={name: data.tests[name]}), root)[name]
+
+
+def load_tests(data: TextData, root: Path | None = None) -> dict[str, Texts]:
+    """Every test of the data by its name, every class of the source in each.
 
     A text that stands in the source too, under whatever class, is left out: it was trained on, or
     chosen by. `dropped` says how many were.
     """
-    if name not in data.tests:
-        raise DistillError(f"the data has no test {name!r}", f"there are {', '.join(data.tests)}")
-    found = _place(data.tests[name], data, root)
     source = _place(data.source, data, root)
+    return {name: _test(data, name, source, root) for name in data.tests}
+
+
+def _test(data: TextData, name: str, source: Lines, root: Path | None) -> Texts:
+    found = _place(data.tests[name], data, root)
     classes = tuple(sorted(source))
     _check_known(found, classes, data.tests[name])
     missing = [c for c in classes if c not in found]
