@@ -107,7 +107,7 @@ def test_buckets_hold_each_row_once_and_little_padding(lengths: list[int]) -> No
 
 
 def test_sentences_of_one_length_fill_whole_buckets() -> None:
-    assert [len(part) for part in buckets([100] * 256)] == [BATCH // 100] * 3 + [13]
+    assert [len(part) for part in buckets([100] * 256)] == [BATCH // 100] * 6 + [16]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 0), (0, 7), (256, 100), (3, BATCH + 1), (20_000, 1)])
@@ -382,7 +382,7 @@ def test_ten_thousand_texts_of_all_lengths_take_bounded_memory(tiny_text: Path) 
     one, _ = peak_mb(tiny_text, "student('guten Morgen')")
     work = "answers = student.label('ab ' * (n % 1667) + 'ab' for n in range(10_000))"
     many, _ = peak_mb(tiny_text, work)
-    assert many - one < 100  # the texts alone are 25 MB; at once they would take 10 GB
+    assert many - one < 60  # the texts alone are 25 MB; at once they would take 10 GB
 
 
 def test_an_array_of_many_texts_takes_bounded_memory(tiny_text: Path) -> None:

@@ -110,10 +110,10 @@ def _best(logits: np.ndarray, top: int) -> np.ndarray:
 
 def ranked_one(logits: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
     """`ranked` of one row (classes,), in few calls of numpy: some graphs take 15 us."""
-    order = (-logits).argsort(kind="stable")[:top]
+    order = (-logits).argsort(kind="stable")[:top].tolist()
     powers = np.exp(logits - logits[order[0]])
-    best = powers[order] / np.add.reduce(powers)
-    return list(zip([labels[i] for i in order.tolist()], best.tolist(), strict=True))
+    total = np.add.reduce(powers)
+    return [(labels[i], float(powers[i] / total)) for i in order]
 
 
 def precision_of(file: Path) -> str:

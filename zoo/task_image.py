@@ -200,7 +200,7 @@ def peak_memory_mb(path: Path, data: Dataset) -> float:
 
 
 def loads(data: Dataset) -> list[Load]:
-    """What is timed: one picture, and 32 together."""
+    """What is timed: one picture, on which an attempt is judged, and 32 together."""
     from zoo.devices import PictureLoad
 
     side = data.images.shape[1]

@@ -13,7 +13,7 @@ import numpy as np
 
 LIMIT = 4096  # code points of a text that are read
 PIECES = 16  # that a longer text is read in
-BATCH = 8192  # code points, padding counted, that go through the network together
+BATCH = 4096  # code points, padding counted, that go through the network together
 WINDOW = 4096  # texts that are made ready at once
 SPREAD, SLACK = 1.25, 4  # the longest text of a batch: at most SPREAD * shortest + SLACK
 
