@@ -94,6 +94,7 @@ def _compress(learned: Learned, place: Place, folder: Path) -> None:
             "compress": records.to_dict(recipe.compress),
             "gates": records.to_dict(recipe.gates),
             "data": [learned.train.sha256, learned.validation.sha256],
+            "load": tasks.of(recipe).loads(learned.validation)[0].facts(),
             "code": stage.code("compress"),
         },
         lambda out: _climb(learned, out, place),
