@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from zoo import registry
 from zoo.files import sha256
+from zoo.folders import Folders
 from zoo.registry import Entry, FileRef, Headline
-from zoo.store import Store
 
 # A loaded machine is no failure: no deadlines.
 settings.register_profile(
@@ -32,7 +32,7 @@ class Shelf:
     """A registry with its store and an empty cache, all in one temporary folder."""
 
     root: Path
-    store: Store
+    store: Folders
     registry: Path
     cache: Path
     entry: Entry
@@ -77,7 +77,7 @@ def make_shelf() -> Callable[..., Shelf]:
 
 
 def _make_shelf(root: Path, folder: Path, name: str = TINY) -> Shelf:
-    store = Store(root / "store")
+    store = Folders(root / "store")
     revision = store.put(name, folder)
     entry = Entry(
         name=name,

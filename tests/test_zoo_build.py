@@ -27,7 +27,7 @@ from distill.errors import DistillError
 from zoo import card, learn, recipe, records, registry, run
 from zoo.build import build
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
-from zoo.store import Store
+from zoo.folders import Folders
 
 ROOT = Path(__file__).parent.parent
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
@@ -235,7 +235,7 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
     kept = happened.seeds["0"].labels
     assert kept and (kept.views, kept.top_k, kept.audit_agreement) == (2, 2, 1.0)
     assert len(happened.seeds["0"].curves) == 12
-    assert registry.find(NAME).revision == Store("store").revision(NAME)
+    assert registry.find(NAME).revision == Folders("store").revision(NAME)
 
 
 @pytest.mark.train
@@ -243,11 +243,11 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
 def test_a_second_build_does_nothing_new() -> None:
     marks = sorted(Path("runs").rglob("done.json"))
     before = {path: path.stat().st_mtime_ns for path in marks}
-    revision = Store("store").revision(NAME)
+    revision = Folders("store").revision(NAME)
     make()
     after = sorted(Path("runs").rglob("done.json"))
     assert {path: path.stat().st_mtime_ns for path in after} == before
-    assert Store("store").revision(NAME) == revision
+    assert Folders("store").revision(NAME) == revision
 
 
 @pytest.mark.train
@@ -266,11 +266,11 @@ def test_gates_that_cannot_be_met_publish_nothing_and_give_every_reason() -> Non
 @pytest.mark.train
 @pytest.mark.usefixtures("inside")
 def test_a_refused_build_leaves_what_was_published_before() -> None:
-    revision = Store("store").revision(NAME)
+    revision = Folders("store").revision(NAME)
     rewrite("max_size_bytes: 0", "max_size_bytes: 2", target="strict.yaml")
     with pytest.raises(GateError):
         make("strict.yaml")
-    assert Store("store").revision(NAME) == revision
+    assert Folders("store").revision(NAME) == revision
     assert registry.find(NAME).revision == revision
 
 

@@ -339,29 +339,29 @@ def test_a_store_of_ones_own_has_its_registry_beside_it(
     card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from zoo import publish, registry
-    from zoo.store import Store
+    from zoo.folders import Folders
 
     monkeypatch.delenv("ZOO_REGISTRY", raising=False)
     folder = tmp_path / "made"
     folder.mkdir()
     card = published(card, folder)
-    entry = publish.publish(folder, Store(tmp_path / "own" / "embedded"))
+    entry = publish.publish(folder, Folders(tmp_path / "own" / "embedded"))
     assert registry.load(tmp_path / "own" / "registry.yaml") == {card.name: entry}
     assert entry.headline.accuracy == card.variants["int8"].accuracy.value
     assert entry.headline.int8_latency_ms == 0.312
-    assert entry.revision == Store(tmp_path / "own" / "embedded").revision(card.name)
+    assert entry.revision == Folders(tmp_path / "own" / "embedded").revision(card.name)
 
 
 def test_a_folder_that_drifted_is_not_published(card: Card, tmp_path: Path) -> None:
     from zoo import publish
-    from zoo.store import Store
+    from zoo.folders import Folders
 
     folder = tmp_path / "made"
     folder.mkdir()
     published(card, folder)
     (folder / "model.int8.onnx").write_bytes(b"another")
     with pytest.raises(CardError, match="not the file of the card"):
-        publish.publish(folder, Store(tmp_path / "own" / "embedded"))
+        publish.publish(folder, Folders(tmp_path / "own" / "embedded"))
     assert not (tmp_path / "own").exists()
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import zoo
+from zoo import folders, registry
 from zoo import image as images
-from zoo import registry, store
 from zoo.errors import InputError
 from zoo.runtime import Student
 from zoo.student import softmax
@@ -236,7 +236,7 @@ def test_the_network_sees_what_it_saw(kind: str, shape: tuple[int, int], tmp_pat
 
 @pytest.mark.parametrize("name", [entry.name for entry in registry.models()])
 def test_the_answers_of_published_students_do_not_move(name: str, tmp_path: Path) -> None:
-    student = Student.open(store.default().folder(name), threads=1)
+    student = Student.open(folders.default().folder(name), threads=1)
     for seed in range(6):
         path = saved(photo(1600, 1200, seed), tmp_path / "a.jpg", quality=90)
         full = softmax(student.logits(np.asarray(Image.open(path))[None]))[0]

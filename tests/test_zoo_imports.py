@@ -28,7 +28,7 @@ def loaded_by(statement: str) -> set[str]:
     [
         "import zoo",
         "import zoo.cli",
-        "import zoo.errors, zoo.records, zoo.recipe, zoo.registry, zoo.store, zoo.pull, zoo.card",
+        "import zoo.errors, zoo.records, zoo.recipe, zoo.registry, zoo.folders, zoo.pull, zoo.card",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:

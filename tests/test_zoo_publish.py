@@ -17,8 +17,8 @@ from zoo import publish, records, registry
 from zoo.card import Bench, Card
 from zoo.errors import RegistryError
 from zoo.files import sha256
+from zoo.folders import Folders
 from zoo.measures import Measurement
-from zoo.store import Store
 
 pytest.importorskip("matplotlib")
 
@@ -31,11 +31,11 @@ def made(tiny: Path) -> Path:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     """A store of one's own, its registry beside it."""
     for variable in ("ZOO_REGISTRY", "ZOO_STORE"):
         monkeypatch.delenv(variable, raising=False)
-    return Store(tmp_path / "own" / "embedded")
+    return Folders(tmp_path / "own" / "embedded")
 
 
 def renamed(folder: Path, name: str) -> Path:
@@ -52,7 +52,7 @@ def bench_row(**values: Any) -> Measurement:
     return dataclasses.replace(cards.read(sample).latency[0], device_name="Other CPU", **values)
 
 
-def add(store: Store, card: Card, *rows: Measurement) -> None:
+def add(store: Folders, card: Card, *rows: Measurement) -> None:
     """`zoo card NAME --add`, timed on the files of `card`."""
     path = store.root.parent / "rows.json"
     hashes = {precision: variant.sha256 for precision, variant in card.variants.items()}
@@ -60,11 +60,12 @@ def add(store: Store, card: Card, *rows: Measurement) -> None:
     publish.add_rows(card.name, path, store)
 
 
-def test_two_processes_that_publish_at_once_keep_both_rows(made: Path, own: Store) -> None:
+def test_two_processes_that_publish_at_once_keep_both_rows(made: Path, own: Folders) -> None:
     names = [f"colours-tiny.{i}" for i in range(3)]
     code = (
-        "import sys; from pathlib import Path; from zoo import publish; from zoo.store import Store"
-        "\nfor _ in range(4): publish.publish(Path(sys.argv[1]), Store(sys.argv[2]))"
+        "import sys; from pathlib import Path; from zoo import publish\n"
+        "from zoo.folders import Folders\n"
+        "for _ in range(4): publish.publish(Path(sys.argv[1]), Folders(sys.argv[2]))"
     )
     running = [
         subprocess.Popen(
@@ -80,7 +81,7 @@ def test_two_processes_that_publish_at_once_keep_both_rows(made: Path, own: Stor
     }
 
 
-def test_a_second_build_keeps_the_rows_that_others_have_added(made: Path, own: Store) -> None:
+def test_a_second_build_keeps_the_rows_that_others_have_added(made: Path, own: Folders) -> None:
     publish.publish(made, own)
     card = cards.read(made)
     others = [bench_row(precision=precision) for precision in ("fp32", "int8", "plain-fp32")]
@@ -92,7 +93,7 @@ def test_a_second_build_keeps_the_rows_that_others_have_added(made: Path, own: S
     assert entry.revision == own.revision(card.name)
 
 
-def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Store) -> None:
+def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Folders) -> None:
     publish.publish(made, own)
     card = cards.read(made)
     fp32, int8 = (bench_row(precision=precision) for precision in ("fp32", "int8"))
@@ -107,7 +108,7 @@ def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Store) -> None:
     assert cards.read(own.folder(card.name)).latency == (*card.latency, fp32)
 
 
-def test_a_row_that_was_measured_again_takes_the_old_ones_place(made: Path, own: Store) -> None:
+def test_a_row_that_was_measured_again_takes_the_old_ones_place(made: Path, own: Folders) -> None:
     card = cards.add_measurements(cards.read(made), [bench_row(precision="fp32")])
     cards.write(card, made)
     publish.publish(made, own)
@@ -117,7 +118,7 @@ def test_a_row_that_was_measured_again_takes_the_old_ones_place(made: Path, own:
     assert cards.read(own.folder(card.name)).latency[-1] == faster
 
 
-def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Store) -> None:
+def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Folders) -> None:
     publish.publish(made, own)
     name = cards.read(made).name
     (own.folder(name) / "card.json").write_text("{}")
@@ -125,7 +126,7 @@ def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Store
     assert cards.drift(own.folder(name)) == []
 
 
-def test_a_row_that_cannot_be_written_leaves_the_store_as_it_was(made: Path, own: Store) -> None:
+def test_a_row_that_cannot_be_written_leaves_the_store_as_it_was(made: Path, own: Folders) -> None:
     before = publish.publish(made, own)
     card = cards.read(made)
     cards.write(dataclasses.replace(card, summary="Other words."), made)
@@ -143,14 +144,14 @@ def test_a_row_that_cannot_be_written_leaves_the_store_as_it_was(made: Path, own
     assert not path.exists()
 
 
-def test_nothing_but_the_registry_lands_beside_the_store(made: Path, own: Store) -> None:
+def test_nothing_but_the_registry_lands_beside_the_store(made: Path, own: Folders) -> None:
     publish.publish(made, own)
     assert {path.name for path in own.root.parent.iterdir()} == {"embedded", "registry.yaml"}
     assert own.names() == [cards.read(made).name]
 
 
 def test_a_store_named_by_the_environment_never_writes_the_packaged_registry(
-    made: Path, own: Store, monkeypatch: pytest.MonkeyPatch
+    made: Path, own: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packaged = registry.default_path()
     before = packaged.read_bytes() if packaged.is_file() else None

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from zoo import card, publish, registry, runtime
+from zoo.folders import Folders
 from zoo.registry import Entry
-from zoo.store import Store
 from zoo.verify import golden
 
 ROOT = Path(__file__).parent.parent
-STORE = Store(ROOT / "zoo" / "embedded")
+STORE = Folders(ROOT / "zoo" / "embedded")
 ENTRIES = registry.load(ROOT / "registry.yaml")
 STUDENTS = [pytest.param(entry, id=name) for name, entry in ENTRIES.items()]
 TEXT_STUDENTS = [

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from zoo import card as cards
+from zoo import folders, records, registry
 from zoo import recipe as recipes
-from zoo import records, registry, store
 from zoo.errors import NotFound, RecipeError
 from zoo.recipe import Recipe, bind, digest, read
 
@@ -139,7 +139,7 @@ def test_a_bare_name_is_a_packaged_recipe_whatever_lies_about(
 @pytest.mark.parametrize("name", sorted(registry.load()))
 def test_a_published_student_names_the_recipe_that_is_packaged(name: str) -> None:
     """A setting that came later, at its default, must not change the hash of an older recipe."""
-    card = cards.read(store.default().folder(name))
+    card = cards.read(folders.default().folder(name))
     assert digest(recipes.find(name)) == card.recipe_sha256
 
 

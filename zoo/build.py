@@ -19,11 +19,11 @@ from zoo import learn, records, stage, tasks
 from zoo import recipe as recipes
 from zoo.errors import GateError, StoreError
 from zoo.files import sha256, write_text
+from zoo.folders import Folders
 from zoo.learn import FP32, Learned, Place
 from zoo.measures import Measurement, Score
 from zoo.recipe import Recipe
 from zoo.run import Run, commit, to_json, versions
-from zoo.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ def build(
 
 def _build(wanted: Recipe, place: Place, store: Path | None) -> Path:
     from zoo import publish
-    from zoo.store import default
+    from zoo.folders import default
 
     learned = learn.learn(wanted, place)
     if wanted.compress is None:
@@ -74,7 +74,7 @@ def _build(wanted: Recipe, place: Place, store: Path | None) -> Path:
         return learned.folder
     folder = place.work / wanted.name / "card"
     _compress(learned, place, folder)
-    target = Store(store) if store else default()
+    target = Folders(store) if store else default()
     publish.publish(folder, target)
     return target.folder(wanted.name)
 

@@ -12,8 +12,8 @@ from zoo import machine
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    from zoo.folders import Folders
     from zoo.registry import Entry
-    from zoo.store import Store
 
 PACKAGES = ("studentzoo", "onnxruntime", "numpy", "pillow", "huggingface-hub", "onnx", "torch")
 
@@ -71,16 +71,16 @@ def int8_advice(isa: str) -> str:
 
 def self_tests() -> list[str]:
     """Whether the 8-bit file of every student in the store answers here as it was published."""
-    from zoo import registry, store
+    from zoo import folders, registry
 
     try:
-        names = [name for name in registry.load() if store.default().has(name)]
+        names = [name for name in registry.load() if folders.default().has(name)]
     except ZooError:  # said under "source"
         return []
-    folders = {name: store.default().folder(name) for name in names}
+    there = {name: folders.default().folder(name) for name in names}
     return [
         f"{name} {_self_test(folder)}"
-        for name, folder in folders.items()
+        for name, folder in there.items()
         if (folder / "model.int8.onnx").is_file()
     ]
 
@@ -126,9 +126,9 @@ def _nearest(path: Path) -> Path:
 
 def source_facts() -> dict[str, Any]:
     """The registry, the store, and what is wrong with them."""
-    from zoo import registry, store
+    from zoo import folders, registry
 
-    path, root = registry.default_path(), store.default()
+    path, root = registry.default_path(), folders.default()
     facts: dict[str, Any] = {"registry": str(path), "store": str(root.root), "problems": []}
     try:
         entries = registry.load(path)
@@ -138,7 +138,7 @@ def source_facts() -> dict[str, Any]:
     return facts | {"students": len(entries), "problems": problems}
 
 
-def _problem(store: Store, name: str, row: Entry) -> list[str]:
+def _problem(store: Folders, name: str, row: Entry) -> list[str]:
     """What is wrong with one student of the store: a line, or none."""
     try:
         if not store.has(name):

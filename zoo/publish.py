@@ -15,15 +15,15 @@ from zoo.card import Card
 from zoo.card_latency import single_latency
 from zoo.errors import CardError, NotFound, RegistryError, StoreError
 from zoo.files import sha256
+from zoo.folders import Folders, default, plain_files, tree_id
 from zoo.measures import Measurement
 from zoo.registry import Entry, FileRef, Headline
-from zoo.store import Store, default, plain_files, tree_id
 
 ORGANISATION = "studentzoo"  # of the repo ids, where nothing else is asked for
 
 
 def publish(
-    folder: Path, store: Store | None = None, registry_path: Path | None = None, repo: str = ""
+    folder: Path, store: Folders | None = None, registry_path: Path | None = None, repo: str = ""
 ) -> Entry:
     """Put the student in `folder` (card.json and all that it names) into the store and registry.
 
@@ -39,7 +39,7 @@ def publish(
         return _publish(folder, store, registry_path or registry.default_path(store.root), repo)
 
 
-def _publish(folder: Path, store: Store, path: Path, repo: str = "") -> Entry:
+def _publish(folder: Path, store: Folders, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
     row = entry(card, folder, tree_id(folder), repo or f"{ORGANISATION}/{card.name}")
     known = registry.load(path) if path.is_file() else {}
@@ -49,7 +49,7 @@ def _publish(folder: Path, store: Store, path: Path, repo: str = "") -> Entry:
 
 
 @contextlib.contextmanager
-def _alone(store: Store) -> Iterator[None]:
+def _alone(store: Folders) -> Iterator[None]:
     """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
@@ -66,7 +66,7 @@ def _alone(store: Store) -> Iterator[None]:
         lock.release()
 
 
-def _with_rows_of(store: Store, card: Card, folder: Path) -> Card:
+def _with_rows_of(store: Folders, card: Card, folder: Path) -> Card:
     """`card`, in `folder` too, with the rows of the store's that it lacks."""
     try:
         published = cards.read(store.folder(card.name))
@@ -101,7 +101,7 @@ def _digest(card: Card, precision: str) -> str | None:
     return variant.sha256 if variant else None
 
 
-def add_rows(name: str, rows: Path, store: Store | None = None) -> Entry:
+def add_rows(name: str, rows: Path, store: Folders | None = None) -> Entry:
     """Merge the measurements in the file `rows` into a published student's card.
 
     They are what `zoo bench NAME --json` printed, or what a comparison wrote.

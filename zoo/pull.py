@@ -23,8 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import registry
-from zoo import store as stores
+from zoo import folders, registry
 from zoo.errors import IntegrityError, NotFound, PullError, ZooWarning
 from zoo.files import replacing, sha256
 from zoo.registry import Entry, FileRef
@@ -67,12 +66,12 @@ def cache_root(cache: str | Path | None = None) -> Path:
 def fetch(
     entry: Entry,
     *,
-    store: stores.Store | None = None,
+    store: folders.Folders | None = None,
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """`pull` without the self-test, of a given entry from a given store."""
-    job = _Job(entry, store or stores.default(), cache_root(cache), progress or _silent)
+    job = _Job(entry, store or folders.default(), cache_root(cache), progress or _silent)
     with _told(job.cache, entry):
         blobs = {file: job.blob(file, ref) for file, ref in entry.files.items()}
         job.snapshot.mkdir(parents=True, exist_ok=True)
@@ -105,7 +104,7 @@ class _Job:
     """One entry on its way from a store to a cache."""
 
     entry: Entry
-    store: stores.Store
+    store: folders.Folders
     cache: Path
     progress: Progress
 

@@ -1,8 +1,8 @@
-"""A directory as a hub: `root/<name>/<file>`, plain folders that git, a browser and people read.
+"""Students as plain folders, `root/<name>/<file>`, that git, a browser and people read.
 
 The revision of a student is the git tree id of its folder, so that
-`git rev-parse HEAD:zoo/embedded/NAME` gives the same 40 digits as `Store.revision(NAME)`.
-A store keeps one revision of a name; the older ones are in the history of its repository.
+`git rev-parse HEAD:zoo/embedded/NAME` gives the same 40 digits as `Folders.revision(NAME)`.
+One revision of a name is kept; the older ones are in the history of the repository around them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo.files import copy, sync_folder
 from zoo.names import check_file_name, check_name
 
 
-class Store:
+class Folders:
     """A directory of published students; `put` is all or nothing."""
 
     def __init__(self, root: str | Path) -> None:
@@ -106,10 +106,10 @@ class Store:
         return self.root / f".{name}.old"
 
 
-def default() -> Store:
+def default() -> Folders:
     """$ZOO_STORE, else the store that comes with the package."""
     chosen = os.environ.get("ZOO_STORE")
-    return Store(Path(chosen).expanduser() if chosen else Path(__file__).parent / "embedded")
+    return Folders(Path(chosen).expanduser() if chosen else Path(__file__).parent / "embedded")
 
 
 def plain_files(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import NotFound, StoreError
-from zoo.store import Store, tree_id
+from zoo.folders import Folders, tree_id
 
 
 def made(folder: Path, **files: str) -> Path:
@@ -20,7 +20,7 @@ def made(folder: Path, **files: str) -> Path:
 
 
 def test_what_is_put_is_found(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     revision = store.put("toy", made(tmp_path / "new", a="1", b="22"))
     assert store.names() == ["toy"]
     assert store.has("toy", revision)
@@ -54,7 +54,7 @@ def test_the_revision_is_the_one_that_git_gives(tmp_path: Path) -> None:
 
 
 def test_a_second_put_replaces_every_file(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     first = store.put("toy", made(tmp_path / "one", a="1", b="2"))
     second = store.put("toy", made(tmp_path / "two", a="3"))
     assert first != second
@@ -63,7 +63,7 @@ def test_a_second_put_replaces_every_file(tmp_path: Path) -> None:
 
 
 def test_a_put_that_fails_leaves_the_old_files(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     before = store.put("toy", made(tmp_path / "one", a="1"))
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "a").symlink_to("/etc/hostname")
@@ -73,7 +73,7 @@ def test_a_put_that_fails_leaves_the_old_files(tmp_path: Path) -> None:
 
 
 def test_a_put_that_was_killed_between_its_renames_is_taken_up(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     before = store.put("toy", made(tmp_path / "one", a="1"))
     (store.root / "toy").rename(store.root / ".toy.old")
     made(store.root / ".toy.new", a="half")
@@ -85,7 +85,7 @@ def test_a_put_that_was_killed_between_its_renames_is_taken_up(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["../toy", "/toy", "", ".toy", "a/b", "a\nb"])
 def test_a_name_that_is_a_path_is_refused(name: str, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Folders(tmp_path)
     with pytest.raises(StoreError, match="must be letters"):
         store.folder(name)
     with pytest.raises(StoreError, match="must be letters"):
@@ -93,7 +93,7 @@ def test_a_name_that_is_a_path_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     assert store.names() == []
     store.put("toy-net", made(tmp_path / "one", a="1"))
     with pytest.raises(NotFound, match='holds no "toy-ne"') as caught:
@@ -108,20 +108,20 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="no files"):
-        Store(tmp_path / "store").put("toy", tmp_path / "empty")
+        Folders(tmp_path / "store").put("toy", tmp_path / "empty")
     with pytest.raises(NotFound, match="no such folder"):
-        Store(tmp_path / "store").put("toy", tmp_path / "none")
+        Folders(tmp_path / "store").put("toy", tmp_path / "none")
 
 
 def test_a_store_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="Not a directory") as caught:
-        Store(tmp_path / "file" / "store").put("toy", made(tmp_path / "one", a="1"))
+        Folders(tmp_path / "file" / "store").put("toy", made(tmp_path / "one", a="1"))
     assert "writable" in caught.value.hint
 
 
 def test_whether_a_student_is_there_is_answered_without_reading_its_files(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+    store = Folders(tmp_path / "store")
     store.put("toy", made(tmp_path / "one", a="1"))
     (store.folder("toy") / "link").symlink_to("a")  # reading it would be an error
     assert store.has("toy")

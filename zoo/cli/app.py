@@ -1,0 +1,88 @@
+"""The application: its errors and its output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from zoo.errors import ZooWarning
+
+app = typer.Typer(
+    name="zoo",
+    help="Small, fast, honest students of large models: find, pull, run, measure, build.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: importing rich would double the time to start
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of `zoo`."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        app()
+    except Exception as error:  # the one place: ours are explained, a bug keeps its traceback
+        if not hasattr(error, "hint"):
+            raise
+        _fail(error)
+    finally:
+        _flush()
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    hint = getattr(error, "hint", "")
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Ours are a line for people; others look as Python prints them."""
+    if issubclass(category, ZooWarning):
+        text = f"warning: {message}"
+    else:
+        text = warnings.formatwarning(message, category, *where[:2])
+    typer.echo(text.rstrip(), err=True)
+
+
+def _flush() -> None:
+    """Write what is left; a reader that has gone away, as in `zoo list | head`, is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import zoo
+
+        typer.echo(zoo.__version__)
+        raise typer.Exit
+
+
+# --- output --------------------------------------------------------------------------------------
+
+
+def talk(line: str) -> None:
+    """A line for people."""
+    typer.echo(line, err=True)
+
+
+def text(text: str) -> None:
+    """Data as text."""
+    typer.echo(text)
+
+
+def json_out(data: object) -> None:
+    """Data as JSON."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))

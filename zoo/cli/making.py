@@ -1,0 +1,82 @@
+"""Students from recipes, and their cards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoo.arguments import Name, Recipe
+from zoo.cli.app import app, talk
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.card import Card
+
+
+@app.command()
+def build(
+    recipe: Recipe,
+    data: Annotated[
+        Path | None, typer.Option(envvar="ZOO_DATA", help="Folder that holds the data.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for what the stages keep.")] = Path("runs"),
+    store: Annotated[
+        Path | None,
+        typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
+    ] = None,
+) -> None:
+    """Make a student from a recipe.
+
+    Distil, export, quantize, measure, publish; a second build goes on where it stopped. Prints the
+    folder.
+    """
+    try:
+        from zoo.build import build
+
+        folder = build(recipe, data=data, work=work, store=store, say=talk)
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAIN:
+            raise
+        hint = "pip install 'studentzoo[train]'"
+        raise ZooError(f"`zoo build` needs {error.name}, which is not installed", hint) from None
+    typer.echo(folder)
+
+
+_TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
+
+
+@app.command("card")
+def show_card(
+    name: Name,
+    add: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rows of `zoo bench NAME --json` to add.")
+    ] = None,
+) -> None:
+    """Print a student's card, or add to it.
+
+    --add merges measurements of another machine and publishes the card with them.
+    """
+    from zoo import folders, publish
+    from zoo.card import read
+
+    if add is None:
+        return _markdown(read(folders.default().folder(name)))
+    entry = publish.add_rows(name, add)
+    return typer.echo(f"{entry.name}@{entry.revision}")
+
+
+def _markdown(card: Card) -> None:
+    """Text for a terminal, plain markdown elsewhere."""
+    from zoo import card_page
+
+    page = card_page.render(card)
+    if not sys.stdout.isatty():
+        return typer.echo(page, nl=False)
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    body = page.split("\n---\n", 1)[1]
+    return Console().print(Markdown(body))

@@ -1,0 +1,101 @@
+"""Figures again, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo import tables
+from zoo.arguments import Device, Json, Name
+from zoo.cli.app import app, json_out, text
+from zoo.cli.fetching import pulled
+from zoo.errors import IntegrityError
+
+_BENCH_JSON = "Print what `zoo card NAME --add FILE` reads; with --compare, the comparison."
+
+
+@app.command()
+def bench(
+    name: Name,
+    device: Annotated[Device, typer.Option(help="What runs it.")] = Device.cpu,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures or texts a call.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="In each the files take turns.")] = 60,
+    compare: Annotated[bool, typer.Option("--compare", help="Set the card beside it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_BENCH_JSON)] = False,
+) -> None:
+    """Measure latency on this machine.
+
+    The files take turns within each round; the control is the fp32 file against itself. Text
+    students are timed on words of 8 and sentences of 100 letters.
+    """
+    from zoo import bars, bench, records, remeasure
+    from zoo.card import read
+
+    folder = pulled(name, verify=False)
+    with bars.steps("rounds") as progress:
+        found = remeasure.latency(
+            folder,
+            device=device.value,
+            batch=batch,
+            threads=threads,
+            rounds=rounds,
+            progress=progress,
+        )
+    beside = bench.compare(read(folder).latency, found.rows) if compare else None
+    if as_json:
+        return json_out(records.to_dict(found if beside is None else beside))
+    if beside is None:
+        return text(tables.columns(map(tables.measured, found.rows), tables.MEASURED))
+    return text(tables.columns(map(tables.beside, beside), tables.BESIDE))
+
+
+@app.command()
+def verify(
+    name: Name,
+    data: Annotated[
+        Path | None, typer.Option(metavar="ROOT", help="Measure accuracy on the data in ROOT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a student on this processor.
+
+    Hashes and golden outputs always; accuracy on the test split where --data is given.
+    """
+    from zoo import bars, records, remeasure
+
+    folder = pulled(name, verify=False)  # every byte is hashed here
+    golden = remeasure.golden(folder)
+    with bars.steps("testing") as progress:
+        scores = remeasure.accuracy(folder, data, progress) if data else {}
+    if as_json:
+        json_out(records.to_dict(tables.verified(name, golden, scores)))
+    else:
+        text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
+    right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
+    if not all(score.same_data for score in scores.values()):
+        raise IntegrityError(f"{data} holds other test data than the card's", hint=_DATA_HINT)
+    if not all(right):
+        raise IntegrityError(f"{name} is not here what its card says", hint=_VERIFY_HINT)
+
+
+_VERIFY_HINT = (
+    "int8 answers depend on processor and onnxruntime: see `zoo doctor`; fp32 should hold"
+)
+_DATA_HINT = (
+    "names, labels and pixels or texts make the hash; `zoo card NAME` says where the data is from"
+)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show what a bug report needs.
+
+    Versions, processor, cache, and where students come from.
+    """
+    from zoo.doctor import examine
+
+    facts = examine()
+    return json_out(facts) if as_json else text(tables.columns(tables.facts(facts)))
