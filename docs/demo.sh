@@ -22,3 +22,7 @@ say zoo pull "$name"
 say python docs/digit.py demo/digit.png
 say zoo run "$name" demo/digit.png
 say zoo card "$name"
+
+# A student of texts, out of the package.
+unset ZOO_REGISTRY ZOO_STORE
+say zoo run langid75-ngram-small.lingua --text "Wo ist der Bahnhof?" --text "Waar is het station?"
