@@ -1,0 +1,69 @@
+"""Hubs by address: which one is the user's own, and what may be told to it.
+
+An endpoint is the base URL of anything that speaks the Hub's HTTP interface, without a slash at its
+end: "https://huggingface.co", "http://10.0.0.7:8080". The environment is read at each call.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PUBLIC = "https://huggingface.co"
+
+
+def default() -> str:
+    """$HF_ENDPOINT, else the public Hub."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or PUBLIC
+
+
+def check(value: str) -> None:
+    """Refuse what is not the base URL of a hub; a `ValueError` says why."""
+    if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*[^\s?#\\/])?", value):
+        raise ValueError(f'endpoint must be http(s)://host without "/" at its end, not "{value}"')
+
+
+def offline() -> bool:
+    """Whether $HF_HUB_OFFLINE forbids every request."""
+    return _is_true("HF_HUB_OFFLINE") or _is_true("TRANSFORMERS_OFFLINE")
+
+
+def token(url: str) -> str | None:
+    """The user's Hugging Face token if `url` is of the hub that it belongs to, else None.
+
+    It belongs to $HF_ENDPOINT and to the public Hub. It is $HF_TOKEN, else what `hf auth login`
+    stored.
+    """
+    if _origin(url) not in (_origin(default()), _origin(PUBLIC)):
+        return None
+    chosen = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    if not chosen and _is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return None
+    return (chosen or _stored()).strip() or None
+
+
+def _stored() -> str:
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
+    path = Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # nobody logged in here
+        return ""
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; two URLs with the same are of one server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # no port that there is
+        return (url, None, None)
+    return parts.scheme, parts.hostname, port
+
+
+def _is_true(variable: str) -> bool:
+    """As the Hub's own client reads it."""
+    return os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
