@@ -4,10 +4,15 @@ ZooError                    base: `except zoo.ZooError` catches them all
 ├── RecipeError             a recipe file says something wrong
 ├── RegistryError           registry.yaml says something wrong
 ├── CardError               card.json says something wrong, or README.md drifted from it
-├── NotFound                no student, recipe or file of that name
+├── NotFound                no student, recipe, repository or file of that name
+│   ├── RevisionNotFound    no branch, tag or commit of that name
+│   └── EntryNotFound       no file or folder of that name in a commit
 ├── StoreError              a directory that holds students cannot be read or written
+│   ├── Exists              the name is taken
+│   └── Conflict            somebody else's commit came first
 ├── PullError               a student's files could not be fetched or kept
 │   └── IntegrityError      the bytes are not those that the registry names
+├── PublishError            a student may not, or could not, be put on a hub
 ├── InputError              a picture, text, array or ONNX file that cannot be used
 └── GateError               a build whose student missed a gate; nothing was published
 
@@ -39,11 +44,27 @@ class CardError(ZooError):
 
 
 class NotFound(ZooError):  # noqa: N818 (as in httpx and huggingface_hub, the name says it)
-    """No student, recipe or file of that name."""
+    """No student, recipe, repository or file of that name."""
+
+
+class RevisionNotFound(NotFound):
+    """No branch, tag or commit of that name."""
+
+
+class EntryNotFound(NotFound):
+    """No file or folder of that name in a commit."""
 
 
 class StoreError(ZooError):
     """A directory that holds students cannot be read or written."""
+
+
+class Exists(StoreError):  # noqa: N818
+    """The name is taken."""
+
+
+class Conflict(StoreError):  # noqa: N818
+    """A commit was meant for a head that has moved since."""
 
 
 class PullError(ZooError):
@@ -52,6 +73,10 @@ class PullError(ZooError):
 
 class IntegrityError(PullError):
     """The bytes are not those that the registry names."""
+
+
+class PublishError(ZooError):
+    """A student that may not, or could not, be put on a hub; the registry is as it was."""
 
 
 class InputError(ZooError):
