@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +19,12 @@ from zoo import registry
 from zoo.files import sha256
 from zoo.folders import Folders
 from zoo.registry import Entry, FileRef, Headline
+
+# Read by the Hub's client when it is imported: no traffic but the one under test.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 # A loaded machine is no failure: no deadlines.
 settings.register_profile(
@@ -91,3 +102,71 @@ def _make_shelf(root: Path, folder: Path, name: str = TINY) -> Shelf:
     )
     registry.write([entry], root / "registry.yaml")
     return Shelf(root, store, root / "registry.yaml", root / "cache", entry)
+
+
+# --- a hub on loopback ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LiveHub:
+    """A hub that answers at `url` until `stop` is called."""
+
+    url: str
+    root: Path
+    token: str  # may write
+    read_token: str
+    stop: Callable[[], None]
+
+
+@pytest.fixture
+def make_hub(tmp_path: Path) -> Iterator[Callable[..., LiveHub]]:
+    """Serve a root in a thread: make_hub(root, upstream=..., other settings)."""
+    started: list[LiveHub] = []
+
+    def make(root: Path | None = None, **settings: Any) -> LiveHub:
+        started.append(_serve(root or tmp_path / f"hub{len(started)}", settings))
+        return started[-1]
+
+    yield make
+    for hub in started:
+        hub.stop()
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., LiveHub]) -> LiveHub:
+    """An empty hub with a token that may write and one that may only read."""
+    return make_hub()
+
+
+def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:
+    import uvicorn
+
+    from zoo.serve import create_app
+    from zoo.serve.settings import Settings
+    from zoo.store import Store
+
+    tokens = _tokens(root)
+    app = create_app(Store(root), replace(Settings(b"a secret of the tests"), **changed))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.002)
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
+
+    return LiveHub(f"http://127.0.0.1:{listening.getsockname()[1]}", root, *tokens, stop)
+
+
+def _tokens(root: Path) -> tuple[str, str]:
+    """A token that may write and one that may read; of two servers on a root, each has its own."""
+    from zoo.serve.tokens import Tokens
+
+    tokens = Tokens(root)
+    number = len(tokens.all())
+    return tokens.add(f"ada{number or ''}", "write"), tokens.add(f"bob{number or ''}", "read")

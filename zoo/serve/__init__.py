@@ -1,0 +1,35 @@
+"""A hub of one's own: the Hub's HTTP interface over a store (extra: serve).
+
+run        the process             routing, bodies, answers   requests in, answers out
+hub        what handlers are given tokens, settings           who may do what, and the limits
+models, listing, trees  questions about repositories     files, sending  their bytes
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from zoo.serve.routing import Route
+    from zoo.serve.settings import Settings
+    from zoo.store import Store
+
+
+def create_app(store: Store, settings: Settings) -> ASGIApp:
+    """The ASGI application over one store."""
+    from zoo.serve.app import App
+    from zoo.serve.hub import Hub
+    from zoo.serve.tokens import Tokens
+
+    hub = Hub(store, settings, Tokens(store.root))
+    return App(hub, all_routes())
+
+
+def all_routes() -> list[Route]:
+    """The table, joined; modules of this list hold `ROUTES`."""
+    from zoo.serve import files, models, trees
+
+    modules: list[Any] = [models, trees, files]
+    return [route for module in modules for route in module.ROUTES]

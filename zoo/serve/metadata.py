@@ -1,0 +1,50 @@
+"""The YAML block at the head of a README.md: what a model says about itself."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+MAX_CHARACTERS = 1 << 16  # of the block
+MAX_NODES = 10_000  # values in all: what refers to itself or to others ten times over has no end
+
+
+def front_matter(readme: str) -> dict[str, Any] | None:
+    """The block as plain data that JSON can hold; None where there is none that can be read."""
+    import yaml
+
+    text = block(readme)
+    if text is None or len(text) > MAX_CHARACTERS:
+        return None
+    try:
+        data = yaml.safe_load(text)
+        return _plain(data, itertools.count()) if isinstance(data, dict) else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def block(readme: str) -> str | None:
+    """The text between the two `---` at the head of a page; None where there is none."""
+    match = re.match(
+        r"\ufeff?\s*---[ \t]*\r?\n(.*?)(?:^|\n)---[ \t]*(?:\r?\n|$)", readme, re.DOTALL
+    )
+    return match[1] if match else None
+
+
+def _plain(value: Any, seen: Iterator[int]) -> Any:
+    """Dates and keys as text; a ValueError where there is too much of it."""
+    if next(seen) > MAX_NODES:
+        raise ValueError("too many values")
+    if isinstance(value, dict):
+        return {str(k): _plain(v, seen) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v, seen) for v in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

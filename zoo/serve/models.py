@@ -1,0 +1,155 @@
+"""Questions about repositories: what there is, what is in it, what happened to it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zoo.errors import NotFound
+from zoo.serve import listing
+from zoo.serve.answers import bad_request, json
+from zoo.serve.describe import described, moment
+from zoo.serve.hub import Hub
+from zoo.serve.routing import Route
+
+COMMITS_A_PAGE = 50  # as the Hub has it; at most 1000 are given where asked for
+
+
+async def health(request: Request) -> Response:
+    """Whether the server lives."""
+    import zoo
+
+    return json({"status": "ok", "version": zoo.__version__})
+
+
+async def harnesses(request: Request) -> Response:
+    """The `hf` command asks this once a day."""
+    return json({"standardEnvVars": [], "harnesses": {}})
+
+
+async def whoami(request: Request) -> Response:
+    """Whose token this is."""
+    user = request.state.user
+    access = {"displayName": user.name, "role": user.scope}
+    return json(
+        {
+            "type": "user",
+            "id": user.sha256[:24],
+            "name": user.name,
+            "fullname": user.name,
+            "isPro": False,
+            "orgs": [],
+            "auth": {"type": "access_token", "accessToken": access},
+        }
+    )
+
+
+async def info(request: Request, org: str, name: str, revision: str = "main") -> Response:
+    """A repository at one revision; `?blobs=true` adds sizes and hashes."""
+    hub: Hub = request.state.hub
+    commit = await hub.read(org, name, revision, request.state.user)
+    blobs = truth(request, "blobs")
+    return json(await hub.call(described, hub.store, f"{org}/{name}", commit, blobs=blobs))
+
+
+async def models(request: Request) -> Response:
+    """The list of repositories, filtered, sorted and in pages."""
+    hub: Hub = request.state.hub
+    wanted = listing.asked(request.query_params)
+    rows, more = await hub.call(listing.page, hub.store, wanted, request.state.user is not None)
+    return json(rows, headers=next_page(request, cursor=more) if more else None)
+
+
+async def refs(request: Request, org: str, name: str) -> Response:
+    """Branches and tags."""
+    hub: Hub = request.state.hub
+    commit = await hub.read(org, name, "main", request.state.user)
+    found = await hub.call(hub.store.refs, f"{org}/{name}")
+    del commit
+    answer: dict[str, Any] = {
+        "branches": _refs(found.heads, "refs/heads/"),
+        "converts": [],
+        "tags": _refs(found.tags, "refs/tags/"),
+    }
+    if truth(request, "include_prs"):
+        answer["pullRequests"] = []
+    return json(answer)
+
+
+async def commits(request: Request, org: str, name: str, revision: str) -> Response:
+    """The history of a revision, newest first; `?limit=` (1 to 1000) a page, `?p=` from 0."""
+    hub: Hub = request.state.hub
+    head = await hub.read(org, name, revision, request.state.user)
+    limit, page = number(request, "limit", COMMITS_A_PAGE, 1, 1000), number(request, "p", 0, 0)
+
+    def rows() -> list[dict[str, Any]]:
+        log = hub.store.log(f"{org}/{name}", head.id)
+        return [_commit(c) for c in itertools.islice(log, page * limit, page * limit + limit + 1)]
+
+    found = await hub.call(rows)
+    more = len(found) > limit
+    return json(found[:limit], headers=next_page(request, p=str(page + 1)) if more else None)
+
+
+async def absent(request: Request, **segments: str) -> Response:
+    """Names without an owner, data sets and spaces: there are none here."""
+    raise NotFound("there is no such repository", "models here are ORG/NAME; nothing else is kept")
+
+
+def truth(request: Request, name: str) -> bool:
+    """A flag of the query."""
+    return request.query_params.get(name, "").lower() in ("1", "true", "yes")
+
+
+def number(request: Request, name: str, default: int, least: int, most: int = 10**9) -> int:
+    """A whole number of the query, least to most; 400 where it is none."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 11):
+        raise bad_request(f"{name} must be a whole number")
+    value = int(text)
+    if value < least:
+        raise bad_request(f"{name} must be {least} or more")
+    return min(value, most)
+
+
+def next_page(request: Request, **changed: str) -> dict[str, str]:
+    """The header that tells where the next page is."""
+    return {"Link": f'<{request.url.include_query_params(**changed)}>; rel="next"'}
+
+
+def _refs(found: Any, prefix: str) -> list[dict[str, str]]:
+    return [
+        {"name": name, "ref": prefix + name, "targetCommit": target}
+        for name, target in sorted(found.items())
+    ]
+
+
+def _commit(commit: Any) -> dict[str, Any]:
+    return {
+        "id": commit.id,
+        "title": commit.title,
+        "message": commit.description,
+        "date": moment(commit.date),
+        "authors": [{"user": commit.author}],
+        "parents": list(commit.parents),
+    }
+
+
+ROUTES = [
+    Route("GET", "/health", health),
+    Route("GET", "/api/agent-harnesses", harnesses),
+    Route("GET", "/api/whoami-v2", whoami, "read"),
+    Route("GET", "/api/models", models),
+    Route("GET", "/api/models/{org}/{name}", info),
+    Route("GET", "/api/models/{org}/{name}/revision/{revision}", info),
+    Route("GET", "/api/models/{org}/{name}/refs", refs),
+    Route("GET", "/api/models/{org}/{name}/commits/{revision}", commits),
+    Route("GET", "/api/models/{name}", absent),
+    Route("GET", "/api/datasets/{rest...}", absent),
+    Route("GET", "/api/spaces/{rest...}", absent),
+]

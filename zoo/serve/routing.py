@@ -1,0 +1,92 @@
+"""From a request's raw path to its handler.
+
+The path is split before it is unquoted, because revisions travel as one segment ("refs%2Fpr%2F1").
+In a pattern `{name}` is one segment or a part of it, `{name...}` the rest of the path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zoo.serve.answers import Refused, bad_request
+
+Handler = Callable[..., Awaitable[Response]]  # handler(request, **segments)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the table."""
+
+    method: str  # GET (then HEAD too), POST, PUT, DELETE
+    pattern: str  # "/api/models/{org}/{name}/tree/{revision}/{path...}"
+    handler: Handler
+    scope: str = ""  # the token that it needs: "" none, "read" any, "write" one that may write
+
+
+@dataclass(frozen=True)
+class Found:
+    """A route and the unquoted values of its pattern."""
+
+    route: Route
+    segments: dict[str, str]
+
+
+class Table:
+    """Routes in order of how exact they are: a word goes before a placeholder."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        ordered = sorted(routes, key=lambda route: _rank(route.pattern))
+        self._routes = [(_compiled(route.pattern), route) for route in ordered]
+
+    def find(self, method: str, raw_path: str) -> Found:
+        """The route of a request; 404, 405 or 400 (an error of its own) where there is none."""
+        method = "GET" if method == "HEAD" else method
+        others: list[str] = []
+        for pattern, route in self._routes:
+            match = pattern.fullmatch(raw_path)
+            if match is None:
+                continue
+            if route.method == method:
+                return Found(route, {k: _unquoted(v) for k, v in match.groupdict().items()})
+            others.append(route.method)
+        if others:
+            raise Refused(405, "MethodNotAllowed", f"not with {method}", Allow=_allowed(others))
+        raise Refused(404, "NotFound", "there is nothing at this address")
+
+
+def raw_path(request: Request) -> str:
+    """The path as it was sent, still quoted."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    quoted = re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")
+    rest = re.sub(r"\{(\w+)\\\.\\\.\\\.\}", r"(?P<\1>.*)", quoted)
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", rest), re.DOTALL)
+
+
+def _rank(pattern: str) -> list[int]:
+    return [
+        3 if "..." in s else 0 if "{" not in s else 1 + s.endswith("}") for s in pattern.split("/")
+    ]
+
+
+def _unquoted(segment: str) -> str:
+    try:
+        text = unquote_to_bytes(segment.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise bad_request("the address is not UTF-8") from None
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        raise bad_request("the address holds a control character")
+    return text
+
+
+def _allowed(methods: list[str]) -> str:
+    return ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))

@@ -1,0 +1,26 @@
+"""What a server of a hub is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits and the secret of one server; processes on one root share the secret."""
+
+    secret: bytes = field(repr=False)  # signs upload addresses; at least 16 bytes
+    upstream: str = ""  # base URL of the hub that missing repositories are pulled from; "" is none
+    max_file_bytes: int = 5 << 30  # one file, in bytes
+    max_body_bytes: int = 256 * MIB  # one commit's NDJSON, in bytes
+    max_json_bytes: int = 4 * MIB  # any other body that is read whole, in bytes
+    regular_below: int = 32 * MIB  # files below this size may come inside the commit, in bytes
+    idle_s: float = 60.0  # an upload that sends nothing for so long is given up, in seconds
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < 16:
+            raise ValueError("secret must have at least 16 bytes")
+        if self.upstream and not self.upstream.startswith(("http://", "https://")):
+            raise ValueError(f'upstream must be an http(s) URL, not "{self.upstream}"')
