@@ -79,6 +79,7 @@ class Store(Blobs):
             folder = self._folder(repo)
             aside = self._part()
             folder.rename(aside)
+            sync_folder(folder.parent)
             with contextlib.suppress(OSError):  # the organisation has other repositories
                 folder.parent.rmdir()
         shutil.rmtree(aside, ignore_errors=True)  # what is left, a collection finds
@@ -258,7 +259,7 @@ class Store(Blobs):
             folder = self._place(repo)
             if (folder / "repo.json").is_file():
                 return folder
-        raise NotFound(f"no repository {shown(repo)} in {self.root}")
+        raise NotFound(f"no repository {shown(repo)}")
 
     def _make(self, repo: str, private: bool, commit: Commit, refs: Names) -> None:
         """A whole repository, visible at once; the lock is held."""

@@ -50,7 +50,7 @@ class Blobs:
         """The file with these bytes; read it only. NotFound."""
         path = self._blob(sha256)
         if not path.is_file():
-            raise NotFound(f"no file with sha256 {shown(sha256)} in {self.root}")
+            raise NotFound(f"no file with sha256 {shown(sha256)}")
         return path
 
     def add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import re
 import shutil
 import time
 import uuid
@@ -31,17 +32,18 @@ def collect(root: Path, older_than_s: float) -> Collected:
     All is read before anything is removed: what cannot be read is an error, and nothing is lost.
     """
     before = time.time() - older_than_s
-    dead: list[Path] = []
+    commits: list[Path] = []
     live: set[str] = set()
     for folder in repositories(root):
         kept, gone = _sorted_out(folder, before)
-        dead += [commit_path(folder, id) for id in gone]
+        commits += [commit_path(folder, id) for id in gone]
         live |= {file.sha256 for commit in kept for file in commit.files.values()}
-    for path in dead:
+    for path in commits:
         path.unlink()
-    sizes = [size for path in _blobs(root) if path.name not in live for size in _drop(path, before)]
+    dead = [path for path in _blobs(root) if path.name not in live and _is_hex(path.name, 64)]
+    sizes = [size for path in dead for size in _drop(path, before)]
     leftovers = _sweep(root / "incoming", before)
-    return Collected(len(sizes), len(dead), sum(sizes) + leftovers)
+    return Collected(len(sizes), len(commits), sum(sizes) + leftovers)
 
 
 def repositories(root: Path) -> list[Path]:
@@ -106,8 +108,11 @@ def _sweep(incoming: Path, before: float) -> int:
     """Remove old uploads that never ended; bytes freed."""
     freed = 0
     for path in incoming.iterdir() if incoming.is_dir() else ():
-        about = path.stat()
-        if about.st_mtime > before:
+        try:
+            about = path.stat()
+        except FileNotFoundError:  # an upload that ended just now
+            continue
+        if about.st_mtime > before or not _is_hex(path.name, 32):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -115,6 +120,11 @@ def _sweep(incoming: Path, before: float) -> int:
             path.unlink(missing_ok=True)
             freed += about.st_size
     return freed
+
+
+def _is_hex(name: str, digits: int) -> bool:
+    """Whether a store gave this name: nothing else is ever removed."""
+    return re.fullmatch(rf"[0-9a-f]{{{digits}}}", name) is not None
 
 
 # --- fsck ----------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ app        the application, its errors and its output
 finding    list, info                 fetching   pull
 running    run                        measuring  bench, verify, doctor
 making     build, card
+storing    store gc, store fsck
 """
 
-from zoo.cli import finding, fetching, running, measuring, making  # noqa: F401, I001 (the order of the help)
+from zoo.cli import finding, fetching, running, measuring, making, storing  # noqa: F401, I001 (the order of the help)
 from zoo.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,0 +1,56 @@
+"""The directory under a hub, kept in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.arguments import Json
+from zoo.cli.app import app, json_out, talk, text
+from zoo.errors import StoreError
+
+store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(store_app, name="store", help="Keep the directory of a hub in order.")
+
+Root = Annotated[Path, typer.Option(metavar="DIR", help="What `zoo serve --root` stands on.")]
+Hours = Annotated[float, typer.Option(metavar="HOURS", min=0, help="Nothing younger is removed.")]
+
+
+@store_app.command()
+def gc(root: Root, older_than: Hours = 24, as_json: Json = False) -> None:
+    """Remove what no branch and no tag reaches any more.
+
+    What is younger than --older-than stays: it may belong to a commit that is about to come.
+    """
+    from zoo import records
+    from zoo.store import Store
+
+    _check(root)
+    gone = Store(root).collect(older_than_s=older_than * 3600)
+    if as_json:
+        return json_out(records.to_dict(gone))
+    return text(f"removed {gone.commits} commits, {gone.blobs} blobs, {gone.size_bytes} bytes")
+
+
+@store_app.command()
+def fsck(root: Root, as_json: Json = False) -> None:
+    """Look for damage: every file is hashed again. Exit 1 if there is any."""
+    from zoo.store import Store
+
+    _check(root)
+    problems = Store(root).fsck()
+    if as_json:
+        json_out({"problems": problems})
+    else:
+        for problem in problems:
+            text(problem)
+    if problems:
+        raise typer.Exit(1)
+    talk("no damage found")
+
+
+def _check(root: Path) -> None:
+    if not (root / "repos").is_dir():
+        raise StoreError(f"{root} holds no store", "--root is the directory of `zoo serve`")
