@@ -71,7 +71,7 @@ class Store(Blobs):
         file = self._file(Add(".gitattributes", sha256))
         first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
         with self._locked():
-            self._make(repo, private, first, {"heads": {MAIN: first.id}})
+            self._make(repo, {"private": private}, first, {"heads": {MAIN: first.id}})
 
     def delete(self, repo: str) -> None:
         """Remove a repository; its blobs go with the next collection. NotFound."""
@@ -91,6 +91,21 @@ class Store(Blobs):
     def created(self, repo: str) -> str:
         """When it was made: UTC, 2026-01-31T12:00:00.000Z. NotFound."""
         return str(self._about(repo).get("created", ""))
+
+    def origin(self, repo: str) -> str:
+        """The hub that it mirrors, as its base URL; "" for one of our own. NotFound."""
+        return str(self._about(repo).get("origin", ""))
+
+    def origin(self, repo: str) -> str:
+        """URL of the hub that it mirrors; "" for one that was made here. NotFound."""
+        return str(self._about(repo).get("origin", ""))
+
+    def has_repo(self, repo: str) -> bool:
+        """Whether there is such a repository."""
+        try:
+            return self._folder(repo).is_dir()
+        except NotFound:
+            return False
 
     def set_private(self, repo: str, private: bool) -> None:
         """Close or open a repository. NotFound."""
@@ -192,10 +207,12 @@ class Store(Blobs):
         *,
         heads: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        private: bool = False,
+        origin: str = "",
     ) -> None:
         """Keep another hub's commit under its own id, and point branches and tags at commits here.
 
-        The repository is made where it is missing. Blobs may come later, by `add`; a file whose
+        The repository is made where it is missing, `private` and with that `origin`. Blobs may come later, by `add`; a file whose
         sha256 is not known yet has "", and may be adopted again when it is.
         """
         commit = dataclasses.replace(commit, imported=True, files=git.ordered(commit.files))
@@ -206,7 +223,7 @@ class Store(Blobs):
             folder = self._place(repo)
             _check_names(folder, refs, commit.id)
             if not folder.is_dir():
-                self._make(repo, False, commit, refs)
+                self._make(repo, {"private": private, "origin": origin}, commit, refs)
                 return
             self._merge(folder, commit)
             for kind, name, id in _each(refs):
@@ -261,13 +278,13 @@ class Store(Blobs):
                 return folder
         raise NotFound(f"no repository {shown(repo)}")
 
-    def _make(self, repo: str, private: bool, commit: Commit, refs: Names) -> None:
+    def _make(self, repo: str, about: dict[str, Any], commit: Commit, refs: Names) -> None:
         """A whole repository, visible at once; the lock is held."""
         place = self._place(repo)
         if place.exists():
             raise Exists(f"{repo} exists already")
         part = self._part()
-        self._put(part / "repo.json", _json({"created": git.now(), "private": private}))
+        self._put(part / "repo.json", _json({"created": git.now(), **about}))
         self._put(layout.commit_path(part, commit.id), git.to_json(commit))
         for kind, name, id in _each(refs):
             self._put(layout.ref_path(part, kind, name), layout.line(id))
