@@ -3,6 +3,7 @@
 run        the process             routing, bodies, answers   requests in, answers out
 hub        what handlers are given tokens, settings           who may do what, and the limits
 models, listing, trees  questions about repositories     files, sending  their bytes
+repos, commits, drafts  changes of repositories          lfs, streams    uploads
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
 
 def all_routes() -> list[Route]:
     """The table, joined; modules of this list hold `ROUTES`."""
-    from zoo.serve import files, models, trees
+    from zoo.serve import commits, files, lfs, models, repos, trees
+    from zoo.serve.catalogue import pages
 
-    modules: list[Any] = [models, trees, files]
+    modules: list[Any] = [models, trees, files, repos, commits, lfs, pages]
     return [route for module in modules for route in module.ROUTES]

@@ -24,7 +24,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
         elif scope["type"] == "http":
             response = await self._answer(Request(scope, receive))
             if response is not None:
@@ -42,6 +42,15 @@ class App:
         except ClientDisconnect:
             return None
 
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown" and self.hub.mirror is not None:
+                await self.hub.mirror.close()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
     async def _user(self, request: Request, scope: str) -> Token | None:
         """Whose token came; public reads ask for none, and take an unknown one for none."""
         header = request.headers.get("authorization", "")
@@ -58,11 +67,3 @@ def _unauthorized(given: bool) -> Refused:
     reason = "the token is unknown or has expired" if given else "this needs a token"
     message = f"{reason}; `zoo token add NAME --scope write` on the server makes one"
     return Refused(401, "Unauthorized", message, WWW_Authenticate="Bearer")
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

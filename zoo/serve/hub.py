@@ -25,6 +25,9 @@ T = TypeVar("T")
 class Mirror(Protocol):
     """Another hub that this one pulls through."""
 
+    async def close(self) -> None:
+        """Stop what is on its way, and let go of the connections."""
+
     async def refresh(self, repo: str, revision: str) -> None:
         """Make the store know what upstream has as `revision` of `repo`, under upstream's ids.
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 MIB = 1 << 20
+
+
+def default_root() -> Path:
+    """$ZOO_ROOT, else studentzoo in the user's data folder."""
+    chosen = os.environ.get("ZOO_ROOT")
+    if chosen:
+        return Path(chosen).expanduser()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "studentzoo"
 
 
 @dataclass(frozen=True)
