@@ -93,11 +93,7 @@ class Store(Blobs):
         return str(self._about(repo).get("created", ""))
 
     def origin(self, repo: str) -> str:
-        """The hub that it mirrors, as its base URL; "" for one of our own. NotFound."""
-        return str(self._about(repo).get("origin", ""))
-
-    def origin(self, repo: str) -> str:
-        """URL of the hub that it mirrors; "" for one that was made here. NotFound."""
+        """The hub that it mirrors, as its base URL; "" for one that was made here. NotFound."""
         return str(self._about(repo).get("origin", ""))
 
     def has_repo(self, repo: str) -> bool:
@@ -212,8 +208,9 @@ class Store(Blobs):
     ) -> None:
         """Keep another hub's commit under its own id, and point branches and tags at commits here.
 
-        The repository is made where it is missing, `private` and with that `origin`. Blobs may come later, by `add`; a file whose
-        sha256 is not known yet has "", and may be adopted again when it is.
+        The repository is made where it is missing, `private` and with that `origin`. Blobs may come
+        later, by `add`; a file whose sha256 is not known yet has "", and may be adopted again when
+        it is.
         """
         commit = dataclasses.replace(commit, imported=True, files=git.ordered(commit.files))
         _refuse(git.check_commit, commit)

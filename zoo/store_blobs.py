@@ -137,6 +137,12 @@ class Incoming:
         with disk(self._blobs.root):
             self._file.write(chunk)
 
+    def flush(self) -> Path:
+        """Where what came so far can be read, until `finish` moves it. StoreError."""
+        with disk(self._blobs.root):
+            self._file.flush()
+        return self._part
+
     def finish(self) -> Known:
         """Make it a blob: sha256, size and git id. IntegrityError: not what was announced."""
         sha256 = self._hash.hexdigest()
