@@ -25,6 +25,13 @@ TINY = "colours-tiny.test"
 FP32 = "model.fp32.onnx"
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub of an entry is not asked, nor is any mirror of the one who runs the tests."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("ZOO_MIRRORS", raising=False)
+
+
 class Counted:
     """A progress callback that remembers which bytes were copied."""
 
