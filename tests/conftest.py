@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,82 @@ def _tokens(root: Path) -> tuple[str, str]:
     tokens = Tokens(root)
     number = len(tokens.all())
     return tokens.add(f"ada{number or ''}", "write"), tokens.add(f"bob{number or ''}", "read")
+
+
+# --- a web server on loopback --------------------------------------------------------------------
+
+Request = http.server.BaseHTTPRequestHandler
+
+
+@dataclass(frozen=True)
+class Site:
+    """A web server, the answers that it gives by path, and what it was asked."""
+
+    url: str
+    answers: dict[str, Callable[[Request], None]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path, headers
+
+    def has(self, path: str, body: str | bytes, **told: Any) -> None:
+        """Answer with `body`; see `reply`."""
+        data = body.encode() if isinstance(body, str) else body
+        self.answers[path] = lambda request: self.reply(request, data, **told)
+
+    def sends_on(self, path: str, to: str) -> None:
+        """Answer with a redirect."""
+        self.answers[path] = lambda request: self.reply(request, b"", status=302, Location=to)
+
+    @staticmethod
+    def reply(
+        request: Request,
+        data: bytes,
+        *,
+        etag: str = "",
+        status: int = 200,
+        length: int | None = None,
+        **headers: str,
+    ) -> None:
+        """Send it, or 304 to whom has it; `length` is what is announced, in bytes."""
+        if etag:
+            headers["ETag"] = etag
+            if request.headers.get("If-None-Match") == etag:
+                status, data = 304, b""
+        request.send_response(status)
+        announced = len(data) if length is None else length
+        for key, value in {"Content-Length": str(announced), **headers}.items():
+            request.send_header(key, value)
+        request.end_headers()
+        request.wfile.write(data)
+
+
+@pytest.fixture
+def make_site() -> Iterator[Callable[[], Site]]:
+    """Start another web server; all are stopped at the end."""
+    started: list[tuple[http.server.ThreadingHTTPServer, threading.Thread]] = []
+
+    def make() -> Site:
+        class Handler(Request):
+            def do_GET(self) -> None:
+                site.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+                site.answers.get(self.path, lambda r: site.reply(r, b"no", status=404))(self)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        site = Site(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        started.append((server, thread))
+        return site
+
+    yield make
+    for server, thread in started:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def site(make_site: Callable[[], Site]) -> Site:
+    """A web server that has nothing yet."""
+    return make_site()

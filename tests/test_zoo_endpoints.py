@@ -58,6 +58,12 @@ def test_a_stored_token_is_found_where_the_hubs_client_keeps_it(
     assert endpoints.token(endpoints.PUBLIC) == "hf_chosen"
 
 
+@pytest.mark.parametrize("broken", ["hf_two words", "hf_\u0445", "hf_a\nb", " "])
+def test_what_no_header_can_carry_is_no_token(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", broken)
+    assert endpoints.token(endpoints.PUBLIC) is None
+
+
 @pytest.mark.parametrize(("value", "off"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_offline_is_read_as_the_hubs_client_reads_it(
     value: str, off: bool, monkeypatch: pytest.MonkeyPatch

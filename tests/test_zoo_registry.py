@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_a_row_becomes_an_entry_named_by_its_key(tmp_path: Path) -> None:
         ("studentzoo/toy-net.kd", "toy-net.kd", 'repo must be "org/name"'),
         ("studentzoo/toy-net.kd", "../toy-net.kd", 'repo must be "org/name"'),
         ("  toy-net.kd:\n", "  toy/net:\n", "name must be letters"),
+        ("    task:", "    endpoint: hub.example.org\n    task:", "endpoint must be http"),
     ],
 )
 def test_a_mistake_is_one_error_with_its_line(
@@ -96,11 +98,60 @@ def test_near_names_are_offered(tmp_path: Path) -> None:
     assert caught.value.hint == 'did you mean "toy-net.kd"?'
 
 
-def test_models_are_listed_by_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded(ROW, tmp_path)
-    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "registry.yaml"))
-    assert [entry.name for entry in registry.models("image-classification")] == ["toy-net.kd"]
-    assert registry.models("text-classification") == []
+def test_a_hub_of_its_own_is_written_only_where_there_is_one(tmp_path: Path) -> None:
+    entry = loaded(ROW, tmp_path)["toy-net.kd"]
+    assert entry.endpoint == ""
+    assert "endpoint" not in registry.render([entry])
+    there = replace(entry, endpoint="http://10.0.0.7:8080")
+    assert '    endpoint: "http://10.0.0.7:8080"\n' in registry.render([there])
+    assert loaded(registry.render([there]), tmp_path) == {"toy-net.kd": there}
+
+
+def test_the_published_registry_keeps_its_bytes() -> None:
+    path = registry.own_path()
+    assert registry.render(registry.load(path).values()) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("lab.yaml", "lab.yaml"),
+        ("lab/students.yaml", "lab/students.yaml"),
+        ("./lab/students", "lab/students"),
+        ("/lab/students", "/lab/students"),
+        ("there/lab", "there/lab"),
+        ("there", "there/registry.yaml"),
+        ("no-such-thing", "no-such-thing"),
+        ("a/b/c", "a/b/c"),
+        ("~no-such-user/x", "~no-such-user/x"),
+        ("x" * 5000, "x" * 5000),
+        ("lab/students", None),
+        ("https://lab.example.org/registry.yaml", None),
+        ("default", None),
+    ],
+)
+def test_a_path_is_told_from_a_repository_and_a_url(
+    name: str, path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "lab").touch()
+    assert registry.local_path(name) == (None if path is None else Path(path))
+
+
+def test_of_several_registries_the_first_on_this_machine_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_STORE", str(tmp_path / "own" / "store"))
+    own = tmp_path / "own" / "registry.yaml"
+    for chosen, path in (
+        ("https://lab.example.org, lab/students", own),
+        ("https://lab.example.org, a.yaml, b.yaml", Path("a.yaml")),
+        ("lab/students,default,b.yaml", own),
+        (" , ", own),
+    ):
+        monkeypatch.setenv("ZOO_REGISTRY", chosen)
+        assert registry.default_path() == path
 
 
 def test_zoo_registry_goes_before_what_stands_beside_the_store_and_that_before_the_packaged_one(
@@ -138,6 +189,7 @@ entries = st.builds(
     headline=st.builds(
         Headline, st.floats(0, 1), st.just("Toys"), st.integers(0, 9), st.floats(0, 1e300)
     ),
+    endpoint=st.sampled_from(["", "https://hub.example.org", "http://10.0.0.7:8080/hub"]),
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError as ZooError
     from zoo.errors import ZooWarning as ZooWarning
     from zoo.pull import pull as pull
-    from zoo.registry import models as models
+    from zoo.registries import models as models
     from zoo.runtime import Student as Student
     from zoo.runtime import load as load
 
@@ -30,7 +30,7 @@ _HOMES = {
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
     "load": "zoo.runtime",
-    "models": "zoo.registry",
+    "models": "zoo.registries",
     "pull": "zoo.pull",
 }
 

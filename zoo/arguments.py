@@ -26,13 +26,15 @@ class Precision(StrEnum):
     fp32 = "fp32"
 
 
-def complete_name(incomplete: str) -> list[str]:
-    from zoo import registry
+def complete_name(incomplete: str, ctx: typer.Context | None = None) -> list[str]:
+    """Names in the registries of this machine, and in the kept copies of others: no request."""
+    from zoo import registries
 
     try:
-        return [name for name in registry.load() if name.startswith(incomplete)]
+        rows = registries.entries(ctx.params.get("registry") if ctx else None, fetch=False)
     except ZooError:
         return []
+    return list(dict.fromkeys(e.name for _, e in rows if e.name.startswith(incomplete)))
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -59,6 +61,13 @@ NameOrPath = Annotated[
     str,
     typer.Argument(
         metavar="NAME", help="Of a student, its folder or file.", autocompletion=complete_name
+    ),
+]
+Registry = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATH|URL|ORG/NAME",
+        help="Where students are listed, in place of $ZOO_REGISTRY; may be repeated.",
     ),
 ]
 Files = Annotated[

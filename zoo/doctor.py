@@ -107,10 +107,11 @@ def cache_facts(cache: Path | None = None) -> dict[str, Any]:
 
 
 def _repos() -> list[str]:
-    from zoo import registry
+    from zoo import registries
 
     try:
-        return [entry.repo for entry in registry.models()]
+        repos = (entry.repo for _, entry in registries.entries(fetch=False))
+        return list(dict.fromkeys(repos))
     except ZooError:  # said under "source"
         return []
 
@@ -125,17 +126,43 @@ def _nearest(path: Path) -> Path:
 
 
 def source_facts() -> dict[str, Any]:
-    """The registry, the store, and what is wrong with them."""
-    from zoo import folders, registry
+    """The registries, the store, and what is wrong with them; of registries elsewhere the copy."""
+    from zoo import folders, registries
 
-    path, root = registry.default_path(), folders.default()
-    facts: dict[str, Any] = {"registry": str(path), "store": str(root.root), "problems": []}
+    root = folders.default()
+    named = registries.origins()
+    problems = [problem for origin in named for problem in _problems(origin, root)]
     try:
-        entries = registry.load(path)
+        students = len(registries.entries(named, fetch=False))
+    except ZooError:  # said under "problems"
+        students = 0
+    places = [_place(origin) for origin in named]
+    return {
+        "registry": ", ".join(places),
+        "store": str(root.root),
+        "problems": problems,
+        "students": students,
+    }
+
+
+def _place(origin: str) -> str:
+    """A registry as people find it: its file, or its name where that is elsewhere."""
+    from zoo import registries
+
+    return str(registries.path(origin) or origin)
+
+
+def _problems(origin: str, root: Folders) -> list[str]:
+    """What is wrong with one registry, or with its students in the store: a line each."""
+    from zoo import registries
+
+    try:
+        entries = registries.load(origin, fetch=False)
     except ZooError as error:
-        return facts | {"students": 0, "problems": [str(error)]}
-    problems = [problem for name, row in entries.items() for problem in _problem(root, name, row)]
-    return facts | {"students": len(entries), "problems": problems}
+        return [str(error)]
+    if registries.path(origin) is None:
+        return [] if entries else [f"{origin} is not here yet: no copy of it is kept"]
+    return [problem for name, row in entries.items() for problem in _problem(root, name, row)]
 
 
 def _problem(store: Folders, name: str, row: Entry) -> list[str]:

@@ -2,7 +2,8 @@
 
 registry.yaml is data, one row a student; nothing in it is a moving name. It stands beside the
 packages in a checkout and inside `zoo` in a wheel. A store of one's own has its registry beside it;
-$ZOO_REGISTRY names any other one.
+$ZOO_REGISTRY names any other one. This module is about one such file on this machine; registries
+elsewhere, and several together, are in `zoo.registries`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo import records
+from zoo import endpoints, records
 from zoo.errors import NotFound, RegistryError
 from zoo.files import replacing
 from zoo.names import check_file_name, check_hex, check_name
+
+DEFAULT = "default"  # the name of the registry that is read where $ZOO_REGISTRY says nothing
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,20 @@ class Entry:
     summary: str  # one line for people
     files: dict[str, FileRef]  # every file, by name
     headline: Headline
+    endpoint: str = field(default="", metadata={records.LATER: True})
+    # of the hub that has `repo`; "": $HF_ENDPOINT, else the public Hub
 
     def __post_init__(self) -> None:
         check_name(self.name)
         check_hex(self.revision, 40, "revision")
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", self.repo, re.ASCII):
+        if not _REPO.fullmatch(self.repo):
             raise ValueError(f'repo must be "org/name", not "{self.repo}"')
         if not self.files:
             raise ValueError("files must name at least one file")
         for name in self.files:
             check_file_name(name)
+        if self.endpoint:
+            endpoints.check(self.endpoint)
 
     @property
     def size_bytes(self) -> int:
@@ -90,15 +98,22 @@ class _File:
 
 
 def default_path(store: Path | None = None) -> Path:
-    """$ZOO_REGISTRY, else registry.yaml beside `store` or $ZOO_STORE, else the packaged one.
+    """The file that is read and written where no other is named: of $ZOO_REGISTRY, else `own_path`.
+
+    Of several in $ZOO_REGISTRY it is the first on this machine; `zoo build` writes to no other.
+    """
+    names = split(os.environ.get("ZOO_REGISTRY", ""))
+    paths = (own_path(store) if name == DEFAULT else local_path(name) for name in names)
+    return next(filter(None, paths), None) or own_path(store)
+
+
+def own_path(store: Path | None = None) -> Path:
+    """registry.yaml beside `store` or $ZOO_STORE, else the packaged one: what DEFAULT means.
 
     `store` is the root of a store; the packaged store has its registry in the wheel, or at the top
     of the checkout.
     """
-    chosen, root = os.environ.get("ZOO_REGISTRY"), store or os.environ.get("ZOO_STORE")
-    if chosen:
-        return Path(chosen).expanduser()
-    package = Path(__file__).parent
+    root, package = store or os.environ.get("ZOO_STORE"), Path(__file__).parent
     own = Path(root).expanduser() if root else package / "embedded"
     if own.resolve() != (package / "embedded").resolve():
         return own.parent / "registry.yaml"
@@ -106,9 +121,33 @@ def default_path(store: Path | None = None) -> Path:
     return packaged if packaged.is_file() else package.parent / "registry.yaml"
 
 
+def split(where: str) -> list[str]:
+    """The names of registries in a text, which commas part."""
+    return [name.strip() for name in where.split(",") if name.strip()]
+
+
+def local_path(name: str) -> Path | None:
+    """The file that a registry's name means; None: it is DEFAULT, a URL, or ORG/NAME on a hub.
+
+    What exists, ends in .yaml or starts with "/", "." or "~" is a path even where it looks like
+    ORG/NAME; of a folder, the registry.yaml in it.
+    """
+    if name == DEFAULT or "://" in name:
+        return None
+    try:
+        path = Path(name).expanduser()
+        is_folder, there = path.is_dir(), path.exists()
+    except (OSError, RuntimeError):  # a name too long, no right to look, no such user's home
+        path, is_folder, there = Path(name), False, False
+    plain = name.endswith((".yaml", ".yml")) or name[0] in ".~" or path.is_absolute()
+    if _REPO.fullmatch(name) and not plain and not there:
+        return None
+    return path / "registry.yaml" if is_folder else path
+
+
 def load(path: str | Path | None = None) -> dict[str, Entry]:
     """All entries by name, in the order of the file."""
-    return _bind(records.load_yaml(path or default_path(), RegistryError))
+    return bind(records.load_yaml(path or default_path(), RegistryError))
 
 
 def find(name: str, path: str | Path | None = None) -> Entry:
@@ -117,12 +156,6 @@ def find(name: str, path: str | Path | None = None) -> Entry:
     if name not in entries:
         raise NotFound(f'no student is called "{name}"', records.near(name, entries))
     return entries[name]
-
-
-def models(task: str | None = None) -> list[Entry]:
-    """The published students, of one task or of all, by name."""
-    entries = sorted(load().values(), key=lambda entry: entry.name)
-    return [entry for entry in entries if task in (None, entry.task)]
 
 
 def write(entries: Iterable[Entry], path: str | Path | None = None) -> None:
@@ -150,16 +183,21 @@ def writing(entries: Iterable[Entry], path: str | Path | None = None) -> Iterato
 def render(entries: Iterable[Entry]) -> str:
     """The text of a registry; what it says is read back before anybody else can read it."""
     by_name = {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
-    rows: dict[str, Any] = {name: records.to_dict(entry) for name, entry in by_name.items()}
-    for row in rows.values():
-        del row["name"]
-    text = _HEAD + "\n".join(_yaml({"format": 1, "students": rows})) + "\n"
-    if _bind(records.parse_yaml(text, "registry.yaml", RegistryError)) != by_name:
+    text = _HEAD + "\n".join(_yaml(plain(by_name))) + "\n"
+    if bind(records.parse_yaml(text, "registry.yaml", RegistryError)) != by_name:
         raise RegistryError("registry.yaml would not be read back as it is")
     return text
 
 
-def _bind(document: records.Document) -> dict[str, Entry]:
+def plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """The whole of a registry as plain data; what `bind` reads."""
+    rows = {name: records.essentials(entry) for name, entry in entries.items()}
+    for row in rows.values():
+        del row["name"]
+    return {"format": 1, "students": rows}
+
+
+def bind(document: records.Document) -> dict[str, Entry]:
     """The rows, each told its own key as its name."""
     data = document.data
     students = data.get("students") if isinstance(data, dict) else None

@@ -25,6 +25,8 @@ from zoo.text_student import TextStudent
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from zoo.registries import Where
+
 __all__ = ["FILES", "PictureStudent", "Prediction", "Student", "TextStudent", "load"]
 
 FILES = {"int8": "model.int8.onnx", "fp32": "model.fp32.onnx"}
@@ -40,10 +42,14 @@ def load(
     precision: Precision = "auto",
     threads: int = 0,
     cache: str | Path | None = None,
+    registry: Where = None,
 ) -> Student:
     """The student of that name (pulled if need be), in that folder, or in that ONNX file.
 
     A bare name is always one of the registry: a folder beside you is "./NAME".
+
+    registry: where the name is looked up, in place of $ZOO_REGISTRY: a path, a URL, ORG/NAME on a
+    hub, or several; see `zoo.registries`.
 
     precision: "auto" takes the 8-bit file if it gives the published answers on this processor.
     threads: of one session; 0 means one a physical core, and one for a text student, whose graph
@@ -53,7 +59,7 @@ def load(
         return open_student(Path(name_or_path), precision, threads)
     from zoo.pull import pull
 
-    folder = pull(str(name_or_path), cache=cache, verify=False)
+    folder = pull(str(name_or_path), cache=cache, registry=registry, verify=False)
     return open_student(folder, precision, threads)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.bench import Comparison
+    from zoo.kept import Kept
     from zoo.measures import Measurement
     from zoo.registry import Entry
     from zoo.remeasure import Again
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 STUDENTS = ("NAME", "ACCURACY", "DATA", "SIZE", "MS", "SUMMARY")
+KEPT = ("NAME", "REVISION", "STATE", "BYTES", "OF", "REGISTRY")
 VERDICTS = ("CHECK", "FOUND", "WANTED", "VERDICT")
 MEASURED = (
     *("FILE", "INPUT", "BATCH", "THREADS", "P50 MS", "P95 MS", "N"),
@@ -23,10 +25,17 @@ BESIDE = ("FILE", "INPUT", "P50 MS", "CARD", "NOW/CARD", "OVER FP32", "CARD", "N
 
 
 def columns(rows: Iterable[Row], head: Row = ()) -> str:
-    """Aligned text, a line a row; the last column is left ragged."""
-    lines = [row for row in (head, *rows) if row]
+    """Aligned text, a line a row; the last column is left ragged.
+
+    What cannot be printed, as a stranger's registry may have it, becomes a blank.
+    """
+    lines = [tuple(map(_printable, row)) for row in (head, *rows) if row]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(row, widths) for row in lines)
+
+
+def _printable(cell: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in cell)
 
 
 def _line(row: Row, widths: Sequence[int]) -> str:
@@ -38,6 +47,14 @@ def file_size(entry: Entry) -> int:
     """Bytes of the file that is used: 8 bits where there is one."""
     fp32 = entry.files.get("model.fp32.onnx")
     return entry.headline.int8_size_bytes or (fp32.size if fp32 else entry.size_bytes)
+
+
+def students(rows: Sequence[tuple[str, Entry]], with_origin: bool = False) -> str:
+    """What `zoo list` prints of (origin, row); the origin's column only where there are several."""
+    if not with_origin:
+        return columns((student(entry) for _, entry in rows), STUDENTS)
+    lines = ((*student(entry)[:-1], origin, entry.summary) for origin, entry in rows)
+    return columns(lines, (*STUDENTS[:-1], "ORIGIN", STUDENTS[-1]))
 
 
 def student(entry: Entry) -> Row:
@@ -53,18 +70,26 @@ def _latency(entry: Entry) -> str:
     return f"{milliseconds:.3g}" if milliseconds else "-"
 
 
-def info(entry: Entry) -> Iterator[Row]:
+def info(origin: str, entry: Entry) -> Iterator[Row]:
     """The lines of `zoo info`."""
-    facts = entry.headline
+    facts, hub = entry.headline, f"{entry.endpoint}/" if entry.endpoint else ""
     yield "name", entry.name
     yield "summary", entry.summary
     yield "task", entry.task
     yield "licence", entry.licence
-    yield "repository", f"{entry.repo}@{entry.revision}"
+    yield "registry", origin
+    yield "repository", f"{hub}{entry.repo}@{entry.revision}"
     yield "accuracy", f"{100 * facts.accuracy:.2f} % on {facts.accuracy_dataset}"
     yield "p50, ms", _latency(entry)
     for file, ref in entry.files.items():
         yield file, f"{ref.size} bytes, sha256 {ref.sha256}"
+
+
+def kept(one: Kept) -> Row:
+    """A line of `zoo cache list`."""
+    listed = "listed" if one.listed else "not listed"
+    sizes = str(one.size_bytes), str(one.total_bytes)
+    return (one.name, one.revision[:12], one.state, *sizes, listed)
 
 
 def measured(row: Measurement) -> Row:

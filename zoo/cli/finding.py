@@ -2,40 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zoo import tables
-from zoo.arguments import Json, Name, Size
+from zoo.arguments import Json, Name, Registry, Size
 from zoo.cli.app import app, json_out, talk, text
+
+if TYPE_CHECKING:
+    from zoo.registries import Found
+
+Task = Annotated[str | None, typer.Option(help="Only students of this task.")]
 
 
 @app.command("list")
 def list_students(
-    task: Annotated[str | None, typer.Option(help="Only students of this task.")] = None,
-    max_size: Size = None,
-    as_json: Json = False,
+    task: Task = None, max_size: Size = None, registry: Registry = None, as_json: Json = False
 ) -> None:
     """List the published students."""
-    from zoo import records, registry
-
-    entries = [
-        e for e in registry.models(task) if max_size is None or tables.file_size(e) <= max_size
-    ]
-    if as_json:
-        return json_out([records.to_dict(entry) for entry in entries])
-    if not entries:
-        return talk("no students match")
-    return text(tables.columns(map(tables.student, entries), tables.STUDENTS))
+    return _show([], task, max_size, registry, as_json)
 
 
 @app.command()
-def info(name: Name, as_json: Json = False) -> None:
-    """Show a student's row of the registry."""
-    from zoo import records, registry
+def search(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="WORDS...", help="Of name, summary and task; all of them."),
+    ],
+    task: Task = None,
+    max_size: Size = None,
+    registry: Registry = None,
+    as_json: Json = False,
+) -> None:
+    """List the students that all these words, or parts of words, fit."""
+    return _show(words, task, max_size, registry, as_json)
 
-    entry = registry.find(name)
+
+def _show(
+    words: list[str],
+    task: str | None,
+    max_size: int | None,
+    registry: list[str] | None,
+    as_json: bool,
+) -> None:
+    from zoo import registries
+
+    rows = [
+        (origin, entry)
+        for origin, entry in registries.entries(registry)
+        if task in (None, entry.task)
+        and (max_size is None or tables.file_size(entry) <= max_size)
+        and registries.matches(entry, words)
+    ]
     if as_json:
-        return json_out(records.to_dict(entry))
-    return text(tables.columns(tables.info(entry)))
+        return json_out([_plain(row) for row in rows])
+    if not rows:
+        return talk("no students match")
+    return text(tables.students(rows, with_origin=len(registries.origins(registry)) > 1))
+
+
+@app.command()
+def info(name: Name, registry: Registry = None, as_json: Json = False) -> None:
+    """Show a student's row of the registry."""
+    from zoo import registries
+
+    row = registries.found(name, registry)
+    return json_out(_plain(row)) if as_json else text(tables.columns(tables.info(*row)))
+
+
+def _plain(row: Found) -> dict[str, Any]:
+    from zoo import records
+
+    origin, entry = row
+    return records.to_dict(entry) | {"origin": origin}

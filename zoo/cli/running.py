@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Texts, Top
+from zoo.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Registry, Texts, Top
 from zoo.cli.app import app
 from zoo.errors import InputError, ZooError
 
@@ -26,6 +26,7 @@ def run(
     precision: Annotated[
         Precision, typer.Option(help="Which file; auto: 8 bits.")
     ] = Precision.auto,
+    registry: Registry = None,
     as_json: JsonLines = False,
 ) -> None:
     """Classify pictures or texts.
@@ -38,7 +39,7 @@ def run(
     """
     from zoo import lines, runtime
 
-    student = runtime.load(name, precision=precision.value)
+    student = runtime.load(name, precision=precision.value, registry=registry)
     if isinstance(student, runtime.TextStudent):
         if not files and not text and sys.stdin.isatty():
             raise typer.BadParameter("give --text, text files, or a pipe", param_hint="FILE")
