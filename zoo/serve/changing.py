@@ -1,0 +1,54 @@
+"""What the handlers that change something share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from zoo.errors import NotFound
+from zoo.names import check_repo
+from zoo.serve.answers import Refused, bad_request
+from zoo.serve.bodies import whole
+from zoo.serve.hub import Hub
+from zoo.serve.ndjson import parse
+
+
+async def known(request: Request, org: str, name: str) -> tuple[Hub, str]:
+    """The hub, and the id of a repository that is there and ours; NotFound, 403 where it is not."""
+    hub: Hub = request.state.hub
+    repo = f"{org}/{name}"
+    try:
+        check_repo(repo)
+    except ValueError as problem:
+        raise NotFound(str(problem)) from None
+    if origin := await hub.call(hub.store.origin, repo):
+        message = f"{repo} mirrors {origin}, and changes there; delete it here to publish your own"
+        raise Refused(403, "Forbidden", message)
+    return hub, repo
+
+
+async def fields(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; an empty body is an empty one, anything else is 400."""
+    hub: Hub = request.state.hub
+    text = await whole(request, hub.settings.max_json_bytes)
+    data = parse(text) if text.strip() else {}
+    if not isinstance(data, dict):
+        raise bad_request("the body is not a JSON object")
+    return data
+
+
+def text(data: dict[str, Any], key: str, default: str | None = None) -> str:
+    """A field that is text; null is as if it were not there. 400 where it is needed and is not."""
+    value = data.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise bad_request(f'"{key}" must be text')
+    return value
+
+
+def base_url(request: Request) -> str:
+    """How the client reaches this server, without a slash at the end."""
+    host = request.headers.get("host") or "localhost"
+    return f"{request.scope['scheme']}://{host}"

@@ -1,0 +1,125 @@
+"""Commits: what the client asks first, the commit itself, and the check of a README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zoo.errors import RevisionNotFound, ZooError
+from zoo.names import check_path, shown
+from zoo.serve.answers import bad_request, json, too_large
+from zoo.serve.changing import base_url, fields, known, text
+from zoo.serve.drafts import Draft, Proposed
+from zoo.serve.hub import Hub
+from zoo.serve.readmes import problems
+from zoo.serve.routing import Route
+from zoo.serve.streams import chunks
+from zoo.store import Commit, File, Store
+from zoo.store_blobs import blob_id_of
+
+MAX_FILES = 1000  # that one question may be about; the client asks 256 at a time
+
+
+async def preupload(request: Request, org: str, name: str, revision: str) -> Response:
+    """How each file is to be sent, and what is there of it already.
+
+    Files below `regular_below` come inside the commit, whatever their names: a client that would
+    send large files by Xet can publish students then.
+    """
+    hub, repo = await known(request, org, name)
+    _no_pull_request(request)
+    asked = (await fields(request)).get("files")
+    if not isinstance(asked, list) or len(asked) > MAX_FILES:
+        raise bad_request(f'"files" must be a list of at most {MAX_FILES}')
+    head = await hub.call(hub.store.read, repo, revision)
+    return json({"files": await hub.call(lambda: [_mode(hub, head, item) for item in asked])})
+
+
+async def commit(request: Request, org: str, name: str, revision: str) -> Response:
+    """The changes of one body of JSON lines, all or none, on a branch."""
+    hub, repo = await known(request, org, name)
+    _no_pull_request(request)
+    branch = revision.removeprefix("refs/heads/")
+    heads = (await hub.call(hub.store.refs, repo)).heads
+    if branch not in heads:
+        raise RevisionNotFound(f"no branch {shown(branch)} in {repo}", "commits go to branches")
+    proposed = await _received(request, hub)
+    made = await hub.call(
+        hub.store.commit,
+        repo,
+        branch,
+        proposed.changes,
+        title=proposed.title,
+        description=proposed.description,
+        author=request.state.user.name,
+        parent=proposed.parent or None,
+    )
+    url = f"{base_url(request)}/{repo}/commit/{made.id}"
+    return json({"success": True, "commitOid": made.id, "commitUrl": url, "hookOutput": ""})
+
+
+async def validate_yaml(request: Request) -> Response:
+    """Whether the metadata of a README can be used; 400 with the reasons where it cannot."""
+    content = text(await fields(request), "content")
+    hub: Hub = request.state.hub
+    errors = [{"message": message} for message in await hub.call(problems, content)]
+    return json({"errors": errors, "warnings": []}, 400 if errors else 200)
+
+
+async def _received(request: Request, hub: Hub) -> Proposed:
+    """What the body says. It is read to its end, so that the client is told what is wrong."""
+    wrong: ZooError | None = None
+    with Draft(hub.store, hub.settings.max_file_bytes) as draft:
+        async for chunk in chunks(request, hub.settings.max_body_bytes, hub.settings.idle_s):
+            try:
+                if wrong is None:
+                    await hub.call(draft.feed, chunk)
+            except ZooError as problem:
+                wrong = problem
+        if wrong is not None:
+            raise wrong
+        return await hub.call(draft.finish)
+
+
+def _mode(hub: Hub, head: Commit, item: Any) -> dict[str, Any]:
+    """The answer for one file that the client would send."""
+    if not isinstance(item, dict):
+        raise bad_request('a file is {"path": ..., "size": ..., "sample": ...}')
+    path, size = text(item, "path"), item.get("size")
+    if type(size) is not int or size < 0:
+        raise bad_request(f"{shown(path)}: size must be a number of bytes")
+    try:
+        check_path(path)
+    except ValueError as problem:
+        raise bad_request(str(problem)) from None
+    if size > hub.settings.max_file_bytes:
+        raise too_large(f"{shown(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
+    regular = size < hub.settings.regular_below
+    answer = {"path": path, "uploadMode": "regular" if regular else "lfs", "shouldIgnore": False}
+    old = head.files.get(path)
+    if old is not None and old.size == size:
+        oid = _git_id(hub.store, old) if regular else old.sha256
+        answer |= {"oid": oid} if oid else {}
+    return answer
+
+
+def _git_id(store: Store, file: File) -> str:
+    """What the client compares a file with that it would send inside the commit; "" is unknown."""
+    if not file.lfs:
+        return file.oid
+    return blob_id_of(store.blob(file.sha256)) if store.has(file.sha256) else ""
+
+
+def _no_pull_request(request: Request) -> None:
+    if request.query_params.get("create_pr", "") not in ("", "0", "false"):
+        raise bad_request("there are no pull requests here; commit to a branch")
+
+
+_REPO = "/api/models/{org}/{name}"
+ROUTES = [
+    Route("POST", _REPO + "/preupload/{revision}", preupload, "write"),
+    Route("POST", _REPO + "/commit/{revision}", commit, "write"),
+    Route("POST", "/api/validate-yaml", validate_yaml),
+]
