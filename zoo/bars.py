@@ -34,3 +34,36 @@ def steps(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def files(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A `progress(file, bytes done, bytes in all)`: a bar on a terminal, else a line a file."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        *(progress.TextColumn("{task.description}"), progress.BarColumn()),
+        *(
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        ),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def show(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = bar.add_task(f"{what} {file}", total=total)
+            bar.update(tasks[file], completed=done, visible=done < total)
+
+        yield show
+
+
+def _line(file: str, done: int, total: int) -> None:
+    if done == total:
+        sys.stderr.write(f"{file}  {total} bytes\n")
