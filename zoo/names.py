@@ -84,8 +84,9 @@ def check_ref(value: str) -> None:
 
 
 def shown(value: str) -> str:
-    """A name out of a stranger's hands, fit for one line of an error."""
-    return ascii(value if len(value) <= 100 else value[:100] + "...")
+    """A name out of a stranger's hands, fit for one line of an error: at most 100 characters."""
+    text = ascii(value[:100])
+    return text if len(text) <= 100 and len(value) <= 100 else text[:97] + "..."
 
 
 def _is_text(value: str) -> bool:

@@ -67,6 +67,7 @@ class Store(Blobs):
 
     def create(self, repo: str, *, private: bool = False) -> None:
         """Make a repository whose branch main holds a first commit with .gitattributes. Exists."""
+        self._place(repo)
         sha256, _, _ = self.add([git.attributes()])
         file = self._file(Add(".gitattributes", sha256))
         first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
