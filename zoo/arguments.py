@@ -67,7 +67,10 @@ Registry = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH|URL|ORG/NAME",
-        help="Where students are listed, in place of $ZOO_REGISTRY; may be repeated.",
+        help=(
+            "Where students are listed, in place of $ZOO_REGISTRY; default is what comes with the "
+            "package. May be repeated."
+        ),
     ),
 ]
 Files = Annotated[

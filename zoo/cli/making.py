@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Name, Recipe
+from zoo.arguments import Name, Recipe, Registry
 from zoo.cli.app import app, talk
+from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -54,18 +55,31 @@ def show_card(
     add: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows of `zoo bench NAME --json` to add.")
     ] = None,
+    registry: Registry = None,
 ) -> None:
     """Print a student's card, or add to it.
 
     --add merges measurements of another machine and publishes the card with them.
     """
-    from zoo import folders, publish
+    from zoo import publish
     from zoo.card import read
 
     if add is None:
-        return _markdown(read(folders.default().folder(name)))
+        return _markdown(read(_folder(name, registry)))
+    if registry:
+        raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
     entry = publish.add_rows(name, add)
     return typer.echo(f"{entry.name}@{entry.revision}")
+
+
+def _folder(name: str, registry: list[str] | None) -> Path:
+    """Where a student's card is: in the store here, else it is pulled."""
+    from zoo import folders
+
+    store = folders.default()
+    if not registry and store.has(name):
+        return store.folder(name)
+    return pulled(name, registry=registry, verify=False)
 
 
 def _markdown(card: Card) -> None:

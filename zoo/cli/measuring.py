@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zoo import tables
-from zoo.arguments import Device, Json, Name
+from zoo.arguments import Device, Json, Name, Registry
 from zoo.cli.app import app, json_out, text
 from zoo.cli.fetching import pulled
 from zoo.errors import IntegrityError
@@ -24,6 +24,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="In each the files take turns.")] = 60,
     compare: Annotated[bool, typer.Option("--compare", help="Set the card beside it.")] = False,
+    registry: Registry = None,
     as_json: Annotated[bool, typer.Option("--json", help=_BENCH_JSON)] = False,
 ) -> None:
     """Measure latency on this machine.
@@ -34,7 +35,7 @@ def bench(
     from zoo import bars, bench, records, remeasure
     from zoo.card import read
 
-    folder = pulled(name, verify=False)
+    folder = pulled(name, registry=registry, verify=False)
     with bars.steps("rounds") as progress:
         found = remeasure.latency(
             folder,
@@ -58,6 +59,7 @@ def verify(
     data: Annotated[
         Path | None, typer.Option(metavar="ROOT", help="Measure accuracy on the data in ROOT.")
     ] = None,
+    registry: Registry = None,
     as_json: Json = False,
 ) -> None:
     """Check a student on this processor.
@@ -66,7 +68,7 @@ def verify(
     """
     from zoo import bars, records, remeasure
 
-    folder = pulled(name, verify=False)  # every byte is hashed here
+    folder = pulled(name, registry=registry, verify=False)  # every byte is hashed here
     golden = remeasure.golden(folder)
     with bars.steps("testing") as progress:
         scores = remeasure.accuracy(folder, data, progress) if data else {}
