@@ -139,17 +139,37 @@ def hub(make_hub: Callable[..., LiveHub]) -> LiveHub:
     return make_hub()
 
 
-def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:
-    import uvicorn
+@pytest.fixture
+def serve_app() -> Iterator[Callable[[Any], tuple[str, Callable[[], None]]]]:
+    """Serve an ASGI application in a thread: its URL, and what stops it."""
+    stops: list[Callable[[], None]] = []
 
+    def serve(app: Any) -> tuple[str, Callable[[], None]]:
+        url, stop = _start(app, "critical")
+        stops.append(stop)
+        return url, stop
+
+    yield serve
+    for stop in reversed(stops):
+        stop()
+
+
+def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:
     from zoo.serve import create_app
     from zoo.serve.settings import Settings
     from zoo.store import Store
 
     tokens = _tokens(root)
     app = create_app(Store(root), replace(Settings(b"a secret of the tests"), **changed))
+    url, stop = _start(app, "warning")
+    return LiveHub(url, root, *tokens, stop)
+
+
+def _start(app: Any, log_level: str) -> tuple[str, Callable[[], None]]:
+    import uvicorn
+
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level=log_level, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:
@@ -161,7 +181,7 @@ def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:
         thread.join(20)
         listening.close()
 
-    return LiveHub(f"http://127.0.0.1:{listening.getsockname()[1]}", root, *tokens, stop)
+    return f"http://127.0.0.1:{listening.getsockname()[1]}", stop
 
 
 def _tokens(root: Path) -> tuple[str, str]:
@@ -250,3 +270,62 @@ def make_site() -> Iterator[Callable[[], Site]]:
 def site(make_site: Callable[[], Site]) -> Site:
     """A web server that has nothing yet."""
     return make_site()
+
+
+# --- who publishes -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Folders with students, and the registry beside them; `zoo publish` finds both."""
+
+    store: Folders
+
+    @property
+    def registry(self) -> Path:
+        return self.store.root.parent / "registry.yaml"
+
+    @property
+    def row(self) -> Entry:
+        """Of the tiny student."""
+        return registry.load(self.registry)[TINY]
+
+    def rewrite(self, name: str = TINY, **fields: Any) -> None:
+        """Build the tiny student again, with other fields of its card, maybe by another name."""
+        from zoo import card, publish
+
+        copy = shutil.copytree(self.store.folder(TINY), self.store.root.parent / "built" / name)
+        card.write(replace(card.read(copy), name=name, **fields), copy)
+        publish.publish(copy, self.store)
+        shutil.rmtree(copy)
+
+
+@pytest.fixture(scope="session")
+def passed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny student as a build leaves it, with an attempt that passed; to be copied."""
+    pytest.importorskip("matplotlib")
+    from zoo import card
+    from zoo.card import Attempt
+
+    folder = tmp_path_factory.mktemp("passed") / "tiny"
+    shutil.copytree(Path(__file__).parent / "files" / "tiny", folder)
+    tiny = card.read(folder)
+    size = tiny.variants["int8"].size_bytes
+    rung = Attempt("minmax", {}, 0.9, 0.995, 0.1, size, 0.7, None, None, "pass", "")
+    gates = {"max_drop_points": 0.3, "min_agreement": 0.98, "max_speed_ratio": 1.0}
+    card.write(replace(tiny, attempts=(rung,), gates=gates), folder)
+    return folder
+
+
+@pytest.fixture
+def lab(passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The tiny student built and ready to be published; no token and no hub is set."""
+    from zoo import publish
+
+    for variable in ("ZOO_REGISTRY", "HF_TOKEN", "HF_ENDPOINT", "ZOO_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    made = Lab(Folders(tmp_path / "lab" / "embedded"))
+    monkeypatch.setenv("ZOO_STORE", str(made.store.root))
+    publish.publish(passed, made.store)
+    return made

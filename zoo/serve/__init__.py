@@ -4,6 +4,7 @@ run        the process             routing, bodies, answers   requests in, answe
 hub        what handlers are given tokens, settings           who may do what, and the limits
 models, listing, trees  questions about repositories     files, sending  their bytes
 repos, commits, drafts  changes of repositories          lfs, streams    uploads
+upstream, remote, receiving, flight  another hub behind  local           this machine's students
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ def create_app(store: Store, settings: Settings) -> ASGIApp:
     from zoo.serve.app import App
     from zoo.serve.hub import Hub
     from zoo.serve.tokens import Tokens
+    from zoo.serve.upstream import Upstream
 
-    hub = Hub(store, settings, Tokens(store.root))
-    return App(hub, all_routes())
+    mirror = Upstream(store, settings.upstream) if settings.upstream else None
+    return App(Hub(store, settings, Tokens(store.root), mirror), all_routes())
 
 
 def all_routes() -> list[Route]:

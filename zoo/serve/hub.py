@@ -31,9 +31,12 @@ class Mirror(Protocol):
     async def refresh(self, repo: str, revision: str) -> None:
         """Make the store know what upstream has as `revision` of `repo`, under upstream's ids.
 
-        Returns quietly where upstream knows no such thing or cannot be reached: the store's own
-        answer stands then.
+        Quiet where upstream knows no such thing, or cannot be reached and the store knows it: the
+        store's own answer stands then.
         """
+
+    async def refresh_refs(self, repo: str) -> None:
+        """The same for every branch and tag of `repo`."""
 
     async def send(
         self, request: Request, repo: str, commit: Commit, file: File
@@ -60,20 +63,28 @@ class Hub:
     async def repo(self, org: str, name: str, user: Token | None) -> str:
         """The id "org/name" of a repository that `user` may see; NotFound where there is none."""
         repo = f"{org}/{name}"
-        try:
-            private = await self.call(self.store.private, repo)
-        except NotFound:
-            raise missing(repo) from None
-        if private and user is None:
-            raise missing(repo)
+        await self.call(self.check_visible, repo, user)
         return repo
 
     async def read(self, org: str, name: str, revision: str, user: Token | None) -> Commit:
         """The commit that `revision` means in a repository that `user` may see."""
+        repo = f"{org}/{name}"
         if self.mirror is not None:
-            await self.mirror.refresh(f"{org}/{name}", revision)
-        repo = await self.repo(org, name, user)
-        return await self.call(self.store.read, repo, revision)
+            await self.mirror.refresh(repo, revision)
+        return await self.call(self._read, repo, revision, user)
+
+    def check_visible(self, repo: str, user: Token | None) -> None:
+        """NotFound, in the same words, where there is no such repository or `user` may not know."""
+        try:
+            hidden = self.store.private(repo) and user is None
+        except NotFound:
+            raise missing(repo) from None
+        if hidden:
+            raise missing(repo)
+
+    def _read(self, repo: str, revision: str, user: Token | None) -> Commit:
+        self.check_visible(repo, user)
+        return self.store.read(repo, revision)
 
 
 def missing(repo: str) -> NotFound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from zoo.serve import listing
 from zoo.serve.answers import bad_request, json
 from zoo.serve.describe import described, moment
 from zoo.serve.hub import Hub
-from zoo.serve.routing import Route
+from zoo.serve.routing import Route, base_url, raw_path
 
 COMMITS_A_PAGE = 50  # as the Hub has it; at most 1000 are given where asked for
 
@@ -66,9 +67,10 @@ async def models(request: Request) -> Response:
 async def refs(request: Request, org: str, name: str) -> Response:
     """Branches and tags."""
     hub: Hub = request.state.hub
-    commit = await hub.read(org, name, "main", request.state.user)
-    found = await hub.call(hub.store.refs, f"{org}/{name}")
-    del commit
+    if hub.mirror is not None:
+        await hub.mirror.refresh_refs(f"{org}/{name}")
+    repo = await hub.repo(org, name, request.state.user)
+    found = await hub.call(hub.store.refs, repo)
     answer: dict[str, Any] = {
         "branches": _refs(found.heads, "refs/heads/"),
         "converts": [],
@@ -90,8 +92,9 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
         return [_commit(c) for c in itertools.islice(log, page * limit, page * limit + limit + 1)]
 
     found = await hub.call(rows)
-    more = len(found) > limit
-    return json(found[:limit], headers=next_page(request, p=str(page + 1)) if more else None)
+    path = f"/api/models/{org}/{name}/commits/{head.id}"  # the branch may move before it is asked
+    more = next_page(request, path, p=str(page + 1)) if len(found) > limit else None
+    return json(found[:limit], headers=more)
 
 
 async def absent(request: Request, **segments: str) -> Response:
@@ -117,9 +120,11 @@ def number(request: Request, name: str, default: int, least: int, most: int = 10
     return min(value, most)
 
 
-def next_page(request: Request, **changed: str) -> dict[str, str]:
-    """The header that tells where the next page is."""
-    return {"Link": f'<{request.url.include_query_params(**changed)}>; rel="next"'}
+def next_page(request: Request, path: str = "", **changed: str) -> dict[str, str]:
+    """The header that tells where the next page is: this address with another query (and path)."""
+    query = {key: request.query_params.getlist(key) for key in request.query_params}
+    asked = urlencode({**query, **changed}, doseq=True)
+    return {"Link": f'<{base_url(request)}{path or raw_path(request)}?{asked}>; rel="next"'}
 
 
 def _refs(found: Any, prefix: str) -> list[dict[str, str]]:

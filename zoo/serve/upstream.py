@@ -1,0 +1,273 @@
+"""Pull-through of another hub, so that one machine with a link serves a room.
+
+What the store lacks is asked of the upstream and kept under the upstream's own commit ids: the list
+of a commit's files at once, their bytes when somebody wants them. Bytes go to the client while they
+are written and are hashed on the way; wrong ones are never kept. Branches and tags are asked again
+when they are `FRESH_S` old; when the upstream is down, what is known is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool as in_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zoo.errors import NotFound, RevisionNotFound, ZooError
+from zoo.names import check_repo
+from zoo.serve.answers import Refused
+from zoo.serve.files import file_headers
+from zoo.serve.flight import Flight, FlightAnswer
+from zoo.serve.receiving import Receiver
+from zoo.serve.remote import Head, Listed, Remote, reported
+from zoo.serve.sending import part_of
+from zoo.store import Commit, File, Refs, Store
+
+FRESH_S = 60.0  # for so long branches and tags are taken to stand where they stood
+WHOLE_S = 2.0  # what arrives within it is checked before its first byte goes to the client
+EAGER = ("README.md", "card.json")  # fetched with the list of files: they describe the model
+EAGER_BYTES = 1 << 20
+DESCRIBE_S = 5.0  # the first answer about a commit waits so long for them, and they go on after it
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class Upstream:
+    """What a hub pulls through from the hub at `url`; belongs to one event loop.
+
+    `$ZOO_UPSTREAM_TOKEN`, where set, is sent to the upstream; tokens of clients never are.
+    """
+
+    def __init__(self, store: Store, url: str, *, fresh_s: float = FRESH_S) -> None:
+        self._store = store
+        self._fresh_s = fresh_s
+        self._remote = Remote(url, os.environ.get("ZOO_UPSTREAM_TOKEN", ""))
+        self._receiver = Receiver(store, self._remote)
+        self._refs: dict[str, tuple[float, Refs | None]] = {}  # by repo; None: it was down
+        self._running: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+        self._flights: dict[tuple[str, ...], Flight] = {}
+
+    async def close(self) -> None:
+        """Stop what is on its way, and let go of the connections."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._remote.close()
+
+    # --- repositories and revisions ---
+
+    async def refresh(self, repo: str, revision: str) -> None:
+        """Make the store know `revision` of `repo` as the upstream has it.
+
+        Quiet where the upstream has no such thing: the store's own answer stands. Refused (502)
+        where it cannot be asked and the store does not know it either.
+        """
+        known = await in_thread(self._knows, repo, revision)
+        if known and (_COMMIT.fullmatch(revision) or self._cached(repo) is not None):
+            return
+        if not await in_thread(self._may_pull, repo, revision):
+            return
+        try:
+            await self._once(("revision", repo, revision), self._learn(repo, revision))
+        except RevisionNotFound:
+            if revision != "main":  # the store then knows the repository, and answers for it
+                await self.refresh(repo, "main")
+        except NotFound:
+            return
+        except Refused:
+            if not known:
+                raise
+            self._refs[repo] = (time.monotonic(), None)  # asked again when that is old
+
+    async def refresh_refs(self, repo: str) -> None:
+        """Make the store know every branch and tag of `repo`."""
+        await self.refresh(repo, "main")
+        refs = self._cached(repo)
+        for id in {*refs.heads.values(), *refs.tags.values()} if refs else ():
+            await self.refresh(repo, id)
+
+    def _knows(self, repo: str, revision: str) -> bool:
+        try:
+            self._store.read(repo, revision)
+        except NotFound:
+            return False
+        return True
+
+    def _may_pull(self, repo: str, revision: str) -> bool:
+        """What was published here is not looked for elsewhere; of a student that came with this
+        machine's registry other commits may be."""
+        try:
+            check_repo(repo)
+            if origin := self._store.origin(repo):
+                return origin == self._remote.url
+            main = self._store.read(repo, "main")
+        except (ValueError, RevisionNotFound):
+            return False
+        except NotFound:
+            return True
+        return main.imported and bool(_COMMIT.fullmatch(revision))
+
+    def _cached(self, repo: str) -> Refs | None:
+        """The upstream's branches and tags, as long as they are fresh; none where it was down."""
+        asked, refs = self._refs.get(repo, (-self._fresh_s, None))
+        fresh = time.monotonic() - asked < self._fresh_s
+        return (refs or Refs({}, {})) if fresh else None
+
+    async def _learn(self, repo: str, revision: str) -> None:
+        with reported(self._remote.url):
+            refs = self._cached(repo) if _COMMIT.fullmatch(revision) else None
+            if refs is None:
+                refs = await self._remote.refs(repo)
+            id = _target(refs, revision)
+            commit, private = await self._commit(repo, id)
+        await in_thread(self._adopt, repo, commit, refs, private)
+        self._refs[repo] = (time.monotonic(), refs)
+        await asyncio.gather(*(self._describe(repo, commit, path) for path in EAGER))
+
+    async def _commit(self, repo: str, id: str) -> tuple[Commit, bool]:
+        """A commit, from the store or the upstream, and whether it is closed there."""
+        if await in_thread(self._knows, repo, id):
+            return await in_thread(self._store.read, repo, id), False
+        head = await self._remote.head(repo, id)
+        rows = await self._remote.tree(repo, id)
+        return imported(head, rows, await in_thread(self._hashes, repo)), head.private
+
+    def _hashes(self, repo: str) -> dict[str, str]:
+        """sha256 by git id of what `main` holds here: most files stay from commit to commit."""
+        try:
+            files = self._store.read(repo, "main").files.values()
+        except NotFound:
+            return {}
+        return {file.oid: file.sha256 for file in files}
+
+    def _adopt(self, repo: str, commit: Commit, refs: Refs, private: bool) -> None:
+        """Keep a commit, and the branches and tags that point at it."""
+        store, url = self._store, self._remote.url
+        heads = {name: id for name, id in refs.heads.items() if id == commit.id}
+        tags = {name: id for name, id in refs.tags.items() if id == commit.id}
+        try:
+            mirrored = store.origin(repo) == url
+        except NotFound:
+            store.adopt(repo, commit, heads=heads, tags=tags, private=private, origin=url)
+            return
+        if not mirrored:  # a student that came with this machine: its branches are ours
+            store.adopt(repo, commit)
+            return
+        here = store.refs(repo)
+        for name in here.heads.keys() - refs.heads.keys() - {"main"}:
+            store.unbranch(repo, name)
+        for name in here.tags.keys() - refs.tags.keys():
+            store.untag(repo, name)
+        if not (heads.items() <= here.heads.items() and tags.items() <= here.tags.items()):
+            store.adopt(repo, commit, heads=heads, tags=tags)
+        elif not self._knows(repo, commit.id):
+            store.adopt(repo, commit)
+
+    async def _describe(self, repo: str, commit: Commit, path: str) -> None:
+        """Fetch a file that tells what a model is; without it the model is only less well told."""
+        file = commit.files.get(path)
+        if file is None or file.size > EAGER_BYTES:
+            return
+        try:
+            if not await in_thread(self._store.has, file.sha256):
+                await self._fly(repo, commit, file).landed(DESCRIBE_S)
+        except ZooError:
+            return
+
+    # --- files ---
+
+    async def send(
+        self, request: Request, repo: str, commit: Commit, file: File
+    ) -> Response | Path | None:
+        """The bytes of a file that the store does not have, kept on their way.
+
+        A path: they are in the store now. None: they cannot come from the upstream. Refused (502):
+        they did not, or are wrong.
+        """
+        if not await in_thread(self._may_pull, repo, commit.id):
+            return None
+        if request.method == "HEAD":
+            return Path()  # nobody reads it
+        path = await in_thread(self._path, repo, commit.id, file.path)
+        if path is not None:
+            return path
+        flight = self._fly(repo, commit, file)
+        if await flight.landed(WHOLE_S):
+            return flight.path
+        headers = file_headers(commit, file)
+        part = part_of(request.headers, file.size, headers["ETag"])
+        if file.oid in self._receiver.distrusted:  # nobody goes on behind bytes that were wrong
+            part = None
+        return FlightAnswer(flight, part, headers)
+
+    def _path(self, repo: str, id: str, path: str) -> Path | None:
+        """Where the bytes are, by what the store knows now."""
+        sha256 = self._store.read(repo, id).files[path].sha256
+        return self._store.blob(sha256) if self._store.has(sha256) else None
+
+    def _fly(self, repo: str, commit: Commit, file: File) -> Flight:
+        """The file on its way; one for all who want it."""
+        key = ("file", repo, commit.id, file.path)
+        if key not in self._flights:
+            flight = self._flights[key] = Flight(file.size)
+            task = self._started(key, self._receiver.carry(flight, repo, commit.id, file))
+            task.add_done_callback(lambda _: self._flights.pop(key))
+        return self._flights[key]
+
+    # --- tasks ---
+
+    async def _once(self, key: tuple[str, ...], work: Coroutine[Any, Any, None]) -> None:
+        """Wait for what is under way already, or else for `work`; it goes on if we are dropped."""
+        if key in self._running:
+            work.close()
+        else:
+            self._started(key, work)
+        await asyncio.shield(self._running[key])
+
+    def _started(self, key: tuple[str, ...], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._running[key] = asyncio.create_task(work)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._running[key]
+            if not task.cancelled():
+                task.exception()  # whoever waits is told; if nobody does, nobody needs to be
+
+        task.add_done_callback(ended)
+        return task
+
+
+def imported(head: Head, rows: list[Listed], hashes: dict[str, str]) -> Commit:
+    """The upstream's commit as ours; `hashes` is sha256 by git id, as far as they are known."""
+    files = {
+        row.path: File(
+            path=row.path,
+            size=row.size,
+            sha256=row.sha256 or hashes.get(row.oid, ""),
+            oid=row.oid,
+            lfs=bool(row.sha256),
+        )
+        for row in rows
+    }
+    return Commit(head.id, (), "", "upstream", head.date, "As the upstream has it", files=files)
+
+
+def _target(refs: Refs, revision: str) -> str:
+    """The commit id that a revision means there."""
+    if _COMMIT.fullmatch(revision):
+        return revision
+    for name, known in (
+        (revision, refs.heads),
+        (revision, refs.tags),
+        (revision.removeprefix("refs/heads/"), refs.heads),
+        (revision.removeprefix("refs/tags/"), refs.tags),
+    ):
+        if name in known:
+            return known[name]
+    raise RevisionNotFound(f"the upstream has no revision {revision!r:.80}")
