@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from zoo import cli, doctor, pull
+from zoo import cli, doctor, pull, registries
 
 
 def test_the_report_names_versions_machine_cache_and_source(shelf: Any) -> None:
@@ -61,6 +61,33 @@ def test_a_folder_within_a_student_is_told(shelf: Any) -> None:
     (shelf.store.folder(shelf.entry.name) / "folder").mkdir()
     (problem,) = doctor.examine()["source"]["problems"]
     assert problem.startswith(f"{shelf.entry.name} in the store is broken: ")
+
+
+def test_registries_elsewhere_are_named_and_not_asked(
+    shelf: Any, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.has("/registry.yaml", shelf.registry.read_text())
+    monkeypatch.setenv("ZOO_REGISTRY", f"{shelf.registry},{site.url}")
+    source = doctor.examine()["source"]
+    assert (source["registry"], source["students"]) == (f"{shelf.registry}, {site.url}", 1)
+    assert source["problems"] == [f"{site.url} is not here yet: no copy of it is kept"]
+    assert site.asked == []
+    registries.load(site.url)
+    source = doctor.examine()["source"]
+    assert (source["problems"], source["students"], len(site.asked)) == ([], 2, 1)
+
+
+def test_one_broken_registry_does_not_hide_the_problems_of_another(
+    shelf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shelf.root / "broken.yaml").write_text("nonsense")
+    (shelf.store.folder(shelf.entry.name) / "extra").touch()
+    monkeypatch.setenv("ZOO_REGISTRY", f"{shelf.registry},{shelf.root / 'broken.yaml'}")
+    source = doctor.examine()["source"]
+    assert source["students"] == 1
+    first, second = source["problems"]
+    assert first.startswith(f"{shelf.entry.name} in the store is not the revision")
+    assert second.startswith(str(shelf.root / "broken.yaml"))
 
 
 def test_a_package_that_is_not_installed_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,40 +129,30 @@ def source_facts() -> dict[str, Any]:
     """The registries, the store, and what is wrong with them; of registries elsewhere the copy."""
     from zoo import folders, registries
 
-    root = folders.default()
-    named = registries.origins()
-    problems = [problem for origin in named for problem in _problems(origin, root)]
-    try:
-        students = len(registries.entries(named, fetch=False))
-    except ZooError:  # said under "problems"
-        students = 0
-    places = [_place(origin) for origin in named]
+    store = folders.default()
+    places = {origin: registries.path(origin) for origin in registries.origins()}
+    found = [_registry(origin, path, store) for origin, path in places.items()]
     return {
-        "registry": ", ".join(places),
-        "store": str(root.root),
-        "problems": problems,
-        "students": students,
+        "registry": ", ".join(str(path or origin) for origin, path in places.items()),
+        "store": str(store.root),
+        "problems": [problem for _, problems in found for problem in problems],
+        "students": sum(count for count, _ in found),
     }
 
 
-def _place(origin: str) -> str:
-    """A registry as people find it: its file, or its name where that is elsewhere."""
-    from zoo import registries
-
-    return str(registries.path(origin) or origin)
-
-
-def _problems(origin: str, root: Folders) -> list[str]:
-    """What is wrong with one registry, or with its students in the store: a line each."""
+def _registry(origin: str, path: Path | None, store: Folders) -> tuple[int, list[str]]:
+    """How many students a registry has, and what is wrong with it: a line each."""
     from zoo import registries
 
     try:
         entries = registries.load(origin, fetch=False)
     except ZooError as error:
-        return [str(error)]
-    if registries.path(origin) is None:
-        return [] if entries else [f"{origin} is not here yet: no copy of it is kept"]
-    return [problem for name, row in entries.items() for problem in _problem(root, name, row)]
+        return 0, [str(error)]
+    if path is None:
+        missing = [] if entries else [f"{origin} is not here yet: no copy of it is kept"]
+        return len(entries), missing
+    problems = [problem for name, row in entries.items() for problem in _problem(store, name, row)]
+    return len(entries), problems
 
 
 def _problem(store: Folders, name: str, row: Entry) -> list[str]:

@@ -45,11 +45,11 @@ def load(name: str, *, fetch: bool = True) -> dict[str, Entry]:
     if not fetch:
         return kept.entries if kept else {}
     if endpoints.offline():
-        return _instead(kept, f"{source}: HF_HUB_OFFLINE is set")
+        return _instead(kept, f"{source}: HF_HUB_OFFLINE is set", "ask for it once without that")
     try:
         fresh = _of_url(source, kept) if "://" in name else _of_repo(name, kept)
     except _AwayError as problem:
-        return _instead(kept, str(problem))
+        return _instead(kept, str(problem), "is the address right, and the network there?")
     except RegistryError as problem:
         hint = "HF_HUB_OFFLINE=1 uses the copy that was kept of it" if kept else ""
         raise RegistryError(str(problem), problem.hint or hint) from None
@@ -78,9 +78,9 @@ def _is_file(url: str) -> bool:
     return url.partition("?")[0].endswith((".yaml", ".yml"))
 
 
-def _instead(kept: Copy | None, reason: str) -> dict[str, Entry]:
+def _instead(kept: Copy | None, reason: str, hint: str) -> dict[str, Entry]:
     if kept is None:
-        raise RegistryError(f"{reason}; no copy of this registry is kept here")
+        raise RegistryError(f"{reason}; no copy of this registry is kept here", hint)
     warnings.warn(
         f"{reason}; the copy of this registry kept here is used", ZooWarning, stacklevel=2
     )
