@@ -33,15 +33,19 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
     `port` 0 takes a free one. Errors before the start: the root cannot be written, the address is
     taken or is none, the extra is not installed.
     """
+    from zoo.serve.local import adopt_students
     from zoo.serve.tokens import Tokens
     from zoo.store import Store
 
     check_root(root)
-    app = create_app(Store(root), _settings(root, upstream))
+    store = Store(root)
+    app = create_app(store, _settings(root, upstream))
     listening = bind(host, port)
+    students = adopt_students(store)
     server = _server(AccessLog(app, _log_line))
     url = address(listening)
     say(f"serving {root} at {url}; Ctrl-C stops it")
+    say(f"{len(students)} students of this machine are offered with it")
     say(f"clients find it by: export HF_ENDPOINT={url}")
     if not Tokens(root).all():
         say(f"nobody may write yet; a token: zoo token add NAME --scope write --root {root}")
