@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import itertools
 import json
@@ -313,6 +314,20 @@ def test_an_answer_without_an_end_is_cut_off(site: Site) -> None:
     site.answers["/registry.yaml"] = endless
     with pytest.raises(RegistryError, match="larger than 10 MB"):
         registries.load(site.url)
+
+
+def test_an_answer_in_a_coding_is_not_unpacked(site: Site) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    site.has("/registry.yaml", gzip.compress(text("a").encode()), **headers)
+    with pytest.raises(RegistryError, match="sent as gzip, which nobody asked for"):
+        registries.load(site.url)
+
+
+def test_an_error_has_no_character_that_commands_a_terminal(site: Site) -> None:
+    site.has("/registry.yaml", text("a").replace("task:", r'"\e[31mtask":'))
+    with pytest.raises(RegistryError, match="unknown key") as caught:
+        registries.load(site.url)
+    assert str(caught.value).isprintable()
 
 
 def test_a_circle_of_redirects_is_left(site: Site) -> None:

@@ -52,7 +52,7 @@ def load(name: str, *, fetch: bool = True) -> dict[str, Entry]:
         return _instead(kept, str(problem), "is the address right, and the network there?")
     except RegistryError as problem:
         hint = "HF_HUB_OFFLINE=1 uses the copy that was kept of it" if kept else ""
-        raise RegistryError(str(problem), problem.hint or hint) from None
+        raise RegistryError(_said(problem), problem.hint or hint) from None
     if fresh is not kept:
         _keep(source, fresh)
     return fresh.entries
@@ -155,8 +155,9 @@ def _get(url: str, tag: str = "") -> _Answer:
 
 
 def _said(problem: Exception) -> str:
-    """What went wrong, in one line."""
-    return " ".join(str(problem).split()) or type(problem).__name__
+    """What went wrong, in one line without what a stranger's text could do to a terminal."""
+    text = "".join(c if c.isprintable() else " " for c in str(problem))
+    return " ".join(text.split()) or type(problem).__name__
 
 
 def _check(url: str, final: str, status: int, has_tag: bool) -> None:
@@ -179,8 +180,11 @@ _HINT = (
 
 
 def _limited(url: str, response: Any) -> bytes:
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding.lower() not in ("", "identity"):  # a few bytes could become gigabytes
+        raise RegistryError(f"{url}: sent as {encoding}, which nobody asked for")
     body = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in response.iter_raw():
         body += chunk
         if len(body) > MAX_BYTES:
             raise RegistryError(f"{url}: larger than {MAX_BYTES / 1e6:.0f} MB: not a registry")
