@@ -1,0 +1,203 @@
+"""What the catalogue knows of each repository: its card at main, read as something hostile.
+
+Whoever may write to the hub may send any card.json. A card that is in the catalogue has clean text
+(no control characters, one line a value), numbers that can be shown, and a page that could be made.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from zoo import card as cards
+from zoo import card_metadata, card_page, records
+from zoo.card import Card
+from zoo.card_latency import single_latency
+from zoo.errors import CardError, NotFound, ZooError
+from zoo.markdown import capital
+from zoo.measures import Measurement, Score
+from zoo.store import Commit, Store
+
+FIGURES = ("latency.svg", "classes.svg", "curves.svg")
+MAX_CARD_BYTES = 1 << 18  # a longer card.json is not read
+_BRANCH = "main"
+_LARGEST = 1 << 53  # a number above it is no count of anything
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the catalogue."""
+
+    repo: str  # "org/name"
+    name: str  # as the card says
+    summary: str
+    task: str
+    licence: str
+    architecture: str
+    precision: str  # of the file to use: "int8" or "fp32"
+    accuracy: float  # fraction, of that file
+    accuracy_low: float  # ends of its 95 % interval
+    accuracy_high: float
+    metric: str
+    dataset: str
+    size_bytes: int  # of that file
+    latency_ms: float | None  # p50 of one picture, or a sentence, on one CPU thread
+    device: str  # that it was measured on; empty where it was not
+    parameters: int
+    created: str  # ISO date of the build
+    revision: str  # the commit that main is at, 40 hex digits
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A repository as the catalogue has it. What has a `problem` is not in the list."""
+
+    repo: str
+    commit: Commit
+    card: Card | None = None
+    markdown: str = ""  # what the card says, from its first section on
+    problem: str = ""  # why it is not in the list
+
+    @property
+    def figures(self) -> list[str]:
+        """The card's pictures that stand in the repository."""
+        return [name for name in FIGURES if name in self.commit.files]
+
+
+def shown(store: Store, *, private: bool) -> Iterator[Shown]:
+    """Every repository by id; those that are private only where asked for."""
+    for repo in store.repos():
+        try:
+            if private or not store.private(repo):
+                yield look(repo, store.read(repo, _BRANCH), store)
+        except NotFound:  # deleted meanwhile, or it has no main
+            continue
+
+
+def look(repo: str, commit: Commit, store: Store) -> Shown:
+    """A repository at `commit`."""
+    file = commit.files.get(cards.FILE)
+    if file is None:
+        return Shown(repo, commit, problem="it has no card.json")
+    if file.size > MAX_CARD_BYTES:
+        return Shown(repo, commit, problem=f"its card.json is over {MAX_CARD_BYTES >> 10} KiB")
+    if not store.has(file.sha256):
+        return Shown(repo, commit, problem="its card.json has not been fetched yet")
+    card, said = _from_blob(store.blob(file.sha256))
+    if card is None:
+        return Shown(repo, commit, problem=said)
+    return Shown(repo, commit, card, said, _strangers(card, commit))
+
+
+def _strangers(card: Card, commit: Commit) -> str:
+    """Which of the card's files the commit lacks, or has with other bytes; empty: none."""
+    found = [
+        variant.file
+        for variant in card.variants.values()
+        if variant.file not in commit.files or commit.files[variant.file].sha256 != variant.sha256
+    ]
+    return f"its files are not those of its card ({', '.join(found)})" if found else ""
+
+
+@lru_cache(maxsize=256)
+def _from_blob(path: Path) -> tuple[Card | None, str]:
+    """The card in a blob with its page, or nothing and the reason; a blob never changes."""
+    try:
+        card = parse(path.read_bytes())
+        return card, page(card)
+    except ZooError as problem:
+        return None, str(problem)
+
+
+def parse(data: bytes) -> Card:
+    """A card.json that can be shown; anything else is a CardError of one line."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CardError("card.json: not UTF-8 text") from None
+    document = records.parse_json(text, cards.FILE, CardError)
+    clean = records.Document(_clean(document.data), document.name)
+    card = records.read(Card, clean, CardError)
+    for score in _scores(card):
+        if not 0 <= score.low <= score.value <= score.high <= 1:
+            raise CardError(f"{cards.FILE}: an accuracy is not a fraction inside its interval")
+    if any(r.p50_ms <= 0 or r.p95_ms <= 0 or r.batch < 1 for r in card.latency):
+        raise CardError(f"{cards.FILE}: a latency is not above 0")
+    return card
+
+
+def _scores(card: Card) -> Iterator[Score]:
+    for variant in card.variants.values():
+        yield variant.accuracy
+        yield from variant.also
+    if card.teacher:
+        yield card.teacher.accuracy
+
+
+def page(card: Card) -> str:
+    """The markdown of a card from its first section on; a CardError where none can be made."""
+    try:
+        whole = card_page.render(card, FIGURES)
+        whole = whole.removeprefix(card_metadata.front_matter(card))
+    except (ArithmeticError, LookupError, ValueError):
+        raise CardError(f"{cards.FILE}: its values do not fit together") from None
+    return whole[whole.index("\n## ") + 1 :]
+
+
+def _clean(value: Any) -> Any:
+    """Plain data whose text is one line each and whose whole numbers are of this world."""
+    if isinstance(value, str):
+        return " ".join("".join(filter(_visible, value)).split())
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise CardError(f"{cards.FILE}: a number is too large")
+    return value
+
+
+def _visible(character: str) -> bool:
+    """No control characters, half surrogates or marks that turn the direction of text."""
+    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs", "Cf", "Co")
+
+
+def row(repo: str, revision: str, card: Card) -> Row:
+    """The line of a card."""
+    variant = card.variants[card.best]
+    score = variant.accuracy
+    timed = single_latency(card.latency, card.best)
+    return Row(
+        repo=repo,
+        name=card.name,
+        summary=capital(card.summary),
+        task=card.task,
+        licence=card.licence,
+        architecture=card.student.architecture,
+        precision=card.best,
+        accuracy=score.value,
+        accuracy_low=score.low,
+        accuracy_high=score.high,
+        metric=score.metric,
+        dataset=score.dataset,
+        size_bytes=variant.size_bytes,
+        latency_ms=timed.p50_ms if timed else None,
+        device=_device(timed) if timed else "",
+        parameters=card.student.parameters,
+        created=card.created,
+        revision=revision,
+    )
+
+
+def _device(timed: Measurement) -> str:
+    return f"{timed.device_name}, {timed.runtime} {timed.runtime_version}"
+
+
+def rows(found: list[Shown]) -> list[Row]:
+    """The lines of those that are in the list."""
+    sound = (one for one in found if not one.problem)
+    return [row(one.repo, one.commit.id, one.card) for one in sound if one.card]

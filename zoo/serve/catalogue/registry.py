@@ -1,0 +1,62 @@
+"""The registry of this hub: a row for each repository whose card is sound. Pure, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoo import registry
+from zoo.errors import RegistryError, ZooError
+from zoo.names import check_file_name
+from zoo.publish import headline
+from zoo.registry import Entry, FileRef
+from zoo.serve.catalogue.models import Shown
+
+
+def text(found: Iterable[Shown]) -> str:
+    """registry.yaml; of two students of one name the one in the first repository by id."""
+    entries: dict[str, Entry] = {}
+    for one in sorted(found, key=lambda one: one.repo):
+        row = entry(one)
+        if row:
+            entries.setdefault(row.name, row)
+    try:
+        return registry.render(entries.values())
+    except RegistryError:  # then without those that cannot be written
+        return registry.render(filter(_writable, entries.values()))
+
+
+def _writable(row: Entry) -> bool:
+    try:
+        return bool(registry.render([row]))
+    except RegistryError:
+        return False
+
+
+def entry(one: Shown) -> Entry | None:
+    """The row of a repository; None where its card or its files cannot be one."""
+    card = one.card
+    if card is None or one.problem:
+        return None
+    files = {p: FileRef(f.sha256, f.size) for p, f in one.commit.files.items() if _plain(p)}
+    try:
+        return Entry(
+            name=card.name,
+            task=card.task,
+            repo=one.repo,
+            revision=one.commit.id,
+            licence=card.licence,
+            summary=card.summary,
+            files=files,
+            headline=headline(card),
+        )
+    except (ValueError, ZooError):
+        return None
+
+
+def _plain(path: str) -> bool:
+    """Whether it is a file of a student: not in a folder, not hidden."""
+    try:
+        check_file_name(path)
+    except ValueError:
+        return False
+    return True
