@@ -40,6 +40,7 @@ def metadata(card: Card) -> dict[str, Any]:
     return {
         **_hub_licence(card.licence),
         **({"language": list(card.labels)} if _identifies(card) else {}),
+        **_base(card),
         "library_name": "onnx",
         "pipeline_tag": card.task,
         "tags": ["studentzoo", *tags],
@@ -60,10 +61,33 @@ def _hub_licence(spdx: str) -> dict[str, str]:
     return {"license": "other", "license_name": _slug(spdx)}
 
 
+def _base(card: Card) -> dict[str, str]:
+    """The teacher, where it has a Hub id; any other stands in the text alone.
+
+    The Hub knows the relations adapter, finetune, merge and quantized: none for a student, whose
+    tags say `distillation`. Its 8-bit file is listed with the quantized ones.
+    """
+    teacher = _hub_id(card.teacher.source) if card.teacher else None
+    if teacher is None:
+        return {}
+    relation = "quantized" if "int8" in card.variants else "finetune"
+    return {"base_model": teacher, "base_model_relation": relation}
+
+
 def _hub_dataset(card: Card) -> str | None:
     """ORG/NAME where the data came from the Hub."""
-    hub = re.fullmatch(r"hub:([\w.-]+/[\w.-]+?)(@.*)?", card.data.source)
-    return hub[1] if hub else None
+    return _hub_id(card.data.source)
+
+
+def _hub_id(source: str) -> str | None:
+    """ORG/NAME of `hub:ORG/NAME[/FOLDER][@REVISION]`, or of a model's page on the public Hub."""
+    repo = r"([\w.-]+/[\w.-]+)"
+    known = (
+        rf"hub:{repo}(?:/[^@]*)?(?:@.*)?",
+        rf"https://huggingface\.co/(?!datasets/){repo}(?:/.*)?",
+    )
+    found = (re.fullmatch(pattern, source) for pattern in known)
+    return next((hub[1] for hub in found if hub), None)
 
 
 def _dataset_id(card: Card, dataset: str) -> str:
