@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ngram_vectors
 
-from zoo import card, card_latency, card_page, card_text, folders, publish, records, registry
+from zoo import card, card_latency, card_page, card_text, folders, publish, registry
 from zoo.card import Card
 from zoo.markdown import table
 
@@ -78,8 +78,7 @@ def registry_drift() -> list[str]:
     for entry in registry.load(REGISTRY).values():
         folder = STORE.folder(entry.name)
         found += card.drift(folder)
-        row = publish.entry(card.read(folder), folder, folders.tree_id(folder), entry.repo)
-        if records.to_dict(row) != records.to_dict(entry):
+        if publish.row_of(card.read(folder), folder, entry) != entry:
             found.append(f"registry.yaml: the row of {entry.name} is not what its folder says")
     return found
 
@@ -92,7 +91,7 @@ def rewrite() -> list[str]:
         student = card.read(folder)
         page = card_page.render(student, card.figure_names(student, folder))
         (folder / card.PAGE).write_text(page, encoding="utf-8")
-        rows.append(publish.entry(card.read(folder), folder, folders.tree_id(folder), entry.repo))
+        rows.append(publish.row_of(card.read(folder), folder, entry))
     if rows:
         registry.write(rows, REGISTRY)
     return registry_drift()

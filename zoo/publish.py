@@ -1,4 +1,8 @@
-"""A folder with a card -> the store and its row of the registry."""
+"""A folder with a card -> the folders here and its row of the registry.
+
+This is the local step, at the end of a build. `zoo publish` goes on from here: `zoo.release` puts
+the student on a hub and points its row there.
+"""
 
 from __future__ import annotations
 
@@ -35,21 +39,21 @@ def publish(
     if drifted:
         raise CardError("; ".join(drifted), hint="write the card again: zoo.card.write")
     store = store or default()
-    with _alone(store):
+    with alone(store):
         return _publish(folder, store, registry_path or registry.default_path(store.root), repo)
 
 
 def _publish(folder: Path, store: Folders, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
-    row = entry(card, folder, tree_id(folder), repo or f"{ORGANISATION}/{card.name}")
     known = registry.load(path) if path.is_file() else {}
+    row = row_of(card, folder, known.get(card.name), repo)
     with registry.writing((known | {card.name: row}).values(), path):
         store.put(card.name, folder)
     return row
 
 
 @contextlib.contextmanager
-def _alone(store: Folders) -> Iterator[None]:
+def alone(store: Folders) -> Iterator[None]:
     """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
@@ -109,12 +113,26 @@ def add_rows(name: str, rows: Path, store: Folders | None = None) -> Entry:
     bench = cards.read_bench(rows)
     store = store or default()
     path = registry.default_path(store.root)
-    with _alone(store), tempfile.TemporaryDirectory() as scratch:
+    with alone(store), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for file in plain_files(store.folder(name)):
             shutil.copyfile(file, folder / file.name)
         cards.write(cards.merge(cards.read(folder), bench), folder)
-        return _publish(folder, store, path, registry.find(name, path).repo)
+        return _publish(folder, store, path)
+
+
+def row_of(card: Card, folder: Path, known: Entry | None, repo: str = "") -> Entry:
+    """The row of `card`, whose files are in `folder`, after the `known` one of the same name.
+
+    It stays in its repository, and at its revision there while it has the very same files; else the
+    revision is the git tree of the folder.
+    """
+    repo = repo or (known.repo if known else f"{ORGANISATION}/{card.name}")
+    row = entry(card, folder, tree_id(folder), repo)
+    if known is None or known.repo != repo:
+        return row
+    same = known.files == row.files
+    return replace(row, endpoint=known.endpoint, revision=known.revision if same else row.revision)
 
 
 def entry(card: Card, folder: Path, revision: str, repo: str) -> Entry:

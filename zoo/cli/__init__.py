@@ -4,13 +4,13 @@ stdout is data, stderr is talk. Exit 0: done; 1: an error that is explained with
 usage; 130: interrupted. Whatever is heavy is imported by the command that needs it.
 
 app        the application, its errors and its output
-finding    list, info                 fetching   pull
+finding    list, search, info         fetching   pull, bundle, cache
 running    run                        measuring  bench, verify, doctor
-making     build, card
-storing    store gc, store fsck
+making     build, card              publishing  publish
+storing    store gc, store fsck      serving    serve, token add|list|revoke
 """
 
-from zoo.cli import finding, fetching, running, measuring, making, storing  # noqa: F401, I001 (the order of the help)
+from zoo.cli import finding, fetching, running, measuring, making, publishing, storing, serving  # noqa: F401, I001 (the order of the help)
 from zoo.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,0 +1,155 @@
+"""Students on their way to others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zoo import tables
+from zoo.arguments import Json, complete_name
+from zoo.cli.app import app, json_out, talk, text
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.release import Published
+
+
+@app.command()
+def publish(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Of a student here.", autocompletion=complete_name),
+    ] = None,
+    repo: Annotated[
+        str,
+        typer.Option(metavar="ORG/NAME", help="Repository on the hub; else the registry's."),
+    ] = "",
+    endpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="The hub; else the registry's, $HF_ENDPOINT, the public Hub."
+        ),
+    ] = "",
+    all_students: Annotated[
+        bool, typer.Option("--all", help="Every student of the registry.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and print what would be sent; send nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a student on a hub.
+
+    Its gates and licences are checked; one commit; the hub's sizes and hashes are compared with
+    ours; a tag; then the registry's row points there. Run again, it does what is left. The public
+    Hub and $HF_ENDPOINT get the user's Hugging Face token, any other hub $ZOO_TOKEN.
+    """
+    if (name is None) != all_students:
+        raise typer.BadParameter("give NAME or --all")
+    if repo and all_students:
+        raise typer.BadParameter("--repo is of one student, not of --all")
+    if name is not None:
+        from zoo import release
+
+        done = release.publish(name, repo=repo, endpoint=endpoint, dry_run=dry_run)
+        return json_out(_data(done)) if as_json else text(_said(done))
+    return _all(endpoint, dry_run, as_json)
+
+
+def _all(endpoint: str, dry_run: bool, as_json: bool) -> None:
+    """One after the other; what fails does not stop the rest, and makes the exit status 1."""
+    from zoo import registry
+
+    names = sorted(registry.load())
+    results: dict[str, Published | ZooError] = {}
+    with _watched(len(names)) as step:
+        for name in names:
+            results[name] = _try(name, endpoint, dry_run)
+            step(len(results))
+    if as_json:
+        json_out([_data(result, name) for name, result in results.items()])
+    else:
+        text(tables.columns([_row(*item) for item in results.items()], _SUMMARY))
+    failed = sum(isinstance(result, ZooError) for result in results.values())
+    if failed:
+        talk(f"{failed} of {len(names)} students failed")
+        raise typer.Exit(1)
+
+
+def _try(name: str, endpoint: str, dry_run: bool) -> Published | ZooError:
+    from zoo import release
+
+    try:
+        done = release.publish(name, endpoint=endpoint, dry_run=dry_run)
+    except ZooError as error:
+        talk(f"{name}: error: {error}")
+        if error.hint:
+            talk(f"{name}: hint: {error.hint}")
+        return error
+    talk(f"{name}: {_verdict(done)}")
+    return done
+
+
+@contextlib.contextmanager
+def _watched(total: int) -> Iterator[Any]:
+    """A `step(done)` that moves a bar where somebody watches."""
+    from zoo import bars, hub
+
+    with bars.steps("students") as progress, contextlib.ExitStack() as stack:
+        if progress:
+            stack.enter_context(hub.without_bars())
+            progress(0, total)
+        yield lambda done: progress(done, total) if progress else None
+
+
+# --- output --------------------------------------------------------------------------------------
+
+_SUMMARY = ("NAME", "REPOSITORY", "TAG", "RESULT")
+
+
+def _verdict(done: Published) -> str:
+    if not done.revision:
+        return f"would send {len(done.plan.send)} files" if done.new else "nothing to send"
+    return "published" if done.new else "was there already"
+
+
+def _row(name: str, result: Published | ZooError) -> tables.Row:
+    if isinstance(result, ZooError):
+        return name, "-", "-", f"error: {result}"
+    plan = result.plan
+    where = f"{plan.repo}@{result.revision}" if result.revision else plan.repo
+    return name, where, plan.tag, _verdict(result)
+
+
+def _said(done: Published) -> str:
+    """Where a student is now, or the plan of a dry run."""
+    plan = done.plan
+    if done.revision:
+        talk(f"{_verdict(done)}: {plan.endpoint}/{plan.repo} tag {plan.tag}")
+        return f"{plan.repo}@{done.revision}"
+    rows = [
+        ("hub", plan.endpoint, ""),
+        ("repository", plan.repo, ""),
+        ("parent", plan.parent or "none, the repository is made", ""),
+        ("tag", plan.tag, ""),
+        *((_what(file in plan.send), file, f"{size} bytes") for file, size in plan.files.items()),
+        *(("delete", file, "") for file in plan.delete),
+    ]
+    return tables.columns(rows)
+
+
+def _what(sent: bool) -> str:
+    return "send" if sent else "there"
+
+
+def _data(result: Published | ZooError, name: str = "") -> dict[str, Any]:
+    """What --json prints of one student."""
+    from zoo import records
+
+    if isinstance(result, ZooError):
+        return {"name": name, "error": str(result), "hint": result.hint}
+    data: dict[str, Any] = records.to_dict(result)
+    return {**data.pop("plan"), **data, "dry_run": not result.revision}
