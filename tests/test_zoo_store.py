@@ -77,6 +77,13 @@ def test_a_blob_that_is_here_is_not_read_again_and_counts_as_new(store: Store) -
         store.add([], sha256=sha256, size=6)
 
 
+def test_a_blob_that_was_cut_is_mended_by_sending_it_again(store: Store) -> None:
+    sha256, _, _ = store.add([b"hello"])
+    store.blob(sha256).write_bytes(b"hell")
+    assert store.add([b"hello"])[0] == sha256
+    assert store.blob(sha256).read_bytes() == b"hello"
+
+
 def test_more_bytes_than_announced_stop_at_once(store: Store) -> None:
     def endless() -> object:
         for n in range(10):

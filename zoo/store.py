@@ -166,14 +166,15 @@ class Store(Blobs):
         EntryNotFound: a deletion of what is not there. StoreError: a bad path or a missing blob.
         """
         _check_paths(changes)
-        added = {change: self._file(change) for change in changes if isinstance(change, Add)}
         with self._locked():
             folder = self._folder(repo)
             head = self._head(folder, branch, parent)
+            added = {change: self._file(change) for change in changes if isinstance(change, Add)}
             files = git.changed(head.files, changes, added)
             if files == head.files:
                 return head
-            self._check_blobs(files if head.imported else {f.path: f for f in added.values()})
+            if head.imported:
+                self._check_blobs(files)
             made = git.new_commit(files, (head.id,), title, description, author)
             self._put(layout.commit_path(folder, made.id), git.to_json(made))
             self._put(layout.ref_path(folder, "heads", _branch(branch)), layout.line(made.id))
@@ -282,11 +283,14 @@ class Store(Blobs):
         if place.exists():
             raise Exists(f"{repo} exists already")
         part = self._part()
-        self._put(part / "repo.json", _json({"created": git.now(), **about}))
-        self._put(layout.commit_path(part, commit.id), git.to_json(commit))
-        for kind, name, id in _each(refs):
-            self._put(layout.ref_path(part, kind, name), layout.line(id))
-        move(part, place)
+        try:
+            self._put(part / "repo.json", _json({"created": git.now(), **about}))
+            self._put(layout.commit_path(part, commit.id), git.to_json(commit))
+            for kind, name, id in _each(refs):
+                self._put(layout.ref_path(part, kind, name), layout.line(id))
+            move(part, place)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     def _about(self, repo: str) -> dict[str, Any]:
         path = self._folder(repo) / "repo.json"

@@ -61,8 +61,11 @@ class Blobs:
         What is here already is not read again. IntegrityError: the bytes are not those announced
         (a surplus stops at once), and none are kept. StoreError: the disk refuses.
         """
-        if sha256 is not None and self.keep(sha256):
-            return self._known(sha256, size)
+        known = self._known(sha256) if sha256 is not None else None
+        if known is not None:
+            if size not in (None, known[1]):
+                raise IntegrityError(f"the file of this sha256 has {known[1]} bytes, not {size}")
+            return known
         with self.incoming(sha256=sha256, size=size) as upload:
             for chunk in chunks:
                 upload.write(chunk)
@@ -76,13 +79,15 @@ class Blobs:
             raise StoreError(f"a file cannot have {size} bytes")
         return Incoming(self, sha256, size)
 
-    def _known(self, sha256: str, size: int | None) -> Known:
+    def _known(self, sha256: str) -> Known | None:
+        """What is here already, and stays. None: not here, or just being collected."""
+        path = self._blob(sha256)
         with disk(self.root):
-            path = self.blob(sha256)
-            there = path.stat().st_size
-            if size not in (None, there):
-                raise IntegrityError(f"the file of this sha256 has {there} bytes, not {size}")
-            return sha256, there, blob_id_of(path)
+            try:
+                known = sha256, path.stat().st_size, blob_id_of(path)
+            except FileNotFoundError:
+                return None
+        return known if self.keep(sha256) else None
 
     def _blob(self, sha256: str) -> Path:
         name = sha256 if _is_sha256(sha256) else "no-such-blob"
@@ -150,6 +155,9 @@ class Incoming:
             raise IntegrityError(f"{self.received} bytes came, {self._size} were announced")
         if self._sha256 not in (None, sha256):
             raise IntegrityError(f"the bytes have sha256 {sha256}, not {self._sha256}")
+        known = self._blobs._known(sha256)
+        if known is not None and known[1] == self.received:  # nothing to wait for
+            return known
         with disk(self._blobs.root):
             sync(self._file)
             self._file.close()
