@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import http.server
-import itertools
 import json
 import threading
 from collections.abc import Callable
@@ -261,104 +258,6 @@ def test_where_no_copy_can_be_kept_the_registry_is_used_all_the_same(
     site.has("/registry.yaml", text("a"))
     with pytest.warns(ZooWarning, match="can be kept in"):
         assert names(site.url) == ["a"]
-
-
-# --- bad registries ------------------------------------------------------------------------------
-
-SHORT = text("a").replace("ab" * 32, "ab" * 20)
-TWICE = text("a") + text("a").split("students:\n")[1]
-HTML = "<!DOCTYPE html><title>Welcome to our hotel</title>"
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "message"),
-    [
-        (SHORT, 200, r"/registry\.yaml:\d+: .*must be 64 lower-case hex digits"),
-        (TWICE, 200, r"/registry\.yaml:\d+: the key \"a\" comes twice, first in line"),
-        (text("a").replace("task:", "tasks:"), 200, r"registry\.yaml:\d+: .*unknown key"),
-        (HTML, 200, "a web page, not a registry"),
-        (b"format: 1\nstudents: \xff", 200, r"not UTF-8 text \(byte 20\)"),
-        ("", 200, "must be a mapping"),
-        (text("a"), 404, "not there"),
-        (text("a"), 403, r"not for everybody \(403\)"),
-        (text("a"), 206, "the server answers 206"),
-        (text("a"), 304, "the server answers 304"),
-        (b"#" * 10_000_001, 200, "larger than 10 MB"),
-    ],
-)
-def test_a_bad_registry_is_one_error_and_leaves_the_kept_copy(
-    body: str | bytes, status: int, message: str, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.has("/registry.yaml", text("a"))
-    rows = registries.load(site.url)
-    site.has("/registry.yaml", body, status=status)
-    with pytest.raises(RegistryError, match=message) as caught:
-        registries.load(site.url)
-    assert caught.value.hint
-    assert "\n" not in str(caught.value)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.warns(ZooWarning):
-        assert registries.load(site.url) == rows
-
-
-def test_an_answer_without_an_end_is_cut_off(site: Site) -> None:
-    def endless(request: http.server.BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        try:
-            for _ in itertools.count():
-                request.wfile.write(b"#" * 65536)
-        except OSError:
-            pass
-
-    site.answers["/registry.yaml"] = endless
-    with pytest.raises(RegistryError, match="larger than 10 MB"):
-        registries.load(site.url)
-
-
-def test_an_answer_in_a_coding_is_not_unpacked(site: Site) -> None:
-    headers = {"Content-Encoding": "gzip"}
-    site.has("/registry.yaml", gzip.compress(text("a").encode()), **headers)
-    with pytest.raises(RegistryError, match="sent as gzip, which nobody asked for"):
-        registries.load(site.url)
-
-
-def test_an_error_has_no_character_that_commands_a_terminal(site: Site) -> None:
-    site.has("/registry.yaml", text("a").replace("task:", r'"\e[31mtask":'))
-    with pytest.raises(RegistryError, match="unknown key") as caught:
-        registries.load(site.url)
-    assert str(caught.value).isprintable()
-
-
-def test_a_circle_of_redirects_is_left(site: Site) -> None:
-    site.sends_on("/registry.yaml", "/elsewhere")
-    site.sends_on("/elsewhere", "/registry.yaml")
-    with pytest.raises(RegistryError, match="sent on more than 5 times"):
-        registries.load(site.url)
-
-
-def test_a_redirect_is_followed_but_not_out_of_http(site: Site) -> None:
-    site.sends_on("/registry.yaml", "/elsewhere")
-    site.has("/elsewhere", text("a"))
-    assert names(site.url) == ["a"]
-    site.sends_on("/registry.yaml", "file:///etc/passwd")
-    with pytest.raises(RegistryError, match=r"registry\.yaml: "):
-        registries.load(site.url)
-
-
-@pytest.mark.parametrize(
-    "name", ["ftp://lab.example.org", "https://", "http://me:secret@h", "http://h?x=1", "file:///x"]
-)
-def test_an_address_of_no_registry_is_one_error(name: str) -> None:
-    with pytest.raises(RegistryError, match="not the address of a registry") as caught:
-        registries.load(name)
-    assert "ORG/NAME" in caught.value.hint
-
-
-def test_a_path_that_is_not_there_is_one_error(tmp_path: Path) -> None:
-    for name in ("no-such-registry", str(tmp_path / "lab.yaml"), "a/b/c"):
-        with pytest.raises(RegistryError, match="No such file"):
-            registries.load(name)
 
 
 # --- tokens --------------------------------------------------------------------------------------
