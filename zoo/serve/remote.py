@@ -11,10 +11,12 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
+from zoo.names import check_ref
 from zoo.serve.answers import Refused
 from zoo.store import Refs
 
@@ -72,10 +74,9 @@ class Remote:
         """What it says of a commit; RevisionNotFound where it has none of that id."""
         said = _table(await self._json(f"/api/models/{repo}/revision/{commit}", RevisionNotFound))
         if said.get("sha") != commit:
-            raise _nonsense(f"asked for the commit {commit}, it answered {said.get('sha')!r:.80}")
-        date = said.get("lastModified")
+            raise nonsense(f"asked for the commit {commit}, it answered {said.get('sha')!r:.80}")
         closed = bool(said.get("private")) or bool(said.get("gated"))
-        return Head(commit, date if isinstance(date, str) else "1970-01-01T00:00:00.000Z", closed)
+        return Head(commit, _moment(said.get("lastModified")), closed)
 
     async def tree(self, repo: str, commit: str) -> list[Listed]:
         """Every file of a commit."""
@@ -85,11 +86,11 @@ class Remote:
             rows, following = await self._page(f"{address}?{query}", RevisionNotFound)
             found += [_listed(row) for row in _rows(rows) if _table(row).get("type") == "file"]
             if len(found) > MAX_FILES:
-                raise _nonsense(f"{repo} has more than {MAX_FILES} files")
+                raise nonsense(f"{repo} has more than {MAX_FILES} files")
             if not following:
                 return found
             query = urlsplit(following).query  # never its host: a token would follow it
-        raise _nonsense(f"the list of files of {repo} does not end")
+        raise nonsense(f"the list of files of {repo} does not end")
 
     @asynccontextmanager
     async def file(
@@ -104,7 +105,7 @@ class Remote:
             _check(answer, EntryNotFound)
             whole = answer.status_code == 200
             if not whole and not _begins_at(answer.headers, offset):
-                raise _nonsense(f"{path}: it sent other bytes than those from {offset} on")
+                raise nonsense(f"{path}: it sent other bytes than those from {offset} on")
             yield _from(answer.aiter_raw(), offset if whole else 0)
 
     async def _json(self, address: str, missing: type[NotFound]) -> Any:
@@ -120,12 +121,12 @@ class Remote:
             async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise _nonsense(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+                    raise nonsense(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
             following = answer.links.get("next", {}).get("url", "")
         try:
             return json.loads(body), following
         except (ValueError, RecursionError):
-            raise _nonsense("its answer is not JSON") from None
+            raise nonsense("its answer is not JSON") from None
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
@@ -152,7 +153,8 @@ def reported(url: str) -> Iterator[None]:
         raise Refused(502, "UpstreamUnavailable", message) from None
 
 
-def _nonsense(what: str) -> Refused:
+def nonsense(what: str) -> Refused:
+    """502: an answer of the upstream that cannot be used."""
     return Refused(502, "UpstreamError", f"the upstream is wrong: {what}")
 
 
@@ -170,7 +172,7 @@ def _check(answer: httpx2.Response, missing: type[NotFound]) -> None:
         raise kinds.get(code, missing)("the upstream has no such revision or file")
     if answer.status_code == 429:
         raise Refused(503, "UpstreamBusy", "the upstream asks to be left alone for a while")
-    raise _nonsense(f"it answered {answer.status_code}")
+    raise nonsense(f"it answered {answer.status_code}")
 
 
 def _begins_at(headers: Mapping[str, str], offset: int) -> bool:
@@ -187,39 +189,58 @@ async def _from(chunks: AsyncIterator[bytes], skip: int) -> AsyncIterator[bytes]
 
 def _targets(said: dict[str, Any], key: str) -> dict[str, str]:
     rows = [_table(row) for row in _rows(said.get(key, []))]
-    return {_text(row, "name"): _hex(row, "targetCommit", _COMMIT) for row in rows}
+    found = {_text(row, "name"): _hex(row, "targetCommit", _COMMIT) for row in rows}
+    return {name: id for name, id in found.items() if _is_name(name)}
+
+
+def _is_name(name: str) -> bool:
+    """Whether we can have a branch or tag of that name; the others are left out."""
+    try:
+        check_ref(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _moment(date: Any) -> str:
+    """A time in UTC; the epoch where none is told."""
+    try:
+        when = datetime.fromisoformat(str(date)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        when = datetime.fromtimestamp(0, UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _listed(row: dict[str, Any]) -> Listed:
     lfs = row.get("lfs")
     sha256 = _hex(_table(lfs), "oid", _SHA256) if lfs else ""
     size = row.get("size")
-    if not isinstance(size, int) or size < 0:
-        raise _nonsense(f"the size of a file is {size!r:.40}")
+    if type(size) is not int or size < 0:
+        raise nonsense(f"the size of a file is {size!r:.40}")
     return Listed(_text(row, "path"), size, _hex(row, "oid", _COMMIT), sha256)
 
 
 def _rows(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise _nonsense("a list was expected")
+        raise nonsense("a list was expected")
     return value
 
 
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _nonsense("an object was expected")
+        raise nonsense("an object was expected")
     return value
 
 
 def _text(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if not isinstance(value, str):
-        raise _nonsense(f'"{key}" is no text')
+        raise nonsense(f'"{key}" is no text')
     return value
 
 
 def _hex(row: dict[str, Any], key: str, form: re.Pattern[str]) -> str:
     value = _text(row, key)
     if not form.fullmatch(value):
-        raise _nonsense(f'"{key}" is no hash')
+        raise nonsense(f'"{key}" is no hash')
     return value

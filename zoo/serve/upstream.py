@@ -20,13 +20,13 @@ from starlette.concurrency import run_in_threadpool as in_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import NotFound, RevisionNotFound, ZooError
+from zoo.errors import NotFound, RevisionNotFound, StoreError, ZooError
 from zoo.names import check_repo
 from zoo.serve.answers import Refused
 from zoo.serve.files import file_headers
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
-from zoo.serve.remote import Head, Listed, Remote, reported
+from zoo.serve.remote import Head, Listed, Remote, nonsense, reported
 from zoo.serve.sending import part_of
 from zoo.store import Commit, File, Refs, Store
 
@@ -127,7 +127,12 @@ class Upstream:
                 refs = await self._remote.refs(repo)
             id = _target(refs, revision)
             commit, private = await self._commit(repo, id)
-        await in_thread(self._adopt, repo, commit, refs, private)
+        try:
+            await in_thread(self._adopt, repo, commit, refs, private)
+        except StoreError as problem:
+            if isinstance(problem.__context__, OSError):  # our disk
+                raise
+            raise nonsense(str(problem)) from None
         self._refs[repo] = (time.monotonic(), refs)
         await asyncio.gather(*(self._describe(repo, commit, path) for path in EAGER))
 
