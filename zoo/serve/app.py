@@ -55,7 +55,7 @@ class App:
         """Whose token came; public reads ask for none, and take an unknown one for none."""
         header = request.headers.get("authorization", "")
         token = header[7:].strip() if header[:7].lower() == "bearer " else ""
-        user = await self.hub.call(self.hub.tokens.check, token) if token else None
+        user = await self.hub.ask(self.hub.tokens.check, token) if token else None
         if scope and user is None:
             raise _unauthorized(bool(token))
         if scope == "write" and user is not None and user.scope != "write":

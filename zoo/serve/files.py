@@ -16,7 +16,7 @@ from zoo.serve.routing import Route
 from zoo.serve.sending import FileAnswer, fresh, part_of
 
 if TYPE_CHECKING:
-    from zoo.store import Commit, File
+    from zoo.store import Commit, File, Store
 
 _TYPES = {  # what a browser may show; all else is bytes to keep
     ".json": "application/json",
@@ -59,11 +59,14 @@ async def _found(
     request: Request, hub: Hub, repo: str, commit: Commit, file: File
 ) -> Response | Path | None:
     """Where the bytes are; the answer itself where they are still on their way from upstream."""
-    if await hub.call(hub.store.has, file.sha256):
-        return await hub.call(hub.store.blob, file.sha256)
-    if hub.mirror is None:
-        return None
+    path = await hub.ask(_blob, hub.store, file)
+    if path is not None or hub.mirror is None:
+        return path
     return await hub.mirror.send(request, repo, commit, file)
+
+
+def _blob(store: Store, file: File) -> Path | None:
+    return store.blob(file.sha256) if store.has(file.sha256) else None
 
 
 def file_headers(commit: Commit, file: File) -> dict[str, str]:

@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import NotFound
+from zoo.errors import NotFound, StoreError
 from zoo.names import shown
+from zoo.serve.answers import Refused
 from zoo.serve.settings import Settings
 from zoo.serve.tokens import Token, Tokens
 
@@ -60,10 +61,20 @@ class Hub:
         """Run what blocks in a thread."""
         return await run_in_threadpool(function, *args, **kwargs)
 
+    async def ask(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run what reads the root in a thread; damage there is 503, the client cannot help it."""
+        try:
+            return await self.call(function, *args, **kwargs)
+        except StoreError as problem:
+            if isinstance(problem.__context__, OSError):
+                raise
+            message = "what is stored here is damaged; `zoo store fsck` on the server tells where"
+            raise Refused(503, "Damaged", message) from None
+
     async def repo(self, org: str, name: str, user: Token | None) -> str:
         """The id "org/name" of a repository that `user` may see; NotFound where there is none."""
         repo = f"{org}/{name}"
-        await self.call(self.check_visible, repo, user)
+        await self.ask(self.check_visible, repo, user)
         return repo
 
     async def read(self, org: str, name: str, revision: str, user: Token | None) -> Commit:
@@ -71,7 +82,7 @@ class Hub:
         repo = f"{org}/{name}"
         if self.mirror is not None:
             await self.mirror.refresh(repo, revision)
-        return await self.call(self._read, repo, revision, user)
+        return await self.ask(self._read, repo, revision, user)
 
     def check_visible(self, repo: str, user: Token | None) -> None:
         """NotFound, in the same words, where there is no such repository or `user` may not know."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from zoo.errors import NotFound
+from zoo.errors import NotFound, StoreError
 from zoo.serve.answers import bad_request
 from zoo.serve.describe import described
 from zoo.store import Store
@@ -78,7 +78,7 @@ def _rows(store: Store, wanted: Asked) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = described(store, repo, store.read(repo, "main"), siblings=wanted.full)
-        except NotFound:  # deleted since, or a mirror's without a branch "main"
+        except (NotFound, StoreError):  # deleted since, damaged, or a mirror's without "main"
             continue
         if _fits(row, wanted):
             yield row
@@ -114,6 +114,6 @@ def _limit(text: str) -> int:
 
 def _place(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
         raise bad_request("this cursor was not given by this server") from None

@@ -53,14 +53,14 @@ async def info(request: Request, org: str, name: str, revision: str = "main") ->
     hub: Hub = request.state.hub
     commit = await hub.read(org, name, revision, request.state.user)
     blobs = truth(request, "blobs")
-    return json(await hub.call(described, hub.store, f"{org}/{name}", commit, blobs=blobs))
+    return json(await hub.ask(described, hub.store, f"{org}/{name}", commit, blobs=blobs))
 
 
 async def models(request: Request) -> Response:
     """The list of repositories, filtered, sorted and in pages."""
     hub: Hub = request.state.hub
     wanted = listing.asked(request.query_params)
-    rows, more = await hub.call(listing.page, hub.store, wanted, request.state.user is not None)
+    rows, more = await hub.ask(listing.page, hub.store, wanted, request.state.user is not None)
     return json(rows, headers=next_page(request, cursor=more) if more else None)
 
 
@@ -70,7 +70,7 @@ async def refs(request: Request, org: str, name: str) -> Response:
     if hub.mirror is not None:
         await hub.mirror.refresh_refs(f"{org}/{name}")
     repo = await hub.repo(org, name, request.state.user)
-    found = await hub.call(hub.store.refs, repo)
+    found = await hub.ask(hub.store.refs, repo)
     answer: dict[str, Any] = {
         "branches": _refs(found.heads, "refs/heads/"),
         "converts": [],
@@ -91,7 +91,7 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
         log = hub.store.log(f"{org}/{name}", head.id)
         return [_commit(c) for c in itertools.islice(log, page * limit, page * limit + limit + 1)]
 
-    found = await hub.call(rows)
+    found = await hub.ask(rows)
     path = f"/api/models/{org}/{name}/commits/{head.id}"  # the branch may move before it is asked
     more = next_page(request, path, p=str(page + 1)) if len(found) > limit else None
     return json(found[:limit], headers=more)

@@ -66,6 +66,12 @@ def raw_path(request: Request) -> str:
     return raw.partition(b"?")[0].decode("latin-1")
 
 
+def base_url(request: Request) -> str:
+    """How the client reaches this server, without a slash at the end."""
+    host = request.headers.get("host") or "localhost"
+    return f"{request.scope['scheme']}://{host}"
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     quoted = re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")
     rest = re.sub(r"\{(\w+)\\\.\\\.\\\.\}", r"(?P<\1>.*)", quoted)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from zoo.serve.answers import Refused
 
-CHUNK = 1 << 20  # bytes read and sent at a time
+FIRST = 1 << 19  # bytes read and sent at once; then as many as the client takes
+LEAST, CHUNK = 1 << 16, 1 << 20
+SLOW_S = 0.1  # a client that takes longer for a chunk is sent smaller ones: they wait in memory
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def _checked(start: int, stop: int, size: int) -> Part:
 
 
 class FileAnswer(Response):
-    """A file or a part of it; one chunk is in memory at a time."""
+    """A file or a part of it; two chunks are in memory at a time."""
 
     def __init__(
         self, path: Path, size: int, part: Part | None, headers: Mapping[str, str]
@@ -74,25 +79,54 @@ class FileAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code}
-        if scope["method"] == "HEAD":
-            await send({**start, "headers": self.raw_headers})
+        start["headers"] = self.raw_headers
+        left = self.part.stop - self.part.start
+        if scope["method"] == "HEAD" or left == 0:
+            await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        file = await run_in_threadpool(FileIO, self.path)
-        try:
-            await send({**start, "headers": self.raw_headers})
-            await self._send(file, send)
-        finally:
-            file.close()
+        file, chunk = await run_in_threadpool(self._open)
+        with file:
+            await send(start)
+            left -= len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+            if left > 0:
+                await _while_connected(receive, _send_rest(file, left, send))
 
-    async def _send(self, file: FileIO, send: Send) -> None:
-        at, stop = self.part.start, self.part.stop
-        await run_in_threadpool(file.seek, at)
-        while at < stop:
-            chunk = await run_in_threadpool(file.read, min(CHUNK, stop - at))
-            if not chunk:
-                return  # cut short under our feet: the server closes the connection
-            at += len(chunk)
-            await send({"type": "http.response.body", "body": chunk, "more_body": at < stop})
-        if self.part.start == stop:
-            await send({"type": "http.response.body", "body": b""})
+    def _open(self) -> tuple[FileIO, bytes]:
+        """The file, read up to the end of the first chunk."""
+        file = FileIO(self.path)
+        try:
+            file.seek(self.part.start)
+            return file, file.read(min(FIRST, self.part.stop - self.part.start))
+        except OSError:
+            file.close()
+            raise
+
+
+async def _send_rest(file: FileIO, left: int, send: Send) -> None:
+    """The next `left` bytes; as few as come if the file ends before, which ends the connection."""
+    size = FIRST
+    while left:
+        chunk = await run_in_threadpool(file.read, min(size, left))
+        if not chunk:
+            return
+        left -= len(chunk)
+        began = time.monotonic()
+        await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+        slow = time.monotonic() - began > SLOW_S
+        size = max(size // 2, LEAST) if slow else min(size * 2, CHUNK)
+
+
+async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work until it is done or the client has gone."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await work
+        group.cancel_scope.cancel()

@@ -29,7 +29,7 @@ async def tree(request: Request, org: str, name: str, revision: str, path: str =
     """The entries of a folder, in order of their paths; `?recursive=true` for all below it."""
     hub: Hub = request.state.hub
     commit = await hub.read(org, name, revision, request.state.user)
-    found = await hub.call(entries, commit, path.strip("/"), truth(request, "recursive"))
+    found = await hub.ask(entries, commit, path.strip("/"), truth(request, "recursive"))
     if found is None:
         problem = EntryNotFound(f"there is no folder {shown(path)} at {shown(revision)}")
         return from_error(problem, {"X-Repo-Commit": commit.id})
@@ -39,7 +39,7 @@ async def tree(request: Request, org: str, name: str, revision: str, path: str =
     rest = [row for row in found if row["path"] > cursor]
     rows = rest[:limit]
     if expand:
-        await hub.call(add_history, hub.store, f"{org}/{name}", commit, rows)
+        await hub.ask(add_history, hub.store, f"{org}/{name}", commit, rows)
     more = next_page(request, cursor=rows[-1]["path"]) if len(rest) > limit else None
     return json(rows, headers=more)
 
@@ -49,9 +49,9 @@ async def paths_info(request: Request, org: str, name: str, revision: str) -> Re
     hub: Hub = request.state.hub
     paths, expand = await _asked(request, hub.settings.max_json_bytes)
     commit = await hub.read(org, name, revision, request.state.user)
-    rows = await hub.call(_chosen, commit, paths)
+    rows = await hub.ask(_chosen, commit, paths)
     if expand:
-        await hub.call(add_history, hub.store, f"{org}/{name}", commit, rows)
+        await hub.ask(add_history, hub.store, f"{org}/{name}", commit, rows)
     return json(rows)
 
 
