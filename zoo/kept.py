@@ -220,7 +220,9 @@ class _Repo:
 
     def _remove(self, path: Path) -> bool:
         """Remove a file unless somebody has its lock."""
-        place = Place(self.root, self.folder.name.removeprefix("models--").replace("--", "/", 1), "")
+        place = Place(
+            self.root, self.folder.name.removeprefix("models--").replace("--", "/", 1), ""
+        )
         with place.unused(path.name.partition(".")[0]) as free:
             if free:
                 path.unlink(missing_ok=True)

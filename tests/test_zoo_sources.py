@@ -1,0 +1,178 @@
+"""Where bytes may come from, and in which order they are asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import zoo
+from zoo import bundle, sources
+from zoo.errors import NotFound, PullError, StoreError
+from zoo.pull import fetch
+from zoo.store import Store
+
+if TYPE_CHECKING:
+    from conftest import Shelf
+
+TINY = "colours-tiny.test"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("ZOO_MIRRORS", raising=False)
+
+
+@pytest.fixture
+def elsewhere(shelf: Shelf, tmp_path: Path) -> Path:
+    """The folders of students have moved to another place."""
+    return Path(shutil.move(shelf.store.root, tmp_path / "elsewhere"))
+
+
+def stored(shelf: Shelf, folder: Path, root: Path) -> Path:
+    """The student's files in the root of a hub, whatever they are called there."""
+    store = Store(root)
+    for path in folder.iterdir():
+        store.add([path.read_bytes()])
+    store.create("lab/other")
+    return root
+
+
+def whole(shelf: Shelf, folder: Path) -> bool:
+    return all(
+        (folder / name).stat().st_size == ref.size for name, ref in shelf.entry.files.items()
+    )
+
+
+# --- kinds ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_students_is_a_source(shelf: Shelf, elsewhere: Path) -> None:
+    assert whole(shelf, zoo.pull(TINY, sources=[elsewhere]))
+
+
+def test_the_folder_of_one_student_is_a_source(shelf: Shelf, elsewhere: Path) -> None:
+    assert whole(shelf, zoo.pull(TINY, sources=[str(elsewhere / TINY)]))
+
+
+def test_the_root_of_a_hub_is_a_source(shelf: Shelf, elsewhere: Path, tmp_path: Path) -> None:
+    root = stored(shelf, elsewhere / TINY, tmp_path / "root")
+    assert isinstance(sources.source(root), sources.StoreRoot)
+    assert whole(shelf, zoo.pull(TINY, sources=[root]))
+
+
+def test_the_root_of_a_hub_that_lacks_a_file_says_so(
+    shelf: Shelf, elsewhere: Path, tmp_path: Path
+) -> None:
+    Store(tmp_path / "root").create("lab/other")
+    with pytest.raises(PullError, match=r"root holds no .* with the registry's sha256"):
+        zoo.pull(TINY, sources=[tmp_path / "root"])
+
+
+def test_a_bundle_is_a_source(shelf: Shelf, tmp_path: Path) -> None:
+    bundle.write(tmp_path / "x.tar", [(shelf.entry, shelf.store.folder(TINY))])
+    shutil.rmtree(shelf.store.root)
+    assert whole(shelf, zoo.pull(TINY, sources=[tmp_path / "x.tar"]))
+
+
+def test_a_live_hub_is_a_source(
+    shelf: Shelf, elsewhere: Path, hub: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from zoo.store import Add
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    store = Store(hub.root)  # type: ignore[attr-defined]
+    store.create(shelf.entry.repo)
+    changes = [
+        Add(path.name, store.add([path.read_bytes()])[0]) for path in (elsewhere / TINY).iterdir()
+    ]
+    commit = store.commit(shelf.entry.repo, "main", changes, title="all")
+    entry = replace(shelf.entry, revision=commit.id, endpoint=hub.url)  # type: ignore[attr-defined]
+    assert whole(shelf, fetch(entry, cache=shelf.cache))
+    mirrored = replace(entry, endpoint="")
+    url = hub.url  # type: ignore[attr-defined]
+    assert whole(shelf, fetch(mirrored, sources=[url + "/"], cache=shelf.root / "other"))
+
+
+# --- what is no source ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where", ["ftp://host/x", "file:///tmp", "http://", "https://a b", "http://h:x"]
+)
+def test_an_address_that_is_no_hub_is_one_error(where: str) -> None:
+    with pytest.raises(PullError):
+        sources.source(where)
+
+
+def test_a_path_that_is_not_there_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no such folder or bundle"):
+        sources.source(tmp_path / "none")
+
+
+def test_a_file_that_is_no_bundle_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"PK\x03\x04" * 1000)
+    with pytest.raises(StoreError, match="is not a bundle"):
+        sources.source(tmp_path / "x.tar")
+
+
+# --- order ---------------------------------------------------------------------------------------
+
+
+def test_sources_are_asked_in_their_order(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MIRRORS", f"http://one:1,{tmp_path / 'gone'}  http://two:2/")
+    monkeypatch.setenv("HF_ENDPOINT", "http://own:3")
+    labels = [one.label for one in sources.in_order(shelf.entry, [str(tmp_path), "http://from:4"])]
+    first = [str(shelf.store.root), str(tmp_path), "http://from:4"]
+    assert labels == [
+        *first,
+        "http://one:1",
+        f"{tmp_path / 'gone'}",
+        "http://two:2",
+        "http://own:3",
+    ]
+
+
+def test_a_mirror_that_is_not_plugged_in_is_no_error(
+    shelf: Shelf, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MIRRORS", f"{tmp_path / 'stick'},{elsewhere}")
+    assert whole(shelf, zoo.pull(TINY))
+
+
+def test_a_broken_folder_is_passed_over(shelf: Shelf, tmp_path: Path) -> None:
+    good = shutil.copytree(shelf.store.root, tmp_path / "good")
+    for path in shelf.store.folder(TINY).iterdir():
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert whole(shelf, zoo.pull(TINY, sources=[good]))
+
+
+# --- what others find ----------------------------------------------------------------------------
+
+
+def test_the_hub_client_finds_what_was_pulled_without_a_network(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    pytest.importorskip("huggingface_hub")
+    folder = zoo.pull(TINY)
+    code = (
+        "import sys\nfrom huggingface_hub import hf_hub_download, snapshot_download\n"
+        "repo, revision, cache, *files = sys.argv[1:]\n"
+        "for f in files: print(hf_hub_download(repo, f, revision=revision, cache_dir=cache))\n"
+        "print(snapshot_download(repo, revision=revision, cache_dir=cache))\n"
+    )
+    entry, files = shelf.entry, sorted(shelf.entry.files)
+    words = [sys.executable, "-c", code, entry.repo, entry.revision, str(shelf.cache), *files]
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    told = subprocess.run(words, env=environ, check=True, capture_output=True, text=True)
+    assert told.stdout.split() == [*(str(folder / name) for name in files), str(folder)]
