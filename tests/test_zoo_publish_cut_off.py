@@ -23,10 +23,10 @@ import zoo
 from zoo import release
 from zoo.errors import PublishError
 
-pytest.importorskip("matplotlib")
 pytest.importorskip("huggingface_hub")
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.hub
 
 TINY = "colours-tiny.test"
 REPO = "lab/colours"

@@ -17,10 +17,10 @@ import zoo
 from zoo import card, cli, registry, release
 from zoo.errors import PublishError, ZooError
 
-pytest.importorskip("matplotlib")
 pytest.importorskip("huggingface_hub")
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.hub
 
 TINY = "colours-tiny.test"
 REPO = "lab/colours"
