@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Watched:
     headers: list[dict[str, str]] = field(default_factory=list)
     cut_after: int = 0  # bytes of a file after which every connection breaks; 0 is never
     gate: threading.Event | None = None  # files stop half-way until it is set
+    down: bool = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -45,6 +47,8 @@ class Watched:
             return
         self.asked.append((scope["method"], scope["path"]))
         self.headers.append({k.decode(): v.decode() for k, v in scope["headers"]})
+        if self.down:
+            raise ConnectionError("down")
         is_file = "/resolve/" in scope["path"]
         await self.app(scope, receive, self._faulty(send) if is_file else send)
 
@@ -262,6 +266,20 @@ def test_upstream_down_is_told_where_nothing_is_known(pair: Any) -> None:
     assert answer.status_code == 502
     assert answer.headers["x-error-code"] == "UpstreamUnavailable"
     assert "cannot be reached" in answer.json()["error"]
+
+
+def test_branches_stay_where_they_were_after_upstream_was_down(pair: Any) -> None:
+    both = pair(fresh_s=0.5)
+    old = publish(both.upstream, {"card.json": b"[1]\n"}).id
+    publish(both.upstream, {"card.json": b"[2]\n"})
+    both.upstream.branch(REPO, "side")
+    assert len(both.api.list_repo_refs(REPO).branches) == 2
+    time.sleep(0.6)
+    both.watched.down = True
+    both.api.model_info(REPO)
+    both.watched.down = False
+    assert both.api.model_info(REPO, revision=old).sha == old
+    assert set(both.mirror.refs(REPO).heads) == {"main", "side"}
 
 
 def test_what_upstream_does_not_have_is_told_as_the_hub_tells_it(pair: Any, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Upstream:
         where it cannot be asked and the store does not know it either.
         """
         known = await in_thread(self._knows, repo, revision)
-        if known and (_COMMIT.fullmatch(revision) or self._cached(repo) is not None):
+        if known and (_COMMIT.fullmatch(revision) or self._is_fresh(repo)):
             return
         if not await in_thread(self._may_pull, repo, revision):
             return
@@ -89,8 +89,8 @@ class Upstream:
     async def refresh_refs(self, repo: str) -> None:
         """Make the store know every branch and tag of `repo`."""
         await self.refresh(repo, "main")
-        refs = self._cached(repo)
-        for id in {*refs.heads.values(), *refs.tags.values()} if refs else ():
+        refs = self._refs.get(repo, (0.0, None))[1] or Refs({}, {})
+        for id in {*refs.heads.values(), *refs.tags.values()}:
             await self.refresh(repo, id)
 
     def _knows(self, repo: str, revision: str) -> bool:
@@ -114,16 +114,14 @@ class Upstream:
             return True
         return main.imported and bool(_COMMIT.fullmatch(revision))
 
-    def _cached(self, repo: str) -> Refs | None:
-        """The upstream's branches and tags, as long as they are fresh; none where it was down."""
-        asked, refs = self._refs.get(repo, (-self._fresh_s, None))
-        fresh = time.monotonic() - asked < self._fresh_s
-        return (refs or Refs({}, {})) if fresh else None
+    def _is_fresh(self, repo: str) -> bool:
+        """Whether the upstream was asked for branches and tags a short time ago."""
+        return time.monotonic() - self._refs.get(repo, (-self._fresh_s, None))[0] < self._fresh_s
 
     async def _learn(self, repo: str, revision: str) -> None:
         with reported(self._remote.url):
-            refs = self._cached(repo) if _COMMIT.fullmatch(revision) else None
-            if refs is None:
+            refs = self._refs[repo][1] if self._is_fresh(repo) else None
+            if refs is None or not _COMMIT.fullmatch(revision):
                 refs = await self._remote.refs(repo)
             id = _target(refs, revision)
             commit, private = await self._commit(repo, id)
