@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,8 @@ def serve_app() -> Iterator[Callable[[Any], tuple[str, Callable[[], None]]]]:
         return url, stop
 
     yield serve
-    for stop in reversed(stops):
-        stop()
+    with ThreadPoolExecutor() as pool:  # each takes a moment
+        list(pool.map(lambda stop: stop(), stops))
 
 
 def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:

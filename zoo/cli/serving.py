@@ -60,7 +60,7 @@ def serve(
 
         run.serve(_root(root), host=host, port=port, upstream=upstream, say=talk)
     except ModuleNotFoundError as error:
-        if error.name not in _SERVE:
+        if (error.name or "").partition(".")[0] not in _SERVE:
             raise
         hint = "pip install 'studentzoo[serve]'"
         raise ZooError(f"`zoo serve` needs {error.name}, which is not installed", hint) from None

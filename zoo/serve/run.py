@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import StoreError, ZooError
+from zoo.names import shown
 from zoo.serve import create_app
 from zoo.serve.settings import Settings
 
@@ -45,7 +46,8 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
     server = _server(AccessLog(app, _log_line))
     url = address(listening)
     say(f"serving {root} at {url}; Ctrl-C stops it")
-    say(f"{len(students)} students of this machine are offered with it")
+    if students:
+        say(f"{len(students)} students of this machine are offered with it")
     say(f"clients find it by: export HF_ENDPOINT={url}")
     if not Tokens(root).all():
         say(f"nobody may write yet; a token: zoo token add NAME --scope write --root {root}")
@@ -107,6 +109,8 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server(place[:2], family=kind, backlog=2048)
     except OSError as problem:
         raise ZooError(*_refused(host, port, problem)) from None
+    except UnicodeError:  # no name of a host has such characters, or so many
+        raise ZooError(f"cannot listen on {shown(host)}: no name of a host") from None
 
 
 def _refused(host: str, port: int, problem: OSError) -> tuple[str, str]:
@@ -114,7 +118,10 @@ def _refused(host: str, port: int, problem: OSError) -> tuple[str, str]:
         return f"port {port} on {host} is in use", "another --port, or --port 0 for a free one"
     if problem.errno == errno.EACCES:
         return f"port {port} needs rights that you do not have", "ports from 1024 on need none"
-    return f"cannot listen on {host}: {problem.strerror}", "--host is an address of this machine"
+    return (
+        f"cannot listen on {shown(host)}: {problem.strerror}",
+        "--host is an address of this machine",
+    )
 
 
 def address(listening: socket.socket) -> str:

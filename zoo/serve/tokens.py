@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from zoo.errors import Exists, NotFound, StoreError
 from zoo.files import write_text
-from zoo.names import check_name
+from zoo.names import check, check_hex, check_name
 
 SCOPES = ("read", "write")
 
@@ -42,7 +44,7 @@ class Tokens:
         _check_new(name, scope, days)
         expires = "" if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
         token = f"zoo_{secrets.token_urlsafe(30)}"
-        with self._lock():
+        with self._changing():
             rows = self.all()
             if any(row.name == name for row in rows):
                 raise Exists(f'there is a token of the name "{name}"', f"zoo token revoke {name}")
@@ -51,7 +53,7 @@ class Tokens:
 
     def revoke(self, name: str) -> None:
         """Make the token of that name worthless from the next request on."""
-        with self._lock():
+        with self._changing():
             rows = self.all()
             if all(row.name != name for row in rows):
                 known = ", ".join(row.name for row in rows) or "none"
@@ -84,14 +86,17 @@ class Tokens:
         write_text(self.path, json.dumps(data, indent=2) + "\n")
         self.path.chmod(0o600)
 
-    def _lock(self):  # type: ignore[no-untyped-def]
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone with the file; a StoreError where the disk refuses."""
         from filelock import FileLock
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_name(".tokens.lock")):
+                yield
         except OSError as problem:
-            raise _unreadable(self.path.parent, problem.strerror or str(problem)) from None
-        return FileLock(self.path.with_name(".tokens.lock"))
+            raise StoreError(f"{self.path}: {problem.strerror or problem}") from None
 
 
 def _check_new(name: str, scope: str, days: float | None) -> None:
@@ -109,12 +114,19 @@ def _parsed(path: Path) -> dict[str, Token]:
     try:
         rows = [Token(**row) for row in json.loads(path.read_text("utf-8"))["tokens"]]
         for row in rows:
-            row.expired(datetime.now(UTC))
+            _check_row(row)
     except OSError as problem:
         raise _unreadable(path, problem.strerror or str(problem)) from None
     except (ValueError, KeyError, TypeError) as problem:
         raise _unreadable(path, str(problem)) from None
     return {row.sha256: row for row in rows}
+
+
+def _check_row(row: Token) -> None:
+    check_name(row.name)
+    check_hex(row.sha256, 64, "sha256")
+    check(row.scope in SCOPES, f"{row.name}: the scope is read or write, not {row.scope}")
+    row.expired(datetime.now(UTC))
 
 
 def _unreadable(path: Path, reason: str) -> StoreError:
