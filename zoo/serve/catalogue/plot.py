@@ -141,6 +141,7 @@ def _step(spread: float) -> float:
 
 def cost_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten between 10**low and 10**high; where many, powers alone."""
+    low, high = max(low, -307.0), min(high, 308.0)  # what a float can hold
     exponents = range(math.floor(low), math.ceil(high) + 1)
     logs = [e + math.log10(factor) for e in exponents for factor in (1, 2, 5)]
     inside = [value for value in logs if low <= value <= high]

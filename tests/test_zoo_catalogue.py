@@ -1,0 +1,326 @@
+"""The catalogue's pure core: cards distrusted, rows, filters, blocks, and the Pareto plot."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("starlette")
+
+from zoo import card as cards
+from zoo import registry as zoo_registry
+from zoo.errors import CardError, InputError
+from zoo.records import parse_yaml
+from zoo.serve.catalogue import blocks, models, plot, query, registry
+from zoo.serve.catalogue.models import Row
+from zoo.serve.catalogue.plot import Point
+from zoo.store import Add, Store
+
+EMBEDDED = Path(models.__file__).parents[2] / "embedded"
+NAMES = sorted(path.parent.name for path in EMBEDDED.glob("*/card.json"))
+
+
+def row(name: str = "digits-net.kd", **changed: Any) -> Row:
+    return replace(
+        Row(
+            repo=f"lab/{name}",
+            name=name,
+            summary="Handwritten digits",
+            task="image-classification",
+            licence="MIT",
+            architecture="net",
+            precision="int8",
+            accuracy=0.9,
+            accuracy_low=0.89,
+            accuracy_high=0.91,
+            metric="top-1 accuracy",
+            dataset="digits",
+            size_bytes=400_000,
+            latency_ms=0.2,
+            device="AMD EPYC, onnxruntime 1.31.1",
+            parameters=1000,
+            created="2026-01-31",
+            revision="0" * 40,
+        ),
+        **changed,
+    )
+
+
+def sample() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((EMBEDDED / NAMES[0] / "card.json").read_bytes())
+    return data
+
+
+def parsed(data: dict[str, Any]) -> cards.Card:
+    return models.parse(json.dumps(data).encode())
+
+
+# --- cards ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_honest_card_is_what_zoo_reads_and_its_page_is_its_readme(name: str) -> None:
+    data = (EMBEDDED / name / "card.json").read_bytes()
+    card = models.parse(data)
+    assert card == cards.read(EMBEDDED / name)
+    readme = (EMBEDDED / name / "README.md").read_text(encoding="utf-8")
+    assert readme.endswith(models.page(card))
+
+
+def test_text_of_a_card_is_one_clean_line_each() -> None:
+    data = sample()
+    data["summary"] = "a\n## b\x00\u202e \ud800\x1b[31m  c"
+    assert parsed(data).summary == "a ## b [31m c"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("student", "parameters"), 10**30),
+        (("variants", "int8", "accuracy", "value"), 1.5),
+        (("variants", "fp32", "accuracy", "low"), -0.1),
+        (("teacher", "accuracy", "value"), 98.6),
+        (("latency", 0, "p50_ms"), 0),
+        (("latency", 0, "batch"), 0),
+        (("name",), "../up"),
+        (("variants", "fp32", "file"), "../model.onnx"),
+    ],
+)
+def test_a_card_that_cannot_be_shown_is_one_error(path: tuple[Any, ...], value: Any) -> None:
+    data = sample()
+    place: Any = data
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(CardError, match=r"^card\.json.*$"):
+        parsed(data)
+
+
+def test_a_card_whose_values_do_not_fit_together_has_no_page() -> None:
+    data = json.loads((EMBEDDED / "langid75-ngram-small.lingua" / "card.json").read_bytes())
+    data["teaching"]["of"] = "dreams"
+    with pytest.raises(CardError, match="do not fit together"):
+        models.page(parsed(data))
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_card_are_one_error(data: bytes) -> None:
+    with pytest.raises(CardError):
+        models.parse(data)
+
+
+# --- repositories --------------------------------------------------------------------------------
+
+
+def put(store: Store, repo: str, files: dict[str, bytes]) -> None:
+    store.create(repo)
+    adds = [Add(path, store.add([data])[0]) for path, data in files.items()]
+    store.commit(repo, "main", adds, title="first")
+
+
+def student(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_has_no_sound_card_is_told_with_its_reason(tmp_path: Path, tiny: Path) -> None:
+    store, files = Store(tmp_path / "root"), student(tiny)
+    put(store, "lab/whole", files)
+    put(store, "lab/bare", {"notes.txt": b"x"})
+    put(store, "lab/broken", {"card.json": b"{"})
+    put(store, "lab/long", {"card.json": b" " * (models.MAX_CARD_BYTES + 1)})
+    put(store, "lab/other-bytes", {**files, "model.int8.onnx": b"not it"})
+    put(store, "lab/secret", files)
+    store.set_private("lab/secret", True)
+    found = {one.repo: one.problem for one in models.shown(store, private=False)}
+    assert found["lab/whole"] == ""
+    assert found["lab/bare"] == "it has no card.json"
+    assert "not JSON" in found["lab/broken"]
+    assert "over 256 KiB" in found["lab/long"]
+    assert "model.int8.onnx" in found["lab/other-bytes"]
+    assert "lab/secret" not in found
+    everything = list(models.shown(store, private=True))
+    assert [r.repo for r in models.rows(everything)] == ["lab/secret", "lab/whole"]
+
+
+def test_the_registry_holds_the_sound_ones_at_their_commits(tmp_path: Path, tiny: Path) -> None:
+    store, files = Store(tmp_path / "root"), student(tiny)
+    put(store, "b/twin", files)
+    put(store, "a/twin", files)
+    put(store, "a/broken", {"card.json": b"{}"})
+    text = registry.text(models.shown(store, private=False))
+    path = tmp_path / "registry.yaml"
+    path.write_text(text, encoding="utf-8")
+    (entry,) = zoo_registry.load(path).values()
+    assert (entry.repo, entry.revision) == ("a/twin", store.resolve("a/twin", "main"))
+    assert set(entry.files) == set(files)  # without .gitattributes, which is no student's file
+
+
+def test_the_registry_of_an_empty_hub_can_be_read(tmp_path: Path) -> None:
+    text = registry.text(models.shown(Store(tmp_path), private=False))
+    assert parse_yaml(text, "registry.yaml", CardError).data["students"] == {}
+
+
+# --- filters -------------------------------------------------------------------------------------
+
+ROWS = [
+    row("b", accuracy=0.8, size_bytes=10, latency_ms=None, created="2026-02-01"),
+    row("a", task="text-classification", licence="CC0-1.0", size_bytes=2_000_000, latency_ms=9),
+    row("c", summary="Birds", accuracy=0.95, latency_ms=0.1),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({}, "abc"),
+        ({"search": "BIRDS net"}, "c"),
+        ({"search": "digits nowhere"}, ""),
+        ({"task": "text-classification"}, "a"),
+        ({"licence": "MIT"}, "bc"),
+        ({"max_size_mb": "0.4"}, "bc"),
+        ({"sort": "accuracy"}, "cab"),
+        ({"sort": "size"}, "bca"),
+        ({"sort": "latency"}, "cab"),
+        ({"sort": "newest"}, "bac"),
+        ({"unknown": "x", "search": " "}, "abc"),
+    ],
+)
+def test_filters_and_orders(fields: dict[str, str], names: str) -> None:
+    assert "".join(r.name for r in query.select(ROWS, query.parse(fields))) == names
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sort": "best"},
+        {"axis": "up"},
+        {"max_size_mb": "-1"},
+        {"max_size_mb": "nan"},
+        {"max_size_mb": "1e999"},
+        {"max_size_mb": "many"},
+        {"search": "x" * 201},
+    ],
+)
+def test_a_filter_that_means_nothing_is_refused(fields: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=next(iter(fields))):
+        query.parse(fields)
+
+
+def test_rows_that_were_not_timed_are_not_in_the_plot_of_latency() -> None:
+    assert [p.label for p in query.points(ROWS, "latency")] == ["a", "c"]
+    assert len(query.points(ROWS, "size")) == 3
+
+
+def test_times_on_two_machines_do_not_share_a_front() -> None:
+    slow = row("slow", device="a small board", latency_ms=50, accuracy=0.5)
+    assert query.on_front([row("quick"), slow], "latency") == {"/lab/quick", "/lab/slow"}
+    assert query.on_front([row("quick"), replace(slow, device=row().device)], "latency") == {
+        "/lab/quick"
+    }
+
+
+# --- the plot ------------------------------------------------------------------------------------
+
+POINTS = st.lists(
+    st.builds(
+        Point,
+        label=st.text("ab<&>\"'é", min_size=1, max_size=40),
+        href=st.just("/lab/x"),
+        cost=st.floats(1e-300, 1e300),
+        accuracy=st.floats(0, 1),
+        group=st.sampled_from(["digits", "birds <b>"]),
+    ),
+    max_size=25,
+)
+
+
+def beats(one: Point, other: Point) -> bool:
+    better = one.cost <= other.cost and one.accuracy >= other.accuracy
+    same = (one.cost, one.accuracy) == (other.cost, other.accuracy)
+    return one.group == other.group and better and not same
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_beats(points: list[Point]) -> None:
+    wanted = {p for p in points if not any(beats(other, p) for other in points)}
+    assert set(plot.front(points)) == wanted
+
+
+@given(POINTS, st.randoms(use_true_random=False))
+def test_the_front_does_not_depend_on_the_order(points: list[Point], random: Any) -> None:
+    front = plot.front(points)
+    random.shuffle(points)
+    assert plot.front(points) == front
+
+
+@given(POINTS, st.sampled_from([plot.WIDE, plot.NARROW]))
+def test_every_point_is_drawn_inside_the_frame(points: list[Point], frame: plot.Frame) -> None:
+    text = plot.draw(points, "latency, ms", frame)
+    if not points:
+        assert text == ""
+        return
+    svg = ET.fromstring(text)
+    marks = [mark for link in svg.iter("a") for mark in link.iter("path")]
+    assert len(marks) == len(points)
+    for mark in marks:
+        x, y = map(float, re.findall(r"-?[\d.]+", mark.attrib["d"])[:2])
+        assert frame.left - 8 <= x <= frame.width and 0 <= y <= frame.height
+    lefts = [float(text.attrib["x"]) for text in svg.iter("text")]
+    assert all(0 <= x <= frame.width for x in lefts)
+
+
+def test_the_axis_of_cost_has_round_ticks() -> None:
+    assert plot.cost_ticks(-1.75, -0.5) == pytest.approx([0.02, 0.05, 0.1, 0.2])
+    assert plot.cost_ticks(-4, 4) == pytest.approx([10.0**e for e in range(-4, 5, 2)])
+
+
+def test_labels_and_links_are_escaped() -> None:
+    point = Point("<script>", '/lab/x"onload="y', 1, 0.5, "<b>")
+    text = plot.draw([point], "cost", plot.WIDE)
+    assert "<script>" not in text and "<b>" not in text and 'onload="y' not in text
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def test_markdown_of_a_card_becomes_blocks() -> None:
+    text = (
+        "## A `b`\n\none **two** `three|`\nfour https://x.org/y, five\n\n"
+        "| A | B, % |\n| --- | --- |\n| a\\|b | 1.50 |\n| `c` | - |\n\n"
+        "```sh\n# no heading\n\nzoo\n```\n\n![Seen](x.svg)"
+    )
+    heading, paragraph, table, code, picture = blocks.parse(text)
+    assert heading == blocks.Heading(2, "A `b`")
+    assert isinstance(paragraph, blocks.Paragraph)
+    kinds = [(span.kind, span.text) for span in paragraph.spans]
+    assert ("bold", "two") in kinds and ("code", "three|") in kinds
+    assert ("link", "https://x.org/y") in kinds
+    assert isinstance(table, blocks.Table)
+    assert [[blocks.plain(cell) for cell in r] for r in table.rows] == [["a|b", "1.50"], ["c", "-"]]
+    assert table.numeric == (False, True)
+    assert code == blocks.Code("# no heading\n\nzoo", "sh")
+    assert picture == blocks.Picture("Seen", "x.svg")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_a_card_is_lost(name: str) -> None:
+    markdown = models.page(models.parse((EMBEDDED / name / "card.json").read_bytes()))
+    found = " ".join(map(str, blocks.parse(markdown)))
+    for word in re.findall(r"\w{4,}", markdown):
+        assert word in found
+
+
+@given(st.text("#`*|-![]() \nab:/.https", max_size=80))
+def test_any_text_becomes_blocks(text: str) -> None:
+    for block in blocks.parse(text):
+        if isinstance(block, blocks.Table):
+            assert all(len(r) == len(block.head) for r in block.rows)
+            assert len(block.numeric) == len(block.head)
