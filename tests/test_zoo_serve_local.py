@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,20 @@ def tree_id_of(snapshot: Path) -> str:
     return tree_id(
         Path(shutil.copytree(snapshot, snapshot.with_suffix(".plain"), dirs_exist_ok=True))
     )
+
+
+def test_zoo_serve_offers_them(shelf: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "zoo", "serve", "--root", str(tmp_path / "hub"), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            url = re.search(r"http://[\d.:]+", process.stderr.readline())
+            assert url is not None
+            assert "students of this machine that it offers: 1" in process.stderr.readline()
+            api = hub.HfApi(endpoint=url[0], token=False)
+            assert [model.id for model in api.list_models()] == [shelf.entry.repo]
+        finally:
+            process.terminate()
 
 
 def test_files_hash_as_git_would_have_them(shelf: Any, store: Store) -> None:

@@ -47,7 +47,10 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     upstream: Annotated[
-        str, typer.Option(metavar="URL", help="Hub to pull what is not here from, and to keep.")
+        str,
+        typer.Option(
+            metavar="URL", help="Hub to pull what is not here from; $ZOO_UPSTREAM_TOKEN is for it."
+        ),
     ] = "",
 ) -> None:
     """Be a hub: for huggingface_hub, for zoo, and for people with a browser.

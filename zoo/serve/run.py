@@ -47,7 +47,7 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
     url = address(listening)
     say(f"serving {root} at {url}; Ctrl-C stops it")
     if students:
-        say(f"{len(students)} students of this machine are offered with it")
+        say(f"students of this machine that it offers: {len(students)}")
     say(f"clients find it by: export HF_ENDPOINT={url}")
     if not Tokens(root).all():
         say(f"nobody may write yet; a token: zoo token add NAME --scope write --root {root}")
