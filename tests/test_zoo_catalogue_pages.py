@@ -226,6 +226,12 @@ def test_the_host_of_a_request_cannot_write_commands(site: Any) -> None:
     assert "rm$" not in text and f"zoo pull {LANGID} --from http://localhost" in text
 
 
+def test_a_registry_that_is_known_is_not_sent_again(site: Any) -> None:
+    first = site.get("/registry.yaml")
+    again = site.get("/registry.yaml", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.text) == (304, "")
+
+
 def test_private_repositories_are_shown_to_tokens_only(site: Any, hub: Any) -> None:
     Store(hub.root).set_private(f"studentzoo/{LANGID}", True)
     address = f"/studentzoo/{LANGID}"

@@ -89,7 +89,7 @@ def test_rows_of_several_come_by_name_with_their_origins(tmp_path: Path, site: S
 
 def test_a_name_in_two_registries_must_be_told_apart(tmp_path: Path, site: Site) -> None:
     (tmp_path / "lab.yaml").write_text(text("a", "b"))
-    site.has("/registry.yaml", text("a"))
+    site.has("/registry.yaml", text("a").replace("ab" * 32, "cd" * 32))
     both = [str(tmp_path / "lab.yaml"), site.url]
     with pytest.raises(RegistryError, match='"a" stands in several registries: ') as caught:
         registries.find("a", both)
@@ -97,6 +97,15 @@ def test_a_name_in_two_registries_must_be_told_apart(tmp_path: Path, site: Site)
     assert f"--registry {both[0]}" in caught.value.hint
     assert registries.find("a", site.url).endpoint == site.url
     assert registries.found("b", both)[0] == both[0]
+
+
+def test_a_name_in_two_registries_for_the_same_bytes_is_that_of_the_first(
+    tmp_path: Path, site: Site
+) -> None:
+    (tmp_path / "lab.yaml").write_text(text("a"))
+    site.has("/registry.yaml", text("a"))
+    assert registries.found("a", [site.url, str(tmp_path / "lab.yaml")])[0] == site.url
+    assert registries.found("a", [str(tmp_path / "lab.yaml"), site.url])[1].endpoint == ""
 
 
 def test_near_names_are_offered_across_registries(tmp_path: Path, site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -18,6 +19,12 @@ def _cell(text: str) -> str:
 def paragraphs(*parts: str) -> str:
     """The parts that are not empty, a blank line between them."""
     return "\n\n".join(part for part in parts if part)
+
+
+def between(page: str, name: str, block: str) -> str:
+    """`page` with `block` between its marks "NAME: generated" and "NAME: end"."""
+    marks = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
+    return marks.sub(lambda _: block.rstrip("\n") + "\n", page)
 
 
 def capital(text: str) -> str:

@@ -39,7 +39,7 @@ def entries(where: Where = (), *, fetch: bool = True) -> list[Found]:
     Then a registry elsewhere is the copy that was kept of it, and empty where there is none.
     """
     rows = [(o, entry) for o in origins(where) for entry in load(o, fetch=fetch).values()]
-    return sorted(rows, key=lambda row: row[1].name)
+    return sorted(rows, key=lambda row: row[1].name)  # of one name in the order of the registries
 
 
 def load(origin: str, *, fetch: bool = True) -> dict[str, Entry]:
@@ -54,18 +54,18 @@ def path(origin: str) -> Path | None:
 
 
 def find(name: str, where: Where = ()) -> Entry:
-    """The entry of that name; one that stands in several registries is a RegistryError."""
+    """The entry of that name; a RegistryError where registries name different bytes for it."""
     return found(name, where)[1]
 
 
 def found(name: str, where: Where = ()) -> Found:
-    """The entry of that name, and where it stands."""
+    """The entry of that name, and where it stands: first, where several name the same bytes."""
     rows = entries(where)
     matches = [row for row in rows if row[1].name == name]
     if not matches:
         names = dict.fromkeys(entry.name for _, entry in rows)
         raise NotFound(f'no student is called "{name}"', records.near(name, names))
-    if len(matches) > 1:
+    if any(entry.files != matches[0][1].files for _, entry in matches):
         places = ", ".join(origin for origin, _ in matches)
         hint = f'name one of them: --registry {matches[0][0]}, or registry="{matches[0][0]}"'
         raise RegistryError(f'"{name}" stands in several registries: {places}', hint)

@@ -22,7 +22,7 @@ from zoo.files import write_text
 from zoo.registry import Entry
 
 CONNECT_S, READ_S = 4.0, 10.0
-MAX_BYTES = 10_000_000
+MAX_BYTES = 4_000_000  # some two thousand students
 MAX_REDIRECTS = 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from zoo import markdown
 from zoo.errors import InputError, ZooError
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
-from zoo.serve.catalogue.models import Shown, look, row, rows, shown
+from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
 from zoo.serve.catalogue.query import (
     AXES,
     SORTS,
@@ -27,6 +28,7 @@ from zoo.serve.catalogue.query import (
     select,
 )
 from zoo.serve.routing import Route
+from zoo.serve.sending import fresh
 from zoo.store import Refs
 
 if TYPE_CHECKING:
@@ -173,24 +175,25 @@ async def _one(request: Request, org: str, name: str) -> tuple[Shown, Refs]:
 async def student(request: Request, org: str, name: str) -> Response:
     """Everything about one repository."""
     one, refs = await _one(request, org, name)
-    files = sorted(one.commit.files.values(), key=lambda file: file.path)
-    parts = blocks.parse(one.markdown)
+    hub: Hub = request.state.hub
+    card, said = await hub.call(told, one, hub.store) or (None, "")
+    there = figures(one.commit)
     return _html(
         "model.html",
         one=one,
-        card=one.card,
-        row=row(one.repo, one.commit.id, one.card) if one.card else None,
+        card=card,
+        row=one.row,
         listed=registry.entry(one) is not None,
-        files=files,
+        files=sorted(one.commit.files.values(), key=lambda file: file.path),
         tags=sorted(tag for tag, commit in refs.tags.items() if commit == one.commit.id),
-        parts=[part for part in parts if _there(part, one)],
+        parts=[part for part in blocks.parse(said) if _there(part, there)],
         url=base_url(request),
     )
 
 
-def _there(part: blocks.Block, one: Shown) -> bool:
+def _there(part: blocks.Block, pictures: list[str]) -> bool:
     """Whether a block can be shown: of pictures those that stand in the repository."""
-    return not isinstance(part, blocks.Picture) or part.name in one.figures
+    return not isinstance(part, blocks.Picture) or part.name in pictures
 
 
 def base_url(request: Request) -> str:
@@ -206,13 +209,15 @@ async def student_json(request: Request, org: str, name: str) -> Response:
     from zoo import records
 
     one, refs = await _one(request, org, name)
+    hub: Hub = request.state.hub
+    card, _ = await hub.call(told, one, hub.store) or (None, "")
     body = {
         "repo": one.repo,
         "revision": one.commit.id,
         "tags": dict(refs.tags),
         "files": [_file(one, path) for path in sorted(one.commit.files)],
-        "row": asdict(row(one.repo, one.commit.id, one.card)) if one.card else None,
-        "card": records.to_dict(one.card) if one.card else None,
+        "row": asdict(one.row) if one.row else None,
+        "card": records.to_dict(card),
         "problem": one.problem,
     }
     return answers.json(body, headers=_SAFE)
@@ -230,7 +235,11 @@ async def registry_yaml(request: Request) -> Response:
     """The registry of what anybody may pull from here."""
     hub: Hub = request.state.hub
     text = await hub.call(lambda: registry.text(shown(hub.store, private=False)))
-    return Response(text, 200, _SAFE, "application/yaml")
+    etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
+    headers = {**_SAFE, "ETag": etag}
+    if fresh(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(text, 200, headers, "application/yaml")
 
 
 async def document(request: Request) -> Response:
