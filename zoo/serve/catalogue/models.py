@@ -7,8 +7,8 @@ Whoever may write to the hub may send any card.json. A card that is in the catal
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from zoo import card_metadata, card_page, records
 from zoo.card import Card
 from zoo.card_latency import single_latency
 from zoo.errors import CardError, NotFound, ZooError
-from zoo.markdown import capital
 from zoo.measures import Measurement, Score
+from zoo.publish import headline
+from zoo.registry import Headline
 from zoo.store import Commit, Store
 
 FIGURES = ("latency.svg", "classes.svg", "curves.svg")
@@ -53,19 +54,29 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What the list and the registry need of a card; small, so that many can be remembered."""
+
+    row: Row  # repo and revision are empty
+    headline: Headline
+    files: tuple[tuple[str, str], ...]  # file name, sha256: what the card was measured on
+
+
+@dataclass(frozen=True)
 class Shown:
     """A repository as the catalogue has it. What has a `problem` is not in the list."""
 
     repo: str
     commit: Commit
-    card: Card | None = None
-    markdown: str = ""  # what the card says, from its first section on
+    facts: Facts | None = None  # of its card, where that can be shown
     problem: str = ""  # why it is not in the list
 
     @property
-    def figures(self) -> list[str]:
-        """The card's pictures that stand in the repository."""
-        return [name for name in FIGURES if name in self.commit.files]
+    def row(self) -> Row | None:
+        """Its line."""
+        if self.facts is None:
+            return None
+        return replace(self.facts.row, repo=self.repo, revision=self.commit.id)
 
 
 def shown(store: Store, *, private: bool) -> Iterator[Shown]:
@@ -87,30 +98,35 @@ def look(repo: str, commit: Commit, store: Store) -> Shown:
         return Shown(repo, commit, problem=f"its card.json is over {MAX_CARD_BYTES >> 10} KiB")
     if not store.has(file.sha256):
         return Shown(repo, commit, problem="its card.json has not been fetched yet")
-    card, said = _from_blob(store.blob(file.sha256))
-    if card is None:
-        return Shown(repo, commit, problem=said)
-    return Shown(repo, commit, card, said, _strangers(card, commit))
+    facts, problem = _from_blob(store.blob(file.sha256))
+    return Shown(repo, commit, facts, problem or _strangers(facts, commit))
 
 
-def _strangers(card: Card, commit: Commit) -> str:
+def _strangers(facts: Facts | None, commit: Commit) -> str:
     """Which of the card's files the commit lacks, or has with other bytes; empty: none."""
-    found = [
-        variant.file
-        for variant in card.variants.values()
-        if variant.file not in commit.files or commit.files[variant.file].sha256 != variant.sha256
-    ]
+    wanted, files = facts.files if facts else (), commit.files
+    found = [name for name, sha in wanted if name not in files or files[name].sha256 != sha]
     return f"its files are not those of its card ({', '.join(found)})" if found else ""
 
 
-@lru_cache(maxsize=256)
-def _from_blob(path: Path) -> tuple[Card | None, str]:
-    """The card in a blob with its page, or nothing and the reason; a blob never changes."""
+@lru_cache(maxsize=4096)
+def _from_blob(path: Path) -> tuple[Facts | None, str]:
+    """The facts of the card in a blob, or nothing and the reason; a blob never changes."""
     try:
         card = parse(path.read_bytes())
-        return card, page(card)
+        page(card)
+        files = tuple((v.file, v.sha256) for v in card.variants.values())
+        return Facts(_row(card), headline(card), files), ""
     except ZooError as problem:
         return None, str(problem)
+
+
+def told(one: Shown, store: Store) -> tuple[Card, str] | None:
+    """The whole card of a repository and its markdown; None where it cannot be shown."""
+    if one.facts is None:
+        return None
+    card = parse(store.blob(one.commit.files[cards.FILE].sha256).read_bytes())
+    return card, page(card)
 
 
 def parse(data: bytes) -> Card:
@@ -166,15 +182,15 @@ def _visible(character: str) -> bool:
     return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs", "Cf", "Co")
 
 
-def row(repo: str, revision: str, card: Card) -> Row:
-    """The line of a card."""
+def _row(card: Card) -> Row:
+    """The line of a card, wherever it stands."""
     variant = card.variants[card.best]
     score = variant.accuracy
     timed = single_latency(card.latency, card.best)
     return Row(
-        repo=repo,
+        repo="",
         name=card.name,
-        summary=capital(card.summary),
+        summary=card.summary,
         task=card.task,
         licence=card.licence,
         architecture=card.student.architecture,
@@ -189,7 +205,7 @@ def row(repo: str, revision: str, card: Card) -> Row:
         device=_device(timed) if timed else "",
         parameters=card.student.parameters,
         created=card.created,
-        revision=revision,
+        revision="",
     )
 
 
@@ -197,7 +213,11 @@ def _device(timed: Measurement) -> str:
     return f"{timed.device_name}, {timed.runtime} {timed.runtime_version}"
 
 
-def rows(found: list[Shown]) -> list[Row]:
+def rows(found: Iterable[Shown]) -> list[Row]:
     """The lines of those that are in the list."""
-    sound = (one for one in found if not one.problem)
-    return [row(one.repo, one.commit.id, one.card) for one in sound if one.card]
+    return [one.row for one in found if one.row and not one.problem]
+
+
+def figures(commit: Commit) -> list[str]:
+    """The card's pictures that stand in the repository."""
+    return [name for name in FIGURES if name in commit.files]

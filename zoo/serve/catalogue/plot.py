@@ -17,6 +17,7 @@ _LINE = 17  # pixels from a line of text to the next
 _MARGIN = 8  # pixels between a mark and its label
 _SCORE = "accuracy, %"  # title of its axis
 _SHAPES = ("circle", "square", "diamond", "up", "down")
+_LABELS = 60  # at most; marks without one tell their names when they are pointed at
 _TICKS = 8  # of the cost axis; where 1, 2, 5 would give more, decades do
 
 
@@ -207,14 +208,15 @@ def _marks(
     on_front = set(best)
     taken = [_Box.around(axes.x(p.cost), axes.y(100 * p.accuracy)) for p in points]
     taken += _stairs(axes, best)
-    for point in sorted(points, key=lambda p: p not in on_front):
+    for number, point in enumerate(sorted(points, key=lambda p: p not in on_front)):
         x, y = axes.x(point.cost), axes.y(100 * point.accuracy)
         kind = "best" if point in on_front else "rest"
         link = _add(svg, "a", href=point.href, tabindex=-1, class_=f"point {kind}")
         told = f"{point.label}: {100 * point.accuracy:.2f} %, {point.cost:.3g}; {point.group}"
         _add(link, "title", told)
         _add(link, "path", d=_shape(names.index(point.group), x, y, 6.0), class_="mark")
-        box = _free(axes, x, y, _LETTER * len(point.label), taken)
+        width = _LETTER * len(point.label)
+        box = _free(axes, x, y, width, taken) if number < _LABELS else None
         if box:
             taken.append(box)
             _label(link, point.label, box, x)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from zoo import registry
 from zoo.errors import RegistryError, ZooError
 from zoo.names import check_file_name
-from zoo.publish import headline
 from zoo.registry import Entry, FileRef
 from zoo.serve.catalogue.models import Shown
 
@@ -34,20 +33,20 @@ def _writable(row: Entry) -> bool:
 
 def entry(one: Shown) -> Entry | None:
     """The row of a repository; None where its card or its files cannot be one."""
-    card = one.card
-    if card is None or one.problem:
+    facts = one.facts
+    if facts is None or one.problem:
         return None
     files = {p: FileRef(f.sha256, f.size) for p, f in one.commit.files.items() if _plain(p)}
     try:
         return Entry(
-            name=card.name,
-            task=card.task,
+            name=facts.row.name,
+            task=facts.row.task,
             repo=one.repo,
             revision=one.commit.id,
-            licence=card.licence,
-            summary=card.summary,
+            licence=facts.row.licence,
+            summary=facts.row.summary,
             files=files,
-            headline=headline(card),
+            headline=facts.headline,
         )
     except (ValueError, ZooError):
         return None
