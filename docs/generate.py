@@ -8,7 +8,6 @@ Figures are checked here and drawn by `zoo card` and `zoo build`, which have mat
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import ngram_vectors
 
 from zoo import card, card_latency, card_page, card_text, folders, publish, registry
 from zoo.card import Card
-from zoo.markdown import table
+from zoo.markdown import between, table
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
@@ -62,8 +61,7 @@ def filled(text: str, published: list[Card]) -> str:
     compared = [card_text.peer_tables(student) for student in published if student.peers]
     tables = {"students": students(published), "peers": "".join(f"{t}\n" for t in compared[:1])}
     for name, content in tables.items():
-        block = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
-        text = block.sub(lambda _, content=content: content, text)
+        text = between(text, name, content)
     return text
 
 

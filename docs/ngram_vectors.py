@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import torch
 
 from distill.students.letters import SCRIPTS, letters
 from distill.students.ngram import MULTIPLIERS, ORDERS, Ngram
+from zoo.markdown import between
 
 ROWS = (499, 997, 2003, 4999, 5003)  # primes, of the vectors only
 WINDOWS = (  # "_" is a boundary
@@ -22,8 +22,7 @@ HEAD = ("scripts", "1", "2", "3", "4", "5")
 def fill(page: str) -> str:
     """The page with its generated parts made anew."""
     for name, text in parts().items():
-        block = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
-        page = block.sub(lambda _, text=text: text, page)
+        page = between(page, name, text)
     return page
 
 

@@ -24,7 +24,8 @@ def paragraphs(*parts: str) -> str:
 def between(page: str, name: str, block: str) -> str:
     """`page` with `block` between its marks "NAME: generated" and "NAME: end"."""
     marks = re.compile(rf"(?<=<!-- {name}: generated -->\n).*?(?=<!-- {name}: end -->)", re.S)
-    return marks.sub(lambda _: block.rstrip("\n") + "\n", page)
+    ended = f"{block.rstrip()}\n" if block else ""
+    return marks.sub(lambda _: ended, page)
 
 
 def capital(text: str) -> str:
