@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -281,31 +280,6 @@ def test_a_server_that_is_no_hub_is_one_error(lab: Any, middle: Middle, answer: 
     with pytest.raises(PublishError) as problem:
         sent(middle.url)
     assert "\n" not in str(problem.value)
-
-
-@pytest.mark.parametrize("regular_below", [1 << 25, 0])
-def test_a_hub_that_takes_no_files_of_that_size_is_told(
-    lab: Any, make_hub: Any, regular_below: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = make_hub(regular_below=regular_below, max_file_bytes=500)
-    monkeypatch.setenv("ZOO_TOKEN", hub.token)
-    before = lab.registry.read_bytes()
-    with pytest.raises(PublishError, match=hub.url) as problem:
-        sent(hub.url)
-    assert "\n" not in str(problem.value)
-    assert lab.registry.read_bytes() == before
-
-
-@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # within the client
-def test_an_upload_address_that_fails_is_one_error(
-    lab: Any, make_hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = make_hub(regular_below=0)
-    monkeypatch.setenv("ZOO_TOKEN", hub.token)
-    shutil.rmtree(hub.root / "incoming", ignore_errors=True)
-    (hub.root / "incoming").write_text("no folder")
-    with pytest.raises(PublishError, match=hub.url):
-        sent(hub.url)
 
 
 def test_a_tag_that_is_on_other_files_is_refused(lab: Any, open_hub: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,15 +55,6 @@ def tags(hub: Any) -> dict[str, str]:
     from zoo.store import Store
 
     return dict(Store(hub.root).refs(REPO).tags)
-
-
-def intrude(hub: Any) -> None:
-    """Somebody else commits."""
-    from zoo.store import Add, Store
-
-    store = Store(hub.root)
-    digest, _, _ = store.add([b"theirs"])
-    store.commit(REPO, "main", [Add("LICENSE", digest)], title="theirs")
 
 
 # --- the way it goes -----------------------------------------------------------------------------
@@ -129,15 +121,37 @@ def test_a_student_that_goes_back_keeps_its_old_tag(lab: Any, open_hub: Any) -> 
     assert not sent(open_hub.url).new
 
 
-def test_what_others_put_there_stays(lab: Any, open_hub: Any) -> None:
-    from zoo.store import Store
+def test_files_of_an_older_student_go_and_those_of_others_stay(lab: Any, open_hub: Any) -> None:
+    from zoo.store import Add, Store
 
     first = sent(open_hub.url)
-    intrude(open_hub)
-    assert sent(open_hub.url).revision == first.revision  # all of ours is there
+    store = Store(open_hub.root)
+    digest, _, _ = store.add([b"old"])
+    store.commit(REPO, "main", [Add("classes.svg", digest), Add("LICENSE", digest)], title="old")
+    done = sent(open_hub.url)
+    assert (done.plan.send, done.plan.delete) == ((), ("classes.svg",))
+    left = set(store.read(REPO, "main").files)
+    assert left == {*lab.row.files, "LICENSE", ".gitattributes"}
+    assert lab.row.revision == first.revision  # the same files, and their tag
+
+
+def test_a_student_that_a_server_offers_of_itself_is_published_on_top(
+    lab: Any, open_hub: Any
+) -> None:
+    from zoo.serve.local import adopt_students
+    from zoo.store import Store
+
+    row, store = lab.row, Store(open_hub.root)
+    assert adopt_students(store, [row], lab.store) == [TINY]
+    same = release.publish(TINY, endpoint=open_hub.url)
+    assert (same.new, same.revision, same.plan.repo) == (False, row.revision, row.repo)
     lab.rewrite(summary="Other words.")
-    sent(open_hub.url)
-    assert "LICENSE" in Store(open_hub.root).read(REPO, "main").files
+    other = release.publish(TINY, endpoint=open_hub.url)
+    assert (other.new, other.plan.parent) == (True, row.revision)
+    assert store.refs(row.repo).tags == {
+        same.plan.tag: same.revision,
+        other.plan.tag: other.revision,
+    }
 
 
 # --- tokens and Xet ------------------------------------------------------------------------------
@@ -194,14 +208,52 @@ def test_an_untouched_client_publishes_with_xet_and_without(
 
 def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`zoo` in a process of its own, with an untouched client."""
+    return python("from zoo import cli; cli.main()", *arguments, **environment)
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     root = str(Path(zoo.__file__).parent.parent)
     return subprocess.run(
-        [sys.executable, "-m", "zoo", *arguments],
+        [sys.executable, "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": root, "NO_COLOR": "1", **environment},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def test_without_the_client_it_says_what_to_install(lab: Any) -> None:
+    ended = python(
+        "import sys; sys.modules['huggingface_hub'] = None; from zoo import cli; cli.main()",
+        *("publish", "--all"),
+    )
+    assert ended.returncode == 1
+    assert "pip install 'huggingface_hub" in ended.stderr
+
+
+@pytest.mark.parametrize("regular_below", [1 << 25, 0])
+def test_a_hub_that_takes_no_files_of_that_size_is_told(
+    lab: Any, make_hub: Any, regular_below: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = make_hub(regular_below=regular_below, max_file_bytes=500)
+    monkeypatch.setenv("ZOO_TOKEN", hub.token)
+    before = lab.registry.read_bytes()
+    with pytest.raises(PublishError, match=hub.url) as problem:
+        sent(hub.url)
+    assert "\n" not in str(problem.value)
+    assert lab.registry.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # within the client
+def test_an_upload_address_that_fails_is_one_error(
+    lab: Any, make_hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = make_hub(regular_below=0)
+    monkeypatch.setenv("ZOO_TOKEN", hub.token)
+    shutil.rmtree(hub.root / "incoming", ignore_errors=True)
+    (hub.root / "incoming").write_text("no folder")
+    with pytest.raises(PublishError, match=hub.url):
+        sent(hub.url)
 
 
 # --- refused before anything is sent -------------------------------------------------------------

@@ -14,6 +14,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import zoo
@@ -161,6 +162,7 @@ class Hub:
 
     def _error(self, problem: BaseException) -> PublishError:
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+        from huggingface_hub.utils import httpx
 
         if isinstance(problem, OfflineModeIsEnabled):
             hint = "unset HF_HUB_OFFLINE to publish"
@@ -168,6 +170,8 @@ class Hub:
         if isinstance(problem, HfHubHTTPError):
             return self._refused(problem)
         hint = "run it again: nothing is sent twice"
+        if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)):
+            hint = "is a hub running at that address, and can it be reached from here?"
         return PublishError(f"{self.endpoint}: {_one_line(problem)}", hint)
 
     def _refused(self, problem: Any) -> PublishError:
@@ -211,8 +215,7 @@ def token(endpoint: str) -> str | None:
 @contextlib.contextmanager
 def without_bars() -> Iterator[None]:
     """No bars of the client's own, where another one is drawn."""
-    from huggingface_hub import utils
-
+    utils = _client().utils
     if utils.are_progress_bars_disabled():
         yield
         return
@@ -223,14 +226,18 @@ def without_bars() -> Iterator[None]:
         utils.enable_progress_bars()
 
 
-def _api(endpoint: str) -> HfApi:
+def _client() -> ModuleType:
     try:
-        from huggingface_hub import HfApi
+        import huggingface_hub
     except ModuleNotFoundError as problem:
         hint = "pip install 'huggingface_hub>=1.0'"
         raise PublishError(f"`zoo publish` needs {problem.name}", hint) from None
+    return huggingface_hub
+
+
+def _api(endpoint: str) -> HfApi:
     # False, not None: with None the client would send the user's own token to whatever hub this is
-    return HfApi(
+    return _client().HfApi(
         endpoint=endpoint,
         token=token(endpoint) or False,
         library_name="studentzoo",

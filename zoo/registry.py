@@ -63,7 +63,7 @@ class Entry:
     name: str  # the row's key: <data>-<architecture>-<size>.<tag>
     task: str  # "image-classification"
     repo: str  # "org/name" on the Hub and in the cache
-    revision: str  # 40 hex digits: the git tree of the files, never a branch
+    revision: str  # 40 hex digits: a commit of repo, or the files' git tree; never a branch
     licence: str  # SPDX id
     summary: str  # one line for people
     files: dict[str, FileRef]  # every file, by name
@@ -212,8 +212,9 @@ def bind(document: records.Document) -> dict[str, Entry]:
 
 
 _HEAD = """\
-# The published students: data, no code. Written by `zoo build`; every hash is checked at a pull.
-# revision is the git tree of the student's folder: git rev-parse HEAD:zoo/embedded/NAME
+# The students: data, no code. Written by `zoo build` and `zoo publish`; a pull checks every hash.
+# revision is a commit of the repository; until `zoo publish` has put the student there, it is the
+# git tree of its folder: git rev-parse HEAD:zoo/embedded/NAME
 """
 
 
