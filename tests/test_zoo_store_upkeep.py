@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from zoo import store_upkeep as upkeep
 from zoo.errors import RevisionNotFound, StoreError
 from zoo.store import Add, Collected, Commit, Delete, File, Store
 
@@ -95,6 +96,23 @@ def test_an_old_blob_that_is_sent_again_is_fresh(store: Store) -> None:
     store.keep(kept)
     assert store.collect().blobs == 1
     assert [store.has(b) for b in (old, again, kept)] == [False, True, True]
+
+
+class Renewed(type(Path())):  # type: ignore[misc]
+    """A blob that somebody adds again just before it is moved."""
+
+    def rename(self, target: Path) -> Path:
+        os.utime(self)
+        return Path(self).rename(target)
+
+
+def test_an_old_blob_that_is_sent_again_while_it_is_collected_stays(store: Store) -> None:
+    blob = store.add([b"again"])[0]
+    age(store.root)
+    assert list(upkeep.drop(Renewed(store.blob(blob)), time.time() - DAY_S)) == []
+    assert store.has(blob)
+    age(store.root)
+    assert list(upkeep.drop(store.blob(blob), time.time() - DAY_S)) == [5]
 
 
 def test_a_blob_shared_with_another_repository_stays(store: Store) -> None:

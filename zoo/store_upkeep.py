@@ -41,7 +41,7 @@ def collect(root: Path, older_than_s: float) -> Collected:
     for path in commits:
         path.unlink()
     dead = [path for path in _blobs(root) if path.name not in live and _is_hex(path.name, 64)]
-    sizes = [size for path in dead for size in _drop(path, before)]
+    sizes = [size for path in dead for size in drop(path, before)]
     leftovers = _sweep(root / "incoming", before)
     return Collected(len(sizes), len(commits), sum(sizes) + leftovers)
 
@@ -85,7 +85,7 @@ def _blobs(root: Path) -> Iterator[Path]:
     return (path for path in (root / "blobs").glob("??/*") if path.is_file())
 
 
-def _drop(path: Path, before: float) -> Iterator[int]:
+def drop(path: Path, before: float) -> Iterator[int]:
     """Remove a blob that is old; yields its size in bytes if it went.
 
     Whoever adds it again at this moment renews its time. So it is moved aside first, where nobody
