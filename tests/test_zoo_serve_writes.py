@@ -29,6 +29,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from zoo.serve.metadata import front_matter
+
 # The client's own: how it hands the bytes of an LFS file to its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
@@ -221,22 +223,22 @@ def test_pull_requests_are_refused_in_words(api: HfApi) -> None:
 # --- README --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("metadata", "reason"),
-    [
-        (b"tags: [onnx", "not YAML"),
-        (b"licence: a: b", "not YAML"),
-        (b"- a list", "no mapping"),
-        (b"tags: onnx", '"tags" must be a list'),
-        (b"pipeline_tag: [a]", '"pipeline_tag" must be text'),
-        (b"license: 3", '"license" must be text'),
-        (b"a: !!bool perhaps", "not YAML"),
-        (b"a: !!timestamp never", "not YAML"),
-        (b"a: 2026-13-45", "not YAML"),
-        (b"a: !!python/object:os.system {}", "not YAML"),
-        (b"a: " + b"[" * 5000, "not YAML"),
-    ],
-)
+BROKEN = [
+    (b"tags: [onnx", "not YAML"),
+    (b"licence: a: b", "not YAML"),
+    (b"- a list", "no mapping"),
+    (b"tags: onnx", '"tags" must be a list'),
+    (b"pipeline_tag: [a]", '"pipeline_tag" must be text'),
+    (b"license: 3", '"license" must be text'),
+    (b"a: !!bool perhaps", "not YAML"),
+    (b"a: !!timestamp never", "not YAML"),
+    (b"a: 2026-13-45", "not YAML"),
+    (b"a: !!python/object:os.system {}", "not YAML"),
+    (b"a: " + b"[" * 5000, "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("metadata", "reason"), BROKEN)
 def test_a_readme_with_broken_metadata_is_refused_before_anything_is_sent(
     hub: Any, metadata: bytes, reason: str
 ) -> None:
@@ -247,6 +249,12 @@ def test_a_readme_with_broken_metadata_is_refused_before_anything_is_sent(
         commit(api, add("model.onnx", MODEL), add("README.md", b"---\n" + metadata + b"\n---\n"))
     assert head(api) == first
     assert not Store(hub.root).has(hashlib.sha256(MODEL).hexdigest())
+
+
+def test_metadata_that_came_in_unchecked_is_passed_over_by_readers() -> None:
+    unreadable = [text.decode() for text, reason in BROKEN if reason == "not YAML"]
+    unreadable += ["!!int : 3", "a: &x [*x]", "a: " + "9" * 5000, "a: |\n" + " x\n" * 50_000]
+    assert [front_matter(f"---\n{text}\n---\n") for text in unreadable] == [None] * len(unreadable)
 
 
 @pytest.mark.parametrize("readme", [README, b"# No metadata\n", b"---\n---\n", b""])

@@ -244,7 +244,8 @@ def test_a_client_that_stalls_is_given_up(make_hub: Callable[..., Any], what: st
         lambda path: path.replace(f"size={len(DATA)}", "size=9"),
         lambda path: path.replace(OID, "1" * 64),
         lambda path: path.replace("expires=", "expires=9"),
-        lambda path: path.replace("PUT", "GET").replace(REPO, "lab/other"),
+        lambda path: path.replace(REPO, "lab/other"),
+        lambda path: path.replace(REPO, "lab/missing"),
     ],
 )
 def test_an_address_that_was_not_given_out_is_refused(

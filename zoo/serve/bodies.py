@@ -8,20 +8,14 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from zoo.serve.answers import bad_request, too_large
+from zoo.serve.answers import bad_request
+from zoo.serve.streams import chunks
 
 
 async def whole(request: Request, limit_bytes: int) -> bytes:
-    """The body; 413 as soon as it is over the limit, announced or not."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit_bytes:
-        raise too_large(f"the body is over {limit_bytes} bytes")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise too_large(f"the body is over {limit_bytes} bytes")
-    return bytes(body)
+    """The body; 413 as soon as it is over the limit, announced or not, 408 where it stalls."""
+    idle_s = request.state.hub.settings.idle_s
+    return b"".join([chunk async for chunk in chunks(request, limit_bytes, idle_s)])
 
 
 async def json_object(request: Request, limit_bytes: int) -> dict[str, Any]:

@@ -78,10 +78,11 @@ async def batch(request: Request, org: str, name: str) -> Response:
 
 async def upload(request: Request, org: str, name: str, oid: str) -> Response:
     """The bytes of one object, hashed on their way to the disk."""
-    hub, repo = await known(request, org, name)
     query = request.query_params
-    grant = Grant(repo, oid, query.get("size", ""), query.get("expires", ""))
-    grant.check(query.get("signature", ""), hub.settings.secret, time.time())
+    grant = Grant(f"{org}/{name}", oid, query.get("size", ""), query.get("expires", ""))
+    secret = request.state.hub.settings.secret
+    grant.check(query.get("signature", ""), secret, time.time())  # before anything is told
+    hub, _ = await known(request, org, name)
     size = int(grant.size)
     with hub.store.incoming(sha256=oid, size=size) as incoming:
         async for chunk in chunks(request, size, hub.settings.idle_s):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -12,19 +13,35 @@ from typing import Any
 MAX_CHARACTERS = 1 << 16  # of the block
 MAX_NODES = 10_000  # values in all: what refers to itself or to others ten times over has no end
 
+# What YAML's own constructors raise beside YAMLError, on "!!bool x", "!!timestamp x", 2026-13-01,
+# or brackets ten thousand deep.
+_NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+
 
 def front_matter(readme: str) -> dict[str, Any] | None:
     """The block as plain data that JSON can hold; None where there is none that can be read."""
+    text = block(readme)
+    try:
+        data = None if text is None else parsed(text)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def parsed(text: str) -> Any:
+    """What a block says, as plain data; a ValueError tells why it cannot be read."""
     import yaml
 
-    text = block(readme)
-    if text is None or len(text) > MAX_CHARACTERS:
-        return None
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"longer than {MAX_CHARACTERS} characters")
     try:
-        data = yaml.safe_load(text)
-        return _plain(data, itertools.count()) if isinstance(data, dict) else None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
+        data = _plain(yaml.safe_load(text), itertools.count())
+        json.dumps(data, ensure_ascii=False).encode()  # no half characters, no endless numbers
+        return data
+    except yaml.YAMLError as problem:
+        raise ValueError(f"not YAML: {' '.join(str(problem).split())}") from None
+    except _NO_VALUE as problem:
+        raise ValueError(f"not YAML: {type(problem).__name__}: {str(problem)[:200]}") from None
 
 
 def block(readme: str) -> str | None:

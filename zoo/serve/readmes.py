@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.serve.metadata import MAX_CHARACTERS, block
+from zoo.serve.metadata import block, parsed
 
 _TEXT = ("pipeline_tag", "library_name", "base_model_relation", "license_name", "license_link")
 _TEXTS = ("tags", "datasets", "metrics")
 _TEXT_OR_TEXTS = ("license", "language", "base_model")
-# What YAML's own constructors raise beside YAMLError, on "!!bool x", "!!timestamp x", 2026-13-01,
-# or brackets ten thousand deep.
-_NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
 
 
 def problems(readme: str) -> list[str]:
     """A line for each problem; none where there is no metadata, or nothing wrong with it."""
-    import yaml
-
     text = block(readme)
-    if text is None:
-        return []
-    if len(text) > MAX_CHARACTERS:
-        return [f"the metadata is longer than {MAX_CHARACTERS} characters"]
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        return [f"the metadata is not YAML: {' '.join(str(problem).split())}"]
-    except _NO_VALUE as problem:
-        return [f"the metadata is not YAML: {type(problem).__name__}: {str(problem)[:200]}"]
+        data = None if text is None else parsed(text)
+    except ValueError as problem:
+        return [f"the metadata is {problem}"]
     if data is None:
         return []
     return _wrong_types(data) if isinstance(data, dict) else ["the metadata is no mapping"]
