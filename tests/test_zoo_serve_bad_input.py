@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import httpx2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.serve.answers import Refused, error
+from zoo.serve.metadata import front_matter
 from zoo.serve.sending import Part, part_of
 from zoo.store import Add, Store
 
@@ -289,14 +292,24 @@ def test_bytes_that_the_client_has_are_304(url: str) -> None:
 
 @given(asked=st.text("bytes=0123456789-, \u0661\xb2", max_size=30), size=st.integers(0, 50))
 def test_a_part_is_inside_the_file_or_an_error(asked: str, size: int) -> None:
-    from zoo.serve.answers import Refused
-
     try:
         part = part_of({"range": asked}, size, ETAG)
     except Refused as refused:
         assert refused.status == 416
     else:
         assert part is None or (isinstance(part, Part) and 0 <= part.start < part.stop <= size)
+
+
+@given(text=st.text("abx:-[]{}&*!|>?\"'#%@`\n\t ,.0159\\uD", max_size=60))
+def test_any_metadata_is_plain_data_or_none(text: str) -> None:
+    found = front_matter(f"---\n{text}\n---\n")
+    assert found is None or json.dumps(found, ensure_ascii=False).encode()
+
+
+@given(message=st.text(max_size=600))
+def test_any_message_fits_into_a_header(message: str) -> None:
+    value = error(400, "BadRequest", message).headers["x-error-message"]
+    assert value.isascii() and value == value.strip() and len(value) <= 500
 
 
 # --- a root in trouble ---------------------------------------------------------------------------

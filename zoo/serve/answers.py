@@ -95,4 +95,4 @@ def _text(problem: BaseException) -> str:
 
 def _plain(message: str) -> str:
     """One line of printable ASCII, at most 500 characters: what a header may hold."""
-    return "".join(c if " " <= c <= "~" else "?" for c in message[:500])
+    return "".join(c if " " <= c <= "~" else "?" for c in message[:500]).strip()

@@ -97,5 +97,6 @@ def pointed(file: File) -> dict[str, int]:
 
 def moment(date: str) -> str:
     """A time as the Hub writes it, "2026-01-31T12:00:00.000Z"."""
-    when = datetime.fromisoformat(date).astimezone(UTC)
+    when = datetime.fromisoformat(date)
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     return re.sub(r"(\.\d{3})\d*\+00:00$", r"\1Z", when.isoformat(timespec="microseconds"))

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from zoo.serve.answers import Refused
+from zoo.serve.answers import Refused, from_error
 
 FIRST = 1 << 19  # bytes read and sent at once; then as many as the client takes
 LEAST, CHUNK = 1 << 16, 1 << 20
@@ -85,7 +85,11 @@ class FileAnswer(Response):
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        file, chunk = await run_in_threadpool(self._open)
+        try:
+            file, chunk = await run_in_threadpool(self._open)
+        except OSError as problem:  # collected since it was found, or the disk is gone
+            await from_error(problem)(scope, receive, send)
+            return
         with file:
             await send(start)
             left -= len(chunk)
@@ -108,7 +112,10 @@ async def _send_rest(file: FileIO, left: int, send: Send) -> None:
     """The next `left` bytes; as few as come if the file ends before, which ends the connection."""
     size = FIRST
     while left:
-        chunk = await run_in_threadpool(file.read, min(size, left))
+        try:
+            chunk = await run_in_threadpool(file.read, min(size, left))
+        except OSError:
+            return
         if not chunk:
             return
         left -= len(chunk)
