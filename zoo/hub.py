@@ -177,7 +177,7 @@ class Hub:
     def _refused(self, problem: Any) -> PublishError:
         """What the hub answered in place of doing it."""
         status = problem.response.status_code
-        said = getattr(problem, "server_message", None) or problem
+        said = getattr(problem, "server_message", None) or problem.response.reason_phrase
         message = f"{self.endpoint}: {self.repo}: {status}: {_one_line(said)}"
         return PublishError(message, _HINTS.get(status, "").format(token=_login(self.endpoint)))
 
