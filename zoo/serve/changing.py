@@ -46,9 +46,3 @@ def text(data: dict[str, Any], key: str, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise bad_request(f'"{key}" must be text')
     return value
-
-
-def base_url(request: Request) -> str:
-    """How the client reaches this server, without a slash at the end."""
-    host = request.headers.get("host") or "localhost"
-    return f"{request.scope['scheme']}://{host}"

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from zoo.errors import RevisionNotFound, ZooError
 from zoo.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
-from zoo.serve.changing import base_url, fields, known, text
+from zoo.serve.changing import fields, known, text
 from zoo.serve.drafts import Draft, Proposed
 from zoo.serve.hub import Hub
 from zoo.serve.readmes import problems
-from zoo.serve.routing import Route
+from zoo.serve.routing import Route, base_url
 from zoo.serve.streams import chunks
 from zoo.store import Commit, File, Store
 from zoo.store_blobs import blob_id_of

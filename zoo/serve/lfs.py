@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response
 
 from zoo.errors import IntegrityError, ZooError
 from zoo.serve.answers import Refused, bad_request
-from zoo.serve.changing import base_url, fields, known
+from zoo.serve.changing import fields, known
 from zoo.serve.hub import Hub
-from zoo.serve.routing import Route
+from zoo.serve.routing import Route, base_url
 from zoo.serve.streams import chunks
 from zoo.store import Store
 

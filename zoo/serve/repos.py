@@ -10,9 +10,9 @@ from starlette.responses import Response
 from zoo.errors import Exists
 from zoo.names import check_repo
 from zoo.serve.answers import bad_request, error, json
-from zoo.serve.changing import base_url, fields, known, text
+from zoo.serve.changing import fields, known, text
 from zoo.serve.hub import Hub
-from zoo.serve.routing import Route
+from zoo.serve.routing import Route, base_url
 
 
 async def create(request: Request) -> Response:
