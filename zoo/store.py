@@ -72,6 +72,7 @@ class Store(Blobs):
         file = self._file(Add(".gitattributes", sha256))
         first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
         with self._locked():
+            self._settle([sha256])
             self._make(repo, {"private": private}, first, {"heads": {MAIN: first.id}})
 
     def delete(self, repo: str) -> None:
@@ -176,6 +177,7 @@ class Store(Blobs):
             if head.imported:
                 self._check_blobs(files)
             made = git.new_commit(files, (head.id,), title, description, author)
+            self._settle(file.sha256 for file in added.values())
             self._put(layout.commit_path(folder, made.id), git.to_json(made))
             self._put(layout.ref_path(folder, "heads", _branch(branch)), layout.line(made.id))
         return made
@@ -289,6 +291,7 @@ class Store(Blobs):
             for kind, name, id in _each(refs):
                 self._put(layout.ref_path(part, kind, name), layout.line(id))
             move(part, place)
+            sync_folder(place.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 

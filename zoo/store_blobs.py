@@ -99,6 +99,11 @@ class Blobs:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid.uuid4().hex
 
+    def _settle(self, hashes: Iterable[str]) -> None:
+        """Wait until blobs are on the disk under their names, for something will name them."""
+        for folder in {self._blob(sha256).parent for sha256 in hashes}:
+            sync_folder(folder)
+
     def _put(self, path: Path, data: bytes) -> None:
         """Put `data` at `path` in one step; no reader ever sees a part of it."""
         part = self._part()
@@ -107,6 +112,7 @@ class Blobs:
                 file.write(data)
                 sync(file)
             move(part, path)
+            sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
 
@@ -167,12 +173,11 @@ class Incoming:
 
 
 def move(part: Path, path: Path) -> None:
-    """Give a whole file its place, over what was there, for good."""
+    """Give what is whole its place, over what was there."""
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         sync_folder(path.parent.parent)
     part.replace(path)
-    sync_folder(path.parent)
 
 
 def blob_id_of(path: Path) -> str:
