@@ -184,3 +184,34 @@ def test_a_source_that_never_answers_is_left_and_named(
     assert silent.connections == 2
     assert silent.url in str(caught.value)
     assert os.environ["HF_ENDPOINT"] in str(caught.value)
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "docs"))
+    return importlib.import_module("measure_links")
+
+
+def test_the_page_has_a_line_for_every_fault(measure: ModuleType) -> None:
+    page = measure.PAGE.read_text(encoding="utf-8")
+    for case in measure.CASES:
+        (line,) = [row for row in page.splitlines() if row.startswith(f"| {case.name} |")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[1] == "whole"
+        good_copy = 1.0 if "flip" in case.name else 0.0  # the bad one was fetched as well
+        assert float(cells[3]) - good_copy <= 1.1
+
+
+def test_a_table_takes_the_place_of_the_old_one(measure: ModuleType) -> None:
+    page = f"before\n{measure.START}\nold\n\n{measure.END}after\n"
+    assert measure.filled(page, "new\n") == page.replace("old", "new")
+
+
+def test_a_download_is_measured_in_a_process_of_its_own(measure: ModuleType) -> None:
+    bench = measure.Bench(bytes(range(256)) * 4096)
+    result = bench.run("ours", measure.Case("closed", ({"close_after": 256 * 1024},)))
+    assert result.outcome == "whole"
+    assert 1.0 <= result.share <= 1.1

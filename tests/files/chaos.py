@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
 import struct
 import threading
@@ -168,6 +169,7 @@ class Proxy:
             if self.connections > self.fault.connections:
                 return
             server = socket.create_connection(("127.0.0.1", self.target))
+            client.settimeout(30)
             with server:
                 up = threading.Thread(target=self._up, args=(client, server))
                 up.start()
@@ -178,14 +180,14 @@ class Proxy:
                 up.join()
 
     def _up(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the other thread may close it
             while data := self._read(client):
                 server.sendall(data)
 
     def _read(self, reader: socket.socket) -> bytes:
-        reader.settimeout(0.05)
+        """What is there; no wait in it is long, since a socket in use cannot be closed."""
         while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
+            if select.select([reader], [], [], 0.02)[0]:
                 return reader.recv(BLOCK)
         return b""
 
@@ -212,7 +214,6 @@ class Proxy:
             return self._left >= 0
 
     def _send(self, client: socket.socket, data: bytes) -> None:
-        client.settimeout(30)
         client.sendall(data)
         with self._lock:
             self.sent += len(data)
