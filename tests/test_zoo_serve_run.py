@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,26 @@ def test_a_signal_ends_it_after_the_requests_that_run(
     stopping.join(40)
     assert received == len(DATA)
     assert server.process.returncode == 0 and server.lines[-1] == "stopped"
+
+
+def test_what_a_client_that_left_would_have_got_is_not_read(start: Callable[[], Process]) -> None:
+    server = start()
+    with httpx2.stream("GET", f"{server.url}/{REPO}/resolve/main/data.bin") as answer:
+        next(answer.iter_raw(chunk_size=1 << 16))
+    assert int(server.wait_for(r"data\.bin 200 (\d+)")) < len(DATA)
+    assert not [line for line in server.lines if "Traceback" in line]
+
+
+def test_a_hundred_clients_at_once_get_what_they_asked_for(
+    start: Callable[[], Process], root: Path
+) -> None:
+    server, data = start(), os.urandom(500_000)
+    Store(root).commit(REPO, "main", [Add("s.bin", Store(root).add([data])[0])], title="small")
+    url = f"{server.url}/{REPO}/resolve/main/s.bin"
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: httpx2.get(url, timeout=60), range(200)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.content == data for answer in answers)
 
 
 def test_two_servers_share_one_root(start: Callable[[], Process], root: Path) -> None:
