@@ -219,7 +219,7 @@ class Store(Blobs):
         commit = dataclasses.replace(commit, imported=True, files=git.ordered(commit.files))
         _refuse(git.check_commit, commit)
         git.check_folders(commit.files)
-        refs: Names = {"heads": heads or {}, "tags": tags or {}}
+        refs: layout.Names = {"heads": heads or {}, "tags": tags or {}}
         with self._locked():
             folder = self._place(repo)
             _check_names(folder, refs, commit.id)
@@ -227,7 +227,7 @@ class Store(Blobs):
                 self._make(repo, {"private": private, "origin": origin}, commit, refs)
                 return
             self._merge(folder, commit)
-            for kind, name, id in _each(refs):
+            for kind, name, id in layout.each(refs):
                 self._put(layout.ref_path(folder, kind, name), layout.line(id))
 
     # --- upkeep ---
@@ -279,7 +279,7 @@ class Store(Blobs):
                 return folder
         raise NotFound(f"no repository {shown(repo)}")
 
-    def _make(self, repo: str, about: dict[str, Any], commit: Commit, refs: Names) -> None:
+    def _make(self, repo: str, about: dict[str, Any], commit: Commit, refs: layout.Names) -> None:
         """A whole repository, visible at once; the lock is held."""
         place = self._place(repo)
         if place.exists():
@@ -288,7 +288,7 @@ class Store(Blobs):
         try:
             self._put(part / "repo.json", _json({"created": git.now(), **about}))
             self._put(layout.commit_path(part, commit.id), git.to_json(commit))
-            for kind, name, id in _each(refs):
+            for kind, name, id in layout.each(refs):
                 self._put(layout.ref_path(part, kind, name), layout.line(id))
             move(part, place)
             sync_folder(place.parent)
@@ -360,16 +360,9 @@ class Store(Blobs):
         self._put(path, git.to_json(commit))
 
 
-Names = Mapping[layout.Kind, Mapping[str, str]]  # kind -> name -> commit id
-
-
-def _each(refs: Names) -> Iterator[tuple[layout.Kind, str, str]]:
-    return ((kind, name, id) for kind, ids in refs.items() for name, id in ids.items())
-
-
-def _check_names(folder: Path, refs: Names, new: str) -> None:
+def _check_names(folder: Path, refs: layout.Names, new: str) -> None:
     """Refuse refs of a bad name, or to commits that are not here."""
-    for _, name, id in _each(refs):
+    for _, name, id in layout.each(refs):
         _refuse(check_ref, name)
         if id != new and layout.resolve(folder, id) != id:
             raise StoreError(f"{shown(name)} names a commit that is not here: {shown(id)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -13,6 +14,7 @@ from zoo.store_git import Commit, Refs, from_json
 
 Kind = Literal["heads", "tags"]
 KINDS: tuple[Kind, Kind] = ("heads", "tags")
+Names = Mapping[Kind, Mapping[str, str]]  # kind -> name -> commit id
 
 
 def commit_path(folder: Path, id: str) -> Path:
@@ -23,6 +25,11 @@ def commit_path(folder: Path, id: str) -> Path:
 def ref_path(folder: Path, kind: Kind, name: str) -> Path:
     """The file of a branch or tag; a "/" in its name is no folder."""
     return folder / "refs" / kind / quote(name, safe="")
+
+
+def each(refs: Names) -> Iterator[tuple[Kind, str, str]]:
+    """Kind, name and commit id of each ref."""
+    return ((kind, name, id) for kind, ids in refs.items() for name, id in ids.items())
 
 
 def line(id: str) -> bytes:

@@ -149,7 +149,7 @@ def _blob_problem(root: Path, path: Path) -> Iterator[str]:
         yield f"{_name(root, path)}: {problem.strerror or problem}"
         return
     if found != path.name or path.parent.name != found[:2]:
-        yield f"{_name(root, path)}: its bytes have sha256 {found}"
+        yield f"{_name(root, path)}: its bytes have sha256 {found}; remove it and send it again"
 
 
 def _problems(root: Path, folder: Path) -> Iterator[str]:
