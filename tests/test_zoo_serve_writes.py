@@ -215,6 +215,15 @@ def test_an_upload_may_replace_what_matches_a_pattern(api: HfApi, tmp_path: Path
     assert names(api) == {"new.onnx", "card.json"}
 
 
+def test_what_finds_no_room_in_one_commit_goes_by_lfs(make_hub: Callable[..., Any]) -> None:
+    hub = make_hub(max_body_bytes=2 * len(MODEL))
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo(REPO)
+    made = commit(api, *(add(f"{n}.onnx", MODEL[n:]) for n in range(4)))
+    assert names(api) == {f"{n}.onnx" for n in range(4)}
+    assert commit(api, *(add(f"{n}.onnx", MODEL[n:]) for n in range(4))) == made
+
+
 def test_pull_requests_are_refused_in_words(api: HfApi) -> None:
     with pytest.raises(BadRequestError, match="no pull requests"):
         commit(api, add("a.txt", b"a"), create_pr=True)

@@ -25,8 +25,8 @@ MAX_FILES = 1000  # that one question may be about; the client asks 256 at a tim
 async def preupload(request: Request, org: str, name: str, revision: str) -> Response:
     """How each file is to be sent, and what is there of it already.
 
-    Files below `regular_below` come inside the commit, whatever their names: a client that would
-    send large files by Xet can publish students then.
+    Files below `regular_below` come inside the commit, whatever their names, as long as it has
+    room for them: a client that would send large files by Xet can publish students then.
     """
     hub, repo = await known(request, org, name)
     _no_pull_request(request)
@@ -34,7 +34,7 @@ async def preupload(request: Request, org: str, name: str, revision: str) -> Res
     if not isinstance(asked, list) or len(asked) > MAX_FILES:
         raise bad_request(f'"files" must be a list of at most {MAX_FILES}')
     head = await hub.call(hub.store.read, repo, revision)
-    return json({"files": await hub.call(lambda: [_mode(hub, head, item) for item in asked])})
+    return json({"files": await hub.call(_modes, hub, head, asked)})
 
 
 async def commit(request: Request, org: str, name: str, revision: str) -> Response:
@@ -83,8 +83,21 @@ async def _received(request: Request, hub: Hub) -> Proposed:
         return await hub.call(draft.finish)
 
 
-def _mode(hub: Hub, head: Commit, item: Any) -> dict[str, Any]:
-    """The answer for one file that the client would send."""
+def _modes(hub: Hub, head: Commit, asked: list[Any]) -> list[dict[str, Any]]:
+    """The answer for each file that the client would send."""
+    room = hub.settings.max_body_bytes * 5 // 8  # base64 makes four bytes of three
+    answers = []
+    for path, size in [_asked(hub, item) for item in asked]:
+        regular = size < hub.settings.regular_below and size <= room
+        room -= size if regular else 0
+        answer = {"path": path, "uploadMode": "regular" if regular else "lfs"}
+        oid = _known_id(hub.store, head.files.get(path), size, regular)
+        answers.append({**answer, "shouldIgnore": False, **({"oid": oid} if oid else {})})
+    return answers
+
+
+def _asked(hub: Hub, item: Any) -> tuple[str, int]:
+    """Path and size in bytes of a file; 400 or 413 where it could not be taken."""
     if not isinstance(item, dict):
         raise bad_request('a file is {"path": ..., "size": ..., "sample": ...}')
     path, size = text(item, "path"), item.get("size")
@@ -96,20 +109,21 @@ def _mode(hub: Hub, head: Commit, item: Any) -> dict[str, Any]:
         raise bad_request(str(problem)) from None
     if size > hub.settings.max_file_bytes:
         raise too_large(f"{shown(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
-    regular = size < hub.settings.regular_below
-    answer = {"path": path, "uploadMode": "regular" if regular else "lfs", "shouldIgnore": False}
-    old = head.files.get(path)
-    if old is not None and old.size == size:
-        oid = _git_id(hub.store, old) if regular else old.sha256
-        answer |= {"oid": oid} if oid else {}
-    return answer
+    return path, size
 
 
-def _git_id(store: Store, file: File) -> str:
-    """What the client compares a file with that it would send inside the commit; "" is unknown."""
-    if not file.lfs:
-        return file.oid
-    return blob_id_of(store.blob(file.sha256)) if store.has(file.sha256) else ""
+def _known_id(store: Store, old: File | None, size: int, regular: bool) -> str:
+    """What the client compares its file with; "" where it has to send it.
+
+    That is git's id of the bytes where it would send them inside the commit, else their sha256.
+    """
+    if old is None or old.size != size:
+        return ""
+    if not regular:
+        return old.sha256
+    if not old.lfs:
+        return old.oid
+    return blob_id_of(store.blob(old.sha256)) if store.has(old.sha256) else ""
 
 
 def _no_pull_request(request: Request) -> None:
