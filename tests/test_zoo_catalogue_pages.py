@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -170,6 +171,28 @@ def test_the_page_can_be_used_with_a_keyboard(site: Any) -> None:
             assert region["tabindex"] == "0" and region["aria-label"]
     for image in page.all("img"):
         assert "alt" in image
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance by WCAG 2.2 of "#rrggbb", 0 to 1."""
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_colours_have_the_contrast_of_wcag_aa_in_light_and_dark(site: Any) -> None:
+    style = site.get("/style.css").text
+    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", style.partition("@media")[0]))
+    dark = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", style.partition("@media")[2]))
+    assert set(light) == set(dark)
+    text = [(ink, ground) for ink in ("ink", "muted", "accent") for ground in ("ground", "raised")]
+    text += [("accent", "tint"), ("on-accent", "accent"), ("ink", "bad-tint")]
+    text += [("good", "good-tint"), ("bad", "bad-tint")]
+    for scheme in (light, dark):
+        for least, pairs in ((4.5, text), (3.0, [("field", "ground"), ("field", "raised")])):
+            for pair in pairs:
+                dim, bright = sorted(luminance(scheme[name]) for name in pair)
+                assert (bright + 0.05) / (dim + 0.05) >= least, pair
 
 
 def test_a_hostile_card_is_shown_as_text(site: Any) -> None:
