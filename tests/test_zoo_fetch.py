@@ -261,3 +261,15 @@ def test_offline_nobody_is_asked(
     with pytest.raises(PullError, match="not asked, HF_HUB_OFFLINE is set"):
         fetch(entry, sources=[origin.url], cache=tmp_path)
     assert origin.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/none")]
+)
+def test_an_environment_that_cannot_be_used_is_one_reason(
+    name: str, value: str, serve: Serve, entry: Entry, tmp_path: Path, monkeypatch: Any
+) -> None:
+    origin = serve()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(PullError, match="proxies or certificates"):
+        fetch(entry, sources=[origin.url], cache=tmp_path)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -325,3 +326,21 @@ def test_of_six_pulls_at_once_one_copies_and_all_succeed(big_shelf: Shelf) -> No
     folder, copied = fetched(big_shelf)
     assert copied == []
     assert (folder / "big.bin").read_bytes() == big_shelf.file("big.bin").read_bytes()
+
+
+def test_a_pull_waits_for_the_hub_clients_own_lock(shelf: Shelf) -> None:
+    utils = pytest.importorskip("huggingface_hub.utils")
+    repo, digest = f"models--studentzoo--{TINY}", shelf.entry.files[FP32].sha256
+    lock = shelf.cache / ".locks" / repo / f"{digest}.lock"
+    lock.parent.mkdir(parents=True)
+    with utils.WeakFileLock(lock):
+        waiting = script(shelf, "print(file, flush=True)")
+        assert waiting.stdout is not None
+        files = iter(waiting.stdout.readline, "")
+        before = [next(files).strip() for _ in range(2)]
+        time.sleep(0.3)
+        assert waiting.poll() is None
+        assert not (shelf.cache / repo / "blobs" / digest).exists()
+    assert before == ["card.json", "golden.npz"]  # which come first
+    _, told = waiting.communicate(timeout=60)
+    assert (waiting.returncode, told) == (0, "")

@@ -6,16 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 import zoo
-from zoo import bundle, sources
+from zoo import bundle, cli, registry, sources
 from zoo.errors import NotFound, PullError, StoreError
 from zoo.pull import fetch
-from zoo.store import Store
+from zoo.store import Add, Store
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -82,23 +84,19 @@ def test_a_bundle_is_a_source(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_a_live_hub_is_a_source(
-    shelf: Shelf, elsewhere: Path, hub: object, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, elsewhere: Path, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from zoo.store import Add
-
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    store = Store(hub.root)  # type: ignore[attr-defined]
+    store = Store(hub.root)
     store.create(shelf.entry.repo)
     changes = [
         Add(path.name, store.add([path.read_bytes()])[0]) for path in (elsewhere / TINY).iterdir()
     ]
     commit = store.commit(shelf.entry.repo, "main", changes, title="all")
-    entry = replace(shelf.entry, revision=commit.id, endpoint=hub.url)  # type: ignore[attr-defined]
+    entry = replace(shelf.entry, revision=commit.id, endpoint=hub.url)
     assert whole(shelf, fetch(entry, cache=shelf.cache))
     mirrored = replace(entry, endpoint="")
-    url = hub.url  # type: ignore[attr-defined]
+    url = hub.url
     assert whole(shelf, fetch(mirrored, sources=[url + "/"], cache=shelf.root / "other"))
 
 
@@ -157,6 +155,40 @@ def test_a_broken_folder_is_passed_over(shelf: Shelf, tmp_path: Path) -> None:
     assert whole(shelf, zoo.pull(TINY, sources=[good]))
 
 
+# --- the command ---------------------------------------------------------------------------------
+
+
+def shell(*words: object) -> Any:
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def test_many_names_are_pulled_at_once_and_each_folder_is_printed(
+    shelf: Shelf, elsewhere: Path, tmp_path: Path
+) -> None:
+    second = replace(shelf.entry, name="other.test", repo="lab/other.test")
+    registry.write([shelf.entry, second], shelf.registry)
+    shutil.copytree(elsewhere / TINY, elsewhere / "other.test")
+    for words in ([TINY, "other.test", TINY], ["--all"]):
+        done = shell("pull", *words, "--from", elsewhere, "--cache", tmp_path / words[0])
+        assert [Path(line).parents[1].name for line in done.stdout.split()] == [
+            f"models--studentzoo--{TINY}",
+            "models--lab--other.test",
+        ]
+
+
+def test_one_that_fails_does_not_stop_the_others(shelf: Shelf) -> None:
+    registry.write([replace(shelf.entry, name="a.test"), shelf.entry], shelf.registry)
+    done = shell("pull", "--all")
+    assert len(done.stdout.split()) == 1
+    assert "error: a.test: card.json came from nowhere" in done.stderr
+    assert str(done.exception) == "1 of 2 students did not arrive"
+
+
+def test_a_name_or_all_must_be_given_and_not_both(shelf: Shelf) -> None:
+    assert shell("pull", TINY, "--all").exit_code == 2
+    assert shell("pull").exit_code == 2
+
+
 # --- what others find ----------------------------------------------------------------------------
 
 
@@ -166,13 +198,12 @@ def test_the_hub_client_finds_what_was_pulled_without_a_network(
     pytest.importorskip("huggingface_hub")
     folder = zoo.pull(TINY)
     code = (
-        "import sys\nfrom huggingface_hub import hf_hub_download, snapshot_download\n"
+        "import sys\nfrom huggingface_hub import hf_hub_download\n"
         "repo, revision, cache, *files = sys.argv[1:]\n"
         "for f in files: print(hf_hub_download(repo, f, revision=revision, cache_dir=cache))\n"
-        "print(snapshot_download(repo, revision=revision, cache_dir=cache))\n"
     )
     entry, files = shelf.entry, sorted(shelf.entry.files)
     words = [sys.executable, "-c", code, entry.repo, entry.revision, str(shelf.cache), *files]
     environ = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
     told = subprocess.run(words, env=environ, check=True, capture_output=True, text=True)
-    assert told.stdout.split() == [*(str(folder / name) for name in files), str(folder)]
+    assert told.stdout.split() == [str(folder / name) for name in files]

@@ -69,9 +69,13 @@ class Hub:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         timeout = httpx2.Timeout(self.read_s, connect=self.connect_s)
-        return httpx2.Client(
-            headers=headers, timeout=timeout, follow_redirects=True, max_redirects=5
-        )
+        try:
+            return httpx2.Client(
+                headers=headers, timeout=timeout, follow_redirects=True, max_redirects=5
+            )
+        except (ValueError, ImportError, OSError) as problem:  # a proxy, a file of certificates
+            why = f"what the environment says of proxies or certificates is of no use, {problem}"
+            raise PullError(f"{self.endpoint}: {_line(why)}") from None
 
     def _send(self, url: str, offset: int) -> httpx2.Response:
         import httpx2
