@@ -111,6 +111,50 @@ def test_a_card_whose_values_do_not_fit_together_has_no_page() -> None:
         models.page(parsed(data))
 
 
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The key path of everything in plain data."""
+    items: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value[:3]))
+    return [path, *(place for key, item in items for place in places(item, (*path, key)))]
+
+
+CARDS = [json.loads((EMBEDDED / name / "card.json").read_bytes()) for name in (NAMES[0], NAMES[-1])]
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        [0, -1, 1e308, 5e-324, 10**400, "", "|", "```", "## x", "\ud800", "a\nb", "%s"]
+    ),
+    st.text(max_size=20),
+    st.just([]),
+    st.just({}),
+)
+
+
+@given(st.data())
+def test_a_card_with_anything_in_any_place_has_a_page_or_one_error(data: st.DataObject) -> None:
+    card = json.loads(json.dumps(data.draw(st.sampled_from(CARDS))))
+    for _ in range(data.draw(st.integers(1, 2))):
+        *way, last = data.draw(st.sampled_from(places(card)[1:]))
+        place = card
+        for key in way:
+            place = place[key]
+        place[last] = data.draw(ODD)
+    try:
+        read = parsed(card)
+        text = models.page(read)
+    except CardError as problem:
+        assert "\n" not in str(problem)
+        return
+    assert blocks.parse(text)
+    text.encode("utf-8")
+
+
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_card_are_one_error(data: bytes) -> None:
     with pytest.raises(CardError):
