@@ -273,13 +273,30 @@ def test_a_hub_that_tells_of_other_bytes_is_refused(
     assert lab.registry.read_bytes() == before
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b"<html>", b'"text"', b'{"id": 1, "sha": "x"}'])
-def test_a_server_that_is_no_hub_is_one_error(lab: Any, middle: Middle, answer: bytes) -> None:
-    sent(middle.url)
-    middle.after = lambda method, path, body: answer
+ANSWERS = [b"", b"[]", b"{}", b"<html>", b'"text"', b'{"id": 1, "sha": "x"}']
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("place", ["/api/models/", "/repos/create", "/refs"])
+def test_a_server_that_is_no_hub_is_one_error(
+    lab: Any, middle: Middle, answer: bytes, place: str
+) -> None:
+    before = lab.registry.read_bytes()
+    middle.after = lambda method, path, body: answer if place in path else body
     with pytest.raises(PublishError) as problem:
         sent(middle.url)
     assert "\n" not in str(problem.value)
+    assert lab.registry.read_bytes() == before
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_commit_is_believed_by_its_files_and_not_by_its_answer(
+    lab: Any, open_hub: Any, middle: Middle, answer: bytes
+) -> None:
+    middle.after = lambda method, path, body: answer if "/commit/" in path else body
+    done = sent(middle.url)
+    assert tags(open_hub) == {done.plan.tag: lab.row.revision}
+    assert len(commits(open_hub)) == 2
 
 
 def test_a_tag_that_is_on_other_files_is_refused(lab: Any, open_hub: Any) -> None:

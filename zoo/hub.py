@@ -73,8 +73,6 @@ class Hub:
                 raise
             except RepositoryNotFoundError:
                 return None
-            except (AttributeError, KeyError, TypeError) as problem:
-                raise ValueError(f"no answer of a hub ({problem!r})") from None
             files = {file.rfilename: _blob(file) for file in info.siblings or ()}
             return Snapshot(_commit_id(info.sha), files)
 
@@ -157,6 +155,9 @@ class Hub:
             yield
         except RuntimeError as problem:  # from one of the client's threads
             raise self._error(problem.__cause__ or problem) from None
+        except (AttributeError, KeyError, TypeError) as problem:  # JSON of another shape
+            message = f"{self.endpoint}: no answer of a hub ({_one_line(repr(problem))})"
+            raise PublishError(message, "is it the address of a hub?") from None
         except (httpx.HTTPError, OSError, ValueError) as problem:
             raise self._error(problem) from None
 
