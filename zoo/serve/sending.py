@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from zoo.serve.answers import Refused, from_error
 
-FIRST = 1 << 19  # bytes read and sent at once; then as many as the client takes
-LEAST, CHUNK = 1 << 16, 1 << 20
-SLOW_S = 0.1  # a client that takes longer for a chunk is sent smaller ones: they wait in memory
+CHUNK = 1 << 19  # bytes read and sent at a time; a client that stalls holds two of them in memory
+LITTLE = 1 << 16  # the same for a client that is slow
+SLOW_S = 0.1  # who takes longer for a chunk is slow, in seconds
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class FileAnswer(Response):
         left = self.part.stop - self.part.start
         if scope["method"] == "HEAD" or left == 0:
             await send(start)
-            await send({"type": "http.response.body", "body": b""})
+            await send(_body(b"", more=False))
             return
         try:
             file, chunk = await run_in_threadpool(self._open)
@@ -93,7 +93,8 @@ class FileAnswer(Response):
         with file:
             await send(start)
             left -= len(chunk)
-            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+            await send(_body(chunk, more=left > 0))
+            del chunk  # a client that stalls would hold it
             if left > 0:
                 await _while_connected(receive, _send_rest(file, left, send))
 
@@ -102,7 +103,7 @@ class FileAnswer(Response):
         file = FileIO(self.path)
         try:
             file.seek(self.part.start)
-            return file, file.read(min(FIRST, self.part.stop - self.part.start))
+            return file, file.read(min(CHUNK, self.part.stop - self.part.start))
         except OSError:
             file.close()
             raise
@@ -110,7 +111,7 @@ class FileAnswer(Response):
 
 async def _send_rest(file: FileIO, left: int, send: Send) -> None:
     """The next `left` bytes; as few as come if the file ends before, which ends the connection."""
-    size = FIRST
+    size = CHUNK
     while left:
         try:
             chunk = await run_in_threadpool(file.read, min(size, left))
@@ -120,9 +121,12 @@ async def _send_rest(file: FileIO, left: int, send: Send) -> None:
             return
         left -= len(chunk)
         began = time.monotonic()
-        await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
-        slow = time.monotonic() - began > SLOW_S
-        size = max(size // 2, LEAST) if slow else min(size * 2, CHUNK)
+        await send(_body(chunk, more=left > 0))
+        size = LITTLE if time.monotonic() - began > SLOW_S else CHUNK
+
+
+def _body(chunk: bytes, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": chunk, "more_body": more}
 
 
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
