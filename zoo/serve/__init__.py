@@ -5,6 +5,7 @@ hub        what handlers are given tokens, settings           who may do what, a
 models, listing, trees  questions about repositories     files, sending  their bytes
 repos, commits, drafts  changes of repositories          lfs, streams    uploads
 upstream, remote, receiving, flight  another hub behind  local           this machine's students
+catalogue  pages, the list as JSON, registry.yaml, OpenAPI
 """
 
 from __future__ import annotations
