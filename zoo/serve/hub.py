@@ -48,7 +48,7 @@ class Mirror(Protocol):
         """
 
 
-@dataclass
+@dataclass(frozen=True)
 class Hub:
     """One root, served."""
 
