@@ -19,6 +19,7 @@ from zoo.cache import place_of
 from zoo.files import sha256
 from zoo.pull import fetch
 from zoo.registry import FileRef
+from zoo.store_git import blob_id
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -245,3 +246,24 @@ def test_two_registries_that_name_one_revision_count_it_once(shelf: Shelf) -> No
     zoo.pull(TINY, verify=False)
     rows = [shelf.entry, replace(shelf.entry, summary="The same elsewhere.")]
     assert len(kept.kept(shelf.cache, rows)) == 1
+
+
+@pytest.mark.parametrize("hashed", ["sha256", "git"])
+def test_a_registry_cannot_put_other_bytes_into_a_revision_that_is_there(
+    hashed: str, shelf: Shelf
+) -> None:
+    folder = zoo.pull(TINY, verify=False)
+    place = place_of(shelf.entry)
+    if hashed == "git":  # as the Hub's client keeps a small file
+        data = (folder / GOLDEN).read_bytes()
+        blob = place.blob(blob_id(data))
+        blob.write_bytes(data)
+        (folder / GOLDEN).unlink()
+        (folder / GOLDEN).symlink_to(blob)
+    before = (folder / GOLDEN).read_bytes()
+    shelf.file(GOLDEN).write_text("other bytes")
+    files = {**shelf.entry.files, GOLDEN: ref_of(shelf.file(GOLDEN))}
+    registry.write([replace(shelf.entry, files=files)], shelf.registry)
+    with pytest.raises(zoo.ZooError, match=r"golden\.npz holds other bytes than the registry"):
+        zoo.pull(TINY, verify=False)
+    assert (folder / GOLDEN).read_bytes() == before

@@ -97,3 +97,11 @@ Size = Annotated[
     int | None,
     typer.Option(parser=size, metavar="SIZE", help="Only files up to this: 480k, 1.5MB."),
 ]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        envvar="ZOO_ROOT",
+        help="What is served; by default studentzoo in the user's data folder.",
+    ),
+]

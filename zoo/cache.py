@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo import store_git
+from zoo.errors import PullError
 from zoo.files import replacing, sha256
 from zoo.registry import Entry, FileRef
 
@@ -116,13 +119,29 @@ def is_whole(path: Path, ref: FileRef) -> bool:
         return False
 
 
+def _is_sound(path: Path) -> bool:
+    """Whether it leads to a blob whose name, sha256 or git's id, is that of its bytes."""
+    name = path.resolve().name
+    if not path.is_file() or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name):
+        return False
+    return name == (sha256(path) if len(name) == 64 else store_git.blob_id(path.read_bytes()))
+
+
 def link(path: Path, blob: Path, ref: FileRef) -> None:
-    """Make `path` lead to `blob`; where the system has no symbolic links, copy."""
+    """Make `path` lead to `blob`; where the system has no symbolic links, copy.
+
+    Sound bytes of somebody else that stand there already are not replaced: a PullError.
+    """
     target = os.path.relpath(blob, path.parent)
     if path.is_symlink() and str(path.readlink()) == target:
         return
-    if not path.is_symlink() and is_whole(path, ref):
+    if is_whole(path, ref):
         return
+    if _is_sound(path):
+        raise PullError(
+            f"{path} holds other bytes than the registry names for that very revision",
+            "ask who made the registry; to pull all the same, choose another cache with ZOO_CACHE",
+        )
     fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         fresh.symlink_to(target)

@@ -17,6 +17,7 @@ from zoo import records
 from zoo.errors import NotFound, StoreError
 from zoo.files import copy, sync_folder
 from zoo.names import check_file_name, check_name
+from zoo.store_git import blob_id
 
 
 class Folders:
@@ -130,13 +131,10 @@ def tree_id(folder: Path) -> str:
     """Git's id of a flat folder of plain files (mode 100644), in hex."""
     entries = b""
     for path in plain_files(folder):
-        entries += b"100644 " + path.name.encode() + b"\0" + _blob_id(path)
+        entries += (
+            b"100644 " + path.name.encode() + b"\0" + bytes.fromhex(blob_id(path.read_bytes()))
+        )
     return hashlib.sha1(b"tree %d\0" % len(entries) + entries, usedforsecurity=False).hexdigest()
-
-
-def _blob_id(path: Path) -> bytes:
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).digest()
 
 
 def _check(rule: Callable[[str], None], value: str) -> None:

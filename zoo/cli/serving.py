@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Json
+from zoo.arguments import Json, Root
 from zoo.cli.app import app, json_out, talk, text
 from zoo.errors import ZooError
 
@@ -23,14 +23,6 @@ class Scope(StrEnum):
     write = "write"
 
 
-Root = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        envvar="ZOO_ROOT",
-        help="What is served; by default studentzoo in the user's data folder.",
-    ),
-]
 TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Of a person or a machine.")]
 
 token_app = typer.Typer(no_args_is_help=True, help="Who may do what on a hub of one's own.")

@@ -7,19 +7,18 @@ from typing import Annotated
 
 import typer
 
-from zoo.arguments import Json
+from zoo.arguments import Json, Root
 from zoo.cli.app import app, json_out, talk, text
 from zoo.errors import StoreError
 
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store", help="Keep the directory of a hub in order.")
 
-Root = Annotated[Path, typer.Option(metavar="DIR", help="What `zoo serve --root` stands on.")]
 Hours = Annotated[float, typer.Option(metavar="HOURS", min=0, help="Nothing younger is removed.")]
 
 
 @store_app.command()
-def gc(root: Root, older_than: Hours = 24, as_json: Json = False) -> None:
+def gc(root: Root = None, older_than: Hours = 24, as_json: Json = False) -> None:
     """Remove what no branch and no tag reaches any more.
 
     What is younger than --older-than stays: it may belong to a commit that is about to come.
@@ -27,20 +26,18 @@ def gc(root: Root, older_than: Hours = 24, as_json: Json = False) -> None:
     from zoo import records
     from zoo.store import Store
 
-    _check(root)
-    gone = Store(root).collect(older_than_s=older_than * 3600)
+    gone = Store(_checked(root)).collect(older_than_s=older_than * 3600)
     if as_json:
         return json_out(records.to_dict(gone))
     return text(f"removed {gone.commits} commits, {gone.blobs} blobs, {gone.size_bytes} bytes")
 
 
 @store_app.command()
-def fsck(root: Root, as_json: Json = False) -> None:
+def fsck(root: Root = None, as_json: Json = False) -> None:
     """Look for damage: every file is hashed again. Exit 1 if there is any."""
     from zoo.store import Store
 
-    _check(root)
-    problems = Store(root).fsck()
+    problems = Store(_checked(root)).fsck()
     if as_json:
         json_out({"problems": problems})
     else:
@@ -51,6 +48,10 @@ def fsck(root: Root, as_json: Json = False) -> None:
     talk("no damage found")
 
 
-def _check(root: Path) -> None:
-    if not (root / "repos").is_dir():
-        raise StoreError(f"{root} holds no store", "--root is the directory of `zoo serve`")
+def _checked(root: Path | None) -> Path:
+    from zoo.serve.settings import default_root
+
+    found = (root or default_root()).expanduser()
+    if not (found / "repos").is_dir():
+        raise StoreError(f"{found} holds no store", "--root is the directory of `zoo serve`")
+    return found
