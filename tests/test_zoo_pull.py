@@ -73,6 +73,7 @@ def test_the_cache_is_laid_out_as_the_hub_client_expects(shelf: Shelf) -> None:
     }
 
 
+@pytest.mark.hub
 def test_the_hub_client_finds_what_was_pulled(shelf: Shelf) -> None:
     hub = pytest.importorskip("huggingface_hub")
     folder = zoo.pull(TINY)

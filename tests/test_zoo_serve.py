@@ -24,6 +24,8 @@ from huggingface_hub.utils import get_session, hf_raise_for_status
 
 from zoo.store import Add, Commit, Delete, Store
 
+pytestmark = pytest.mark.hub
+
 REPO = "lab/colours.kd"
 CARD = """---
 license: apache-2.0

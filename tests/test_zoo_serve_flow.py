@@ -17,6 +17,8 @@ from zoo.store import Store
 pytest.importorskip("starlette")
 pytest.importorskip("huggingface_hub")
 
+pytestmark = pytest.mark.hub
+
 REPO = "lab/student"
 MODEL = bytes(range(256)) * 2400  # 0.6 MB
 

@@ -14,6 +14,8 @@ from huggingface_hub import HfApi
 
 from zoo.store import Add, Store
 
+pytestmark = pytest.mark.hub
+
 CARDS = {
     "ada/cats-shufflenet": "license: mit\npipeline_tag: image-classification\ntags: [onnx]",
     "ada/languages": "license: mit\npipeline_tag: text-classification\ndatasets: lab/texts",

@@ -21,6 +21,8 @@ from zoo.store import Add, Store
 hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("uvicorn")
 
+pytestmark = pytest.mark.hub
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

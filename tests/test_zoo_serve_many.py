@@ -31,6 +31,8 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from zoo.serve.tokens import Tokens
 
+pytestmark = pytest.mark.hub
+
 REPO = "lab/student"
 PUBLISHERS = 4
 COMMITS = 25  # of each publisher

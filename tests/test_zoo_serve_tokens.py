@@ -23,6 +23,8 @@ from zoo.errors import Exists, NotFound, StoreError
 from zoo.serve.tokens import Token, Tokens
 from zoo.store import Store
 
+pytestmark = pytest.mark.hub
+
 OPEN, CLOSED = "lab/open", "lab/closed"
 
 

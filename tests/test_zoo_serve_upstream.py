@@ -20,6 +20,8 @@ hub = pytest.importorskip("huggingface_hub")
 httpx2 = pytest.importorskip("httpx2")
 pytest.importorskip("uvicorn")
 
+pytestmark = pytest.mark.hub
+
 REPO = "lab/colours"
 MODEL = random.Random(1).randbytes(3_000_000)
 FILES = {

@@ -32,7 +32,10 @@ from huggingface_hub.errors import (
 from zoo.serve.metadata import front_matter
 
 # The client's own: how it hands the bytes of an LFS file to its HTTP library.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+pytestmark = [
+    pytest.mark.hub,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
+]
 
 REPO = "lab/student"
 MODEL = bytes(range(256)) * 400  # about 100 KB

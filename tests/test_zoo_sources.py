@@ -192,6 +192,7 @@ def test_a_name_or_all_must_be_given_and_not_both(shelf: Shelf) -> None:
 # --- what others find ----------------------------------------------------------------------------
 
 
+@pytest.mark.hub
 def test_the_hub_client_finds_what_was_pulled_without_a_network(
     shelf: Shelf, tmp_path: Path
 ) -> None:
