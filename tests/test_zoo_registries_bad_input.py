@@ -55,7 +55,7 @@ HTML = "<!DOCTYPE html><title>Welcome to our hotel</title>"
         (text("a"), 403, r"not for everybody \(403\)"),
         (text("a"), 206, "the server answers 206"),
         (text("a"), 304, "the server answers 304"),
-        (b"#" * 10_000_001, 200, "larger than 10 MB"),
+        (b"#" * 4_000_001, 200, "larger than 4 MB"),
     ],
 )
 def test_a_bad_registry_is_one_error_and_leaves_the_kept_copy(
@@ -84,7 +84,7 @@ def test_an_answer_without_an_end_is_cut_off(site: Site) -> None:
             pass
 
     site.answers["/registry.yaml"] = endless
-    with pytest.raises(RegistryError, match="larger than 10 MB"):
+    with pytest.raises(RegistryError, match="larger than 4 MB"):
         registries.load(site.url)
 
 
@@ -161,3 +161,14 @@ def test_a_path_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     for name in ("no-such-registry", str(tmp_path / "lab.yaml"), "a/b/c"):
         with pytest.raises(RegistryError, match="No such file"):
             registries.load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/none")]
+)
+def test_an_environment_that_cannot_be_used_is_one_error(
+    name: str, value: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RegistryError, match="proxies or certificates"):
+        registries.load(site.url)

@@ -187,6 +187,17 @@ def test_a_root_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
         assert "--root" in caught.value.hint
 
 
+def test_a_folder_of_other_things_is_no_root(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()  # of a disk that is new
+    run.check_root(tmp_path)
+    (tmp_path / "toy.kd").mkdir()
+    with pytest.raises(StoreError, match="other things") as caught:
+        run.check_root(tmp_path)
+    assert "--root" in caught.value.hint
+    (tmp_path / "tokens.json").touch()  # `zoo token add` was here first
+    run.check_root(tmp_path)
+
+
 @posix
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everywhere")
 def test_a_root_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:

@@ -136,6 +136,17 @@ def test_a_refusal_is_passed_on_as_what_it_means(upstream: Scripted, mirror: Any
         assert (got.status_code, got.headers["x-error-code"]) == (status, code)
 
 
+def test_a_proxy_that_cannot_be_used_is_one_error(
+    mirror: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = mirror()
+    monkeypatch.setenv("ALL_PROXY", "nonsense://x")
+    with httpx2.Client(trust_env=False) as client:
+        got = client.get(f"{url}/api/models/lab/toy")
+    assert (got.status_code, got.headers["x-error-code"]) == (502, "UpstreamUnavailable")
+    assert "proxies" in got.json()["error"]
+
+
 def test_a_file_of_another_length_is_refused(upstream: Scripted, mirror: Any) -> None:
     url, store = mirror()
     for body in (BYTES + b"more", BYTES[:-1], b""):

@@ -116,6 +116,11 @@ def test_a_path_that_is_not_there_is_one_error(tmp_path: Path) -> None:
         sources.source(tmp_path / "none")
 
 
+def test_the_name_of_no_place_is_not_the_folder_one_stands_in() -> None:
+    with pytest.raises(PullError, match="is empty"):
+        sources.source("")
+
+
 def test_a_file_that_is_no_bundle_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"PK\x03\x04" * 1000)
     with pytest.raises(StoreError, match="is not a bundle"):

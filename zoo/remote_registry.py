@@ -14,12 +14,15 @@ import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import endpoints, records, registry
 from zoo.errors import RegistryError, ZooWarning
 from zoo.files import write_text
 from zoo.registry import Entry
+
+if TYPE_CHECKING:
+    import httpx2
 
 CONNECT_S, READ_S = 4.0, 10.0
 MAX_BYTES = 4_000_000  # some two thousand students
@@ -132,14 +135,8 @@ def _get(url: str, tag: str = "") -> _Answer:
         headers["If-None-Match"] = tag
     if token := endpoints.token(url):
         headers["Authorization"] = f"Bearer {token}"  # httpx2 drops it where it is sent elsewhere
-    timeout = httpx2.Timeout(READ_S, connect=CONNECT_S)
     try:
-        with (
-            httpx2.Client(
-                timeout=timeout, follow_redirects=True, max_redirects=MAX_REDIRECTS
-            ) as client,
-            client.stream("GET", url, headers=headers) as response,
-        ):
+        with _client(url) as client, client.stream("GET", url, headers=headers) as response:
             _check(url, str(response.url), response.status_code, bool(tag))
             body = _limited(url, response)
             return _Answer(response.status_code, _plain(response.headers.get("etag", "")), body)
@@ -152,6 +149,17 @@ def _get(url: str, tag: str = "") -> _Answer:
         raise RegistryError(message) from None
     except httpx2.HTTPError as problem:
         raise RegistryError(f"{url}: {_said(problem)}") from None
+
+
+def _client(url: str) -> httpx2.Client:
+    import httpx2
+
+    timeout = httpx2.Timeout(READ_S, connect=CONNECT_S)
+    try:
+        return httpx2.Client(timeout=timeout, follow_redirects=True, max_redirects=MAX_REDIRECTS)
+    except (ValueError, ImportError, OSError) as problem:  # a proxy, a file of certificates
+        why = f"what the environment says of proxies or certificates is of no use, {_said(problem)}"
+        raise RegistryError(f"{url}: {why}") from None
 
 
 def _said(problem: Exception) -> str:

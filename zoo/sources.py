@@ -136,6 +136,8 @@ def source(where: str | os.PathLike[str]) -> Source:
     store's root; any other folder has a folder for each student, or is one student's.
     """
     text = os.fspath(where)
+    if not text:  # of a variable that is not set; Path("") would be the folder one stands in
+        raise PullError("the place to pull from is empty", "give a folder, a bundle or a hub's URL")
     if re.match(r"https?://", text):
         from zoo.link import Hub
 

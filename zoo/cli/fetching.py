@@ -136,7 +136,7 @@ def make_bundle(
     places = [sources.source(one) for one in source or []]
     entries = _named(names, registry)
     size = bundle.write(output, [(one, _pulled(one, places, None, False)) for one in entries])
-    talk(f"{len(entries)} students, {size} bytes")
+    talk(f"{len(entries)} {'student' if len(entries) == 1 else 'students'}, {size} bytes")
     text(str(output))
 
 

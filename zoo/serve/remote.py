@@ -136,7 +136,11 @@ class Remote:
 
         if self._opened is None:
             limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
-            self._opened = httpx2.AsyncClient(timeout=limits, follow_redirects=True)
+            try:
+                self._opened = httpx2.AsyncClient(timeout=limits, follow_redirects=True)
+            except (ValueError, ImportError, OSError) as problem:  # a proxy, certificates
+                message = f"the settings for proxies or certificates are of no use: {problem}"
+                raise Refused(502, "UpstreamUnavailable", message) from None
         return self._opened
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+_OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every root in use
 STOP_S = 30  # running requests have so long to end when the server is told to stop
 
 
@@ -57,10 +58,17 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
 
 
 def check_root(root: Path) -> None:
-    """Make the root where it is not there; a StoreError where it cannot be written."""
+    """Make the root where it is not there; a StoreError where it cannot be written.
+
+    A folder of other things is refused too: what they are is not what a hub would offer.
+    """
     probe = root / f".writable-{os.getpid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in root.iterdir() if not path.name.startswith(".")}
+        if names - {"lost+found"} and not names & _OURS:
+            message = f"{root} is a folder of other things, no hub's"
+            raise StoreError(message, "name a new or an empty folder: --root DIR")
         probe.touch()
         probe.unlink()
     except OSError as problem:
