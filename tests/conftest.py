@@ -123,6 +123,8 @@ class LiveHub:
 @pytest.fixture
 def make_hub(tmp_path: Path) -> Iterator[Callable[..., LiveHub]]:
     """Serve a root in a thread: make_hub(root, upstream=..., other settings)."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("starlette")
     started: list[LiveHub] = []
 
     def make(root: Path | None = None, **settings: Any) -> LiveHub:
@@ -143,6 +145,7 @@ def hub(make_hub: Callable[..., LiveHub]) -> LiveHub:
 @pytest.fixture
 def serve_app() -> Iterator[Callable[[Any], tuple[str, Callable[[], None]]]]:
     """Serve an ASGI application in a thread: its URL, and what stops it."""
+    pytest.importorskip("uvicorn")
     stops: list[Callable[[], None]] = []
 
     def serve(app: Any) -> tuple[str, Callable[[], None]]:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo import arguments, cli, registry
 from zoo.errors import RegistryError
+from zoo.registry import FileRef
 
 ROOT = Path(zoo.__file__).parent.parent  # of the code under test: a checkout or a wheel
 
@@ -141,6 +142,8 @@ def test_a_name_in_two_registries_is_an_error_until_one_is_named(
     shelf: Any, site: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.has("/registry.yaml", registry.render([shelf.entry]))
+    other = {**shelf.entry.files, "card.json": FileRef("0" * 64, 1)}
+    registry.write([replace(shelf.entry, files=other)], shelf.registry)
     monkeypatch.setenv("ZOO_REGISTRY", f"{shelf.registry},{site.url}")
     name = shelf.entry.name
     for command in ("info", "pull", "verify", "bench", "run"):
