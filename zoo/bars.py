@@ -44,14 +44,14 @@ def files(what: str) -> Iterator[Callable[[str, int, int], None]]:
         return
     from rich import progress
     from rich.console import Console
+    from rich.table import Column
 
     columns = (
-        *(progress.TextColumn("{task.description}"), progress.BarColumn()),
-        *(
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-        ),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=None),  # what is left of the line
+        progress.DownloadColumn(table_column=Column(no_wrap=True)),
+        progress.TransferSpeedColumn(table_column=Column(no_wrap=True)),
+        progress.TimeRemainingColumn(table_column=Column(no_wrap=True)),
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, progress.TaskID] = {}

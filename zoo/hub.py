@@ -216,7 +216,9 @@ def token(endpoint: str) -> str | None:
 @contextlib.contextmanager
 def without_bars() -> Iterator[None]:
     """No bars of the client's own, where another one is drawn."""
-    utils = _client().utils
+    _client()
+    from huggingface_hub import utils  # no attribute of the package before it is imported
+
     if utils.are_progress_bars_disabled():
         yield
         return
