@@ -36,7 +36,7 @@ From = Annotated[
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Of students.", autocompletion=complete_name),
+        typer.Argument(metavar="NAME", help="Of students.", autocompletion=complete_name),
     ] = None,
     source: From = None,
     all_students: Annotated[
@@ -120,7 +120,7 @@ def _all(places: Sequence[Source], registry: list[str] | None) -> list[Entry]:
 def make_bundle(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Of students.", autocompletion=complete_name),
+        typer.Argument(metavar="NAME", help="Of students.", autocompletion=complete_name),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="To be written.")],
     source: From = None,

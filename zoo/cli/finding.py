@@ -28,7 +28,7 @@ def list_students(
 def search(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="WORDS...", help="Of name, summary and task; all of them."),
+        typer.Argument(metavar="WORD", help="Of name, summary or task; all of them must be there."),
     ],
     task: Task = None,
     max_size: Size = None,

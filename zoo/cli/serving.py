@@ -70,7 +70,8 @@ def add_token(
 ) -> None:
     """Make a token and print it, this once."""
     text(_tokens(root).add(name, scope.value, days=days))
-    talk("keep it: only its hash is stored. Clients send it as HF_TOKEN.")
+    talk("keep it: only its hash is stored. As HF_TOKEN it goes to the hub in HF_ENDPOINT,")
+    talk("as ZOO_TOKEN to the one that `zoo publish --endpoint` names.")
 
 
 @token_app.command("list")
