@@ -192,6 +192,19 @@ def test_paths_info_also_reads_json(hub: Any, store: Store) -> None:
     ]
 
 
+def test_a_form_of_too_many_fields_is_refused(hub: Any, store: Store) -> None:
+    url = f"{hub.url}/api/models/{REPO}/paths-info/main"
+    sent = {"content-type": "application/x-www-form-urlencoded"}
+    assert httpx2.post(url, content="p=&" * 60_000, headers=sent).status_code == 400
+
+
+def test_a_host_that_is_none_is_in_no_address(hub: Any, store: Store) -> None:
+    url = f"{hub.url}/api/models/{REPO}/tree/main?limit=1"
+    for host, named in (("a-hub_1.lan:80", "a-hub_1.lan:80"), ("x>;rm", "localhost")):
+        link = httpx2.get(url, headers={"host": host}).headers["link"]
+        assert link.startswith(f"<http://{named}/api/models/{REPO}/tree/main?")
+
+
 # --- history -------------------------------------------------------------------------------------
 
 

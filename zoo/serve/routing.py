@@ -67,8 +67,11 @@ def raw_path(request: Request) -> str:
 
 
 def base_url(request: Request) -> str:
-    """How the client reaches this server, without a slash at the end."""
-    host = request.headers.get("host") or "localhost"
+    """How the client reaches this server, without a slash at the end; "localhost" is in the place
+    of a Host that is none, for the address goes into headers and into commands to be copied."""
+    host = request.headers.get("host", "")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?", host, re.ASCII):
+        host = "localhost"
     return f"{request.scope['scheme']}://{host}"
 
 

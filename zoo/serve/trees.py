@@ -13,7 +13,8 @@ from zoo import store_git
 from zoo.errors import EntryNotFound
 from zoo.names import shown
 from zoo.serve.answers import bad_request, from_error, json
-from zoo.serve.bodies import form, json_object
+from zoo.serve.bodies import form
+from zoo.serve.changing import fields
 from zoo.serve.describe import moment, pointed
 from zoo.serve.hub import Hub
 from zoo.serve.models import next_page, number, truth
@@ -58,16 +59,16 @@ async def paths_info(request: Request, org: str, name: str, revision: str) -> Re
 async def _asked(request: Request, limit_bytes: int) -> tuple[set[str], bool]:
     """Paths and `expand` of a form, or of JSON."""
     if request.headers.get("content-type", "").startswith("application/json"):
-        data = await json_object(request, limit_bytes)
+        data = await fields(request)
         paths, expand = data.get("paths", []), data.get("expand", False)
         if isinstance(paths, str):
             paths = [paths]
         if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
             raise bad_request('"paths" must be a list of texts')
         return {p.strip("/") for p in paths}, expand is True
-    fields = await form(request, limit_bytes)
-    expand = fields.get("expand", [""])[0].lower() in ("1", "true")
-    return {p.strip("/") for p in fields.get("paths", [])}, expand
+    sent = await form(request, limit_bytes)
+    expand = sent.get("expand", [""])[0].lower() in ("1", "true")
+    return {p.strip("/") for p in sent.get("paths", [])}, expand
 
 
 def _chosen(commit: Commit, paths: set[str]) -> list[dict[str, Any]]:

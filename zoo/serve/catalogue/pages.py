@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import lru_cache, wraps
@@ -27,7 +26,7 @@ from zoo.serve.catalogue.query import (
     points,
     select,
 )
-from zoo.serve.routing import Route
+from zoo.serve.routing import Route, base_url
 from zoo.serve.sending import fresh
 from zoo.store import Refs
 
@@ -194,14 +193,6 @@ async def student(request: Request, org: str, name: str) -> Response:
 def _there(part: blocks.Block, pictures: list[str]) -> bool:
     """Whether a block can be shown: of pictures those that stand in the repository."""
     return not isinstance(part, blocks.Picture) or part.name in pictures
-
-
-def base_url(request: Request) -> str:
-    """Where this hub was reached, without a slash at the end; of a strange Host the path alone."""
-    host = request.headers.get("host", "")
-    if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?", host, re.ASCII):
-        host = "localhost"
-    return f"{request.url.scheme}://{host}"
 
 
 async def student_json(request: Request, org: str, name: str) -> Response:
