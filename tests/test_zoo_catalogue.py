@@ -194,6 +194,15 @@ def test_what_has_no_sound_card_is_told_with_its_reason(tmp_path: Path, tiny: Pa
     assert [r.repo for r in models.rows(everything)] == ["lab/secret", "lab/whole"]
 
 
+def test_a_damaged_repository_does_not_hide_the_others(tmp_path: Path) -> None:
+    store = Store(tmp_path / "root")
+    for repo in ("lab/damaged", "lab/whole"):
+        put(store, repo, {"notes.txt": b"x"})
+    for path in (store.root / "repos/lab/damaged/commits").iterdir():
+        path.write_bytes(b"{")
+    assert [one.repo for one in models.shown(store, private=False)] == ["lab/whole"]
+
+
 def test_the_registry_holds_the_sound_ones_at_their_commits(tmp_path: Path, tiny: Path) -> None:
     store, files = Store(tmp_path / "root"), student(tiny)
     put(store, "b/twin", files)

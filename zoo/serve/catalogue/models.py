@@ -17,7 +17,7 @@ from zoo import card as cards
 from zoo import card_metadata, card_page, records
 from zoo.card import Card
 from zoo.card_latency import single_latency
-from zoo.errors import CardError, NotFound, ZooError
+from zoo.errors import CardError, NotFound, StoreError, ZooError
 from zoo.measures import Measurement, Score
 from zoo.publish import headline
 from zoo.registry import Headline
@@ -85,7 +85,7 @@ def shown(store: Store, *, private: bool) -> Iterator[Shown]:
         try:
             if private or not store.private(repo):
                 yield look(repo, store.read(repo, _BRANCH), store)
-        except NotFound:  # deleted meanwhile, or it has no main
+        except (NotFound, StoreError):  # deleted meanwhile, without a main, or damaged
             continue
 
 
