@@ -322,6 +322,22 @@ def test_a_private_repository_of_upstream_needs_a_token_here(
     assert {headers["authorization"] for headers in both.watched.headers} == {f"Bearer {own}"}
 
 
+def test_a_repository_that_upstream_closes_is_closed_here_with_its_next_commit(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.serve.tokens import Tokens
+
+    monkeypatch.setenv("ZOO_UPSTREAM_TOKEN", Tokens(tmp_path / "upstream").add("mirror", "read"))
+    both = pair(fresh_s=0.0)
+    both.api.model_info(REPO)
+    both.upstream.set_private(REPO, True)
+    new = publish(both.upstream, {"card.json": b"[1]\n"}).id
+    with pytest.raises(hub.errors.RepositoryNotFoundError):
+        both.api.model_info(REPO)
+    api = hub.HfApi(endpoint=both.url, token=both.token)
+    assert api.model_info(REPO).sha == new
+
+
 def test_a_mirrored_repository_takes_no_changes(pair: Any) -> None:
     both = pair()
     both.api.model_info(REPO)

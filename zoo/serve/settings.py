@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoo import endpoints
+
 MIB = 1 << 20
 
 
@@ -33,5 +35,16 @@ class Settings:
     def __post_init__(self) -> None:
         if len(self.secret) < 16:
             raise ValueError("secret must have at least 16 bytes")
-        if self.upstream and not self.upstream.startswith(("http://", "https://")):
-            raise ValueError(f'upstream must be an http(s) URL, not "{self.upstream}"')
+        if self.upstream:
+            _check_upstream(self.upstream.rstrip("/"))
+
+
+def _check_upstream(url: str) -> None:
+    """Refuse what is no hub's address, and a password in it: everybody is told where we mirror."""
+    try:
+        endpoints.check(url)
+    except ValueError:
+        shape = "an http(s) URL without a user, a query or a fragment"
+        raise ValueError(
+            f"upstream must be {shape}; $ZOO_UPSTREAM_TOKEN is for its token"
+        ) from None

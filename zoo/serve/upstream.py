@@ -163,6 +163,8 @@ class Upstream:
         if not mirrored:  # a student that came with this machine: its branches are ours
             store.adopt(repo, commit)
             return
+        if private and not store.private(repo):  # closed there since; it is never opened for it
+            store.set_private(repo, True)
         here = store.refs(repo)
         for name in here.heads.keys() - refs.heads.keys() - {"main"}:
             store.unbranch(repo, name)
