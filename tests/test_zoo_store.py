@@ -134,7 +134,6 @@ def test_what_is_no_hash_is_neither_there_nor_accepted(store: Store) -> None:
 
 def test_a_new_repository_has_a_first_commit_that_tells_what_is_lfs(store: Store) -> None:
     assert store.repos() == [REPO]
-    assert store.has_repo(REPO)
     first = store.read(REPO, "main")
     assert list(first.files) == [".gitattributes"]
     assert "*.onnx filter=lfs" in store.blob(first.files[".gitattributes"].sha256).read_text()
@@ -175,7 +174,6 @@ def test_a_hostile_repository_name_is_one_clear_error(store: Store, repo: str) -
         with pytest.raises(NotFound, match="no repository") as missing:
             use(repo)
         assert one_line(missing.value)
-    assert not store.has_repo(repo)
     assert sorted(store.root.rglob("*")) == before
 
 

@@ -264,4 +264,4 @@ def test_a_hostile_upstream_gets_nothing_in(store: Store, commit: Commit) -> Non
     for refs in ({"../x": theirs.id}, {"main": "3" * 40}, {"main": "../" * 13 + "x"}):
         with pytest.raises(StoreError):
             store.adopt("up/stream", theirs, heads=refs)
-    assert not store.has_repo("up/stream")
+    assert "up/stream" not in store.repos()

@@ -68,10 +68,10 @@ class Store(Blobs):
     def create(self, repo: str, *, private: bool = False) -> None:
         """Make a repository whose branch main holds a first commit with .gitattributes. Exists."""
         self._place(repo)
-        sha256, _, _ = self.add([git.attributes()])
-        file = self._file(Add(".gitattributes", sha256))
-        first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
-        with self._locked():
+        with self._locked():  # so that no collection comes between the blob and its commit
+            sha256, _, _ = self.add([git.attributes()])
+            file = self._file(Add(".gitattributes", sha256))
+            first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
             self._settle([sha256])
             self._make(repo, {"private": private}, first, {"heads": {MAIN: first.id}})
 
@@ -97,13 +97,6 @@ class Store(Blobs):
     def origin(self, repo: str) -> str:
         """The hub that it mirrors, as its base URL; "" for one that was made here. NotFound."""
         return str(self._about(repo).get("origin", ""))
-
-    def has_repo(self, repo: str) -> bool:
-        """Whether there is such a repository."""
-        try:
-            return self._folder(repo).is_dir()
-        except NotFound:
-            return False
 
     def set_private(self, repo: str, private: bool) -> None:
         """Close or open a repository. NotFound."""

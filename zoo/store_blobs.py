@@ -174,10 +174,16 @@ class Incoming:
 
 def move(part: Path, path: Path) -> None:
     """Give what is whole its place, over what was there."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sync_folder(path.parent.parent)
+    _make_folder(path.parent)
     part.replace(path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on the disk before something is in it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def blob_id_of(path: Path) -> str:
