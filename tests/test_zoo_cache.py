@@ -209,6 +209,16 @@ def test_partial_files_go_and_their_room_is_told(shelf: Shelf) -> None:
     assert list(blobs.glob("*.part")) == []
 
 
+def test_a_file_that_vanishes_meanwhile_does_not_stop_the_rest(shelf: Shelf) -> None:
+    """A name that leads nowhere is what a pull that has just ended leaves to be looked at."""
+    zoo.pull(TINY, verify=False)
+    blobs = place_of(shelf.entry).folder / "blobs"
+    (blobs / f"{'a' * 64}.part").symlink_to("gone")
+    (blobs / f"{'b' * 64}.part").write_bytes(bytes(10))
+    assert sum(one["size_bytes"] for one in cache_json("prune")) == 10
+    assert list(blobs.glob("*.part")) == []
+
+
 def test_nothing_is_left_of_a_student_that_only_half_arrived_once(shelf: Shelf) -> None:
     part = place_of(shelf.entry).blob("a" * 64).with_suffix(".part")
     part.parent.mkdir(parents=True)

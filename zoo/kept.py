@@ -196,7 +196,7 @@ class _Repo:
         return gone
 
     def _gone(self, path: Path, what: str) -> Removed:
-        size = 0 if what == "snapshot" else path.stat().st_size
+        size = 0 if what == "snapshot" else _size(path) or 0  # a pull may have just ended
         return Removed(str(path.relative_to(self.root)), what, size)  # type: ignore[arg-type]
 
     def _parts(self) -> list[Path]:
