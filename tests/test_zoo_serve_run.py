@@ -211,9 +211,12 @@ def test_wrong_usage_is_2(words: list[str]) -> None:
     assert CliRunner().invoke(app, ["serve", *words]).exit_code == 2
 
 
-def test_an_upstream_that_is_no_url_is_one_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["serve", "--root", str(tmp_path), "--upstream", "hub.local"])
+@pytest.mark.parametrize("url", ["hub.local", "http://ada:s3cret@hub.local", "http://hub.local?x"])
+def test_an_upstream_that_is_no_hub_s_address_is_one_error(tmp_path: Path, url: str) -> None:
+    """A password in it would be told to everybody who asks for a mirrored repository."""
+    done = CliRunner().invoke(app, ["serve", "--root", str(tmp_path), "--upstream", url])
     assert isinstance(done.exception, ZooError) and "http(s) URL" in str(done.exception)
+    assert "s3cret" not in str(done.exception)
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:

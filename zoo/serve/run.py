@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import StoreError, ZooError
+from zoo.files import sync
 from zoo.names import shown
 from zoo.serve import create_app
 from zoo.serve.settings import Settings
@@ -70,7 +71,7 @@ def check_root(root: Path) -> None:
             message = f"{root} is a folder of other things, no hub's"
             raise StoreError(message, "name a new or an empty folder: --root DIR")
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # two containers have the same number of a process
     except OSError as problem:
         hint = "name a folder that you may write: --root DIR"
         raise StoreError(f"{root}: {problem.strerror or problem}", hint) from None
@@ -96,6 +97,7 @@ def secret(root: Path) -> bytes:
                 handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
                 with os.fdopen(handle, "wb") as file:
                     file.write(secrets.token_bytes(32))
+                    sync(file)
                 part.replace(path)
             found = path.read_bytes()
     except OSError as problem:
