@@ -333,8 +333,13 @@ def test_damage_is_told_without_places_on_the_disk(hub: Any, url: str) -> None:
     for path in (hub.root / "repos").rglob("commits/*.json"):
         path.chmod(0o600)
         path.write_text("{")
-    for address in (url, f"{hub.url}/api/models/{REPO}"):
-        answer = httpx2.get(address)
+    lines = b'{"key":"header","value":{"summary":"x"}}\n{"key":"deletedFile","value":{"path":"a"}}'
+    api, token = f"{hub.url}/api/models/{REPO}", {"authorization": f"Bearer {hub.token}"}
+    for answer in (
+        httpx2.get(url),
+        httpx2.get(api),
+        httpx2.post(f"{api}/commit/main", content=lines, headers=token),
+    ):
         assert (answer.status_code, answer.headers["x-error-code"]) == (503, "Damaged")
         assert str(hub.root) not in answer.text
     assert httpx2.get(f"{hub.url}/api/models").json() == []

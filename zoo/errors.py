@@ -8,6 +8,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 │   ├── RevisionNotFound    no branch, tag or commit of that name
 │   └── EntryNotFound       no file or folder of that name in a commit
 ├── StoreError              a directory that holds students cannot be read or written
+│   ├── Damaged             what stands there is not what was written
 │   ├── Exists              the name is taken
 │   └── Conflict            somebody else's commit came first
 ├── PullError               a student's files could not be fetched or kept
@@ -57,6 +58,10 @@ class EntryNotFound(NotFound):
 
 class StoreError(ZooError):
     """A directory that holds students cannot be read or written."""
+
+
+class Damaged(StoreError):  # noqa: N818
+    """A file of a store is not what was written there."""
 
 
 class Exists(StoreError):  # noqa: N818

@@ -25,7 +25,7 @@ from typing import Any
 from zoo import store_git as git
 from zoo import store_layout as layout
 from zoo import store_upkeep as upkeep
-from zoo.errors import Conflict, Exists, NotFound, RevisionNotFound, StoreError
+from zoo.errors import Conflict, Damaged, Exists, NotFound, RevisionNotFound, StoreError
 from zoo.files import sync_folder
 from zoo.names import check_path, check_ref, check_repo, shown
 from zoo.store_blobs import Blobs, Incoming, blob_id_of, disk, move
@@ -294,7 +294,7 @@ class Store(Blobs):
             try:
                 return dict(json.loads(path.read_bytes()))
             except (ValueError, TypeError):
-                raise StoreError(f"{path}: damaged") from None
+                raise Damaged(f"{path}: damaged") from None
 
     def _commit(self, folder: Path, id: str) -> Commit:
         path = layout.commit_path(folder, id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote
 
-from zoo.errors import RevisionNotFound, StoreError
+from zoo.errors import Damaged, RevisionNotFound
 from zoo.names import check_ref
 from zoo.store_git import Commit, Refs, from_json
 
@@ -38,23 +38,23 @@ def line(id: str) -> bytes:
 
 
 def read_commit(path: Path) -> Commit:
-    """A commit from its file. RevisionNotFound: not there. StoreError: damaged."""
+    """A commit from its file. RevisionNotFound: not there. Damaged: it cannot be read."""
     try:
         return from_json(path.stem, path.read_bytes())
     except FileNotFoundError:
         raise RevisionNotFound(f"the commit {path.stem} is not here") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        raise StoreError(f"{path}: the commit is damaged", "run `zoo store fsck`") from None
+        raise Damaged(f"{path}: the commit is damaged", "run `zoo store fsck`") from None
 
 
 def read_ref(path: Path) -> str | None:
-    """The commit id that a ref holds; None where there is no such ref. StoreError: damaged."""
+    """The commit id that a ref holds; None where there is no such ref. Damaged: none in it."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
     if not re.fullmatch(rb"[0-9a-f]{40}\n", text):
-        raise StoreError(f"{path}: holds no commit id", "run `zoo store fsck`")
+        raise Damaged(f"{path}: holds no commit id", "run `zoo store fsck`")
     return text[:40].decode()
 
 

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from zoo.errors import (
     Conflict,
+    Damaged,
     EntryNotFound,
     Exists,
     IntegrityError,
@@ -27,6 +28,7 @@ _KINDS: tuple[tuple[type[ZooError], int, str], ...] = (  # the first that fits
     (IntegrityError, 400, "IntegrityError"),
     (StoreError, 400, "BadRequest"),
 )
+DAMAGED = "what is stored here is damaged; `zoo store fsck` on the server tells where"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -72,6 +74,8 @@ def from_error(problem: ZooError | OSError, headers: Mapping[str, str] | None = 
         return error(
             problem.status, problem.code, _text(problem), {**problem.headers, **(headers or {})}
         )
+    if isinstance(problem, Damaged):  # without the path, as of the disk
+        return error(503, "Damaged", DAMAGED, headers)
     disk = problem if isinstance(problem, OSError) else problem.__context__
     if isinstance(disk, OSError) and not isinstance(problem, NotFound):
         return _disk_error(disk)

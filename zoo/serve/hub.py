@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from zoo.errors import NotFound, StoreError
 from zoo.names import shown
-from zoo.serve.answers import Refused
+from zoo.serve.answers import DAMAGED, Refused
 from zoo.serve.settings import Settings
 from zoo.serve.tokens import Token, Tokens
 
@@ -68,8 +68,7 @@ class Hub:
         except StoreError as problem:
             if isinstance(problem.__context__, OSError):
                 raise
-            message = "what is stored here is damaged; `zoo store fsck` on the server tells where"
-            raise Refused(503, "Damaged", message) from None
+            raise Refused(503, "Damaged", DAMAGED) from None
 
     async def repo(self, org: str, name: str, user: Token | None) -> str:
         """The id "org/name" of a repository that `user` may see; NotFound where there is none."""
