@@ -185,7 +185,8 @@ def test_one_that_fails_does_not_stop_the_others(shelf: Shelf) -> None:
     registry.write([replace(shelf.entry, name="a.test"), shelf.entry], shelf.registry)
     done = shell("pull", "--all")
     assert len(done.stdout.split()) == 1
-    assert "error: a.test: card.json came from nowhere" in done.stderr
+    assert "a.test: error: a.test: card.json came from nowhere" in done.stderr
+    assert "a.test: hint: name another folder" in done.stderr
     assert str(done.exception) == "1 of 2 students did not arrive"
 
 

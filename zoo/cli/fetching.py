@@ -72,7 +72,9 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
             typer.echo(_pulled(entry, places, cache))
         except ZooError as problem:
             failed += 1
-            talk(f"error: {problem}")
+            talk(f"{entry.name}: error: {problem}")
+            if problem.hint:
+                talk(f"{entry.name}: hint: {problem.hint}")
     if failed:
         raise ZooError(f"{failed} of {len(entries)} students did not arrive", "see above")
 
