@@ -236,6 +236,19 @@ def test_a_student_s_page_has_its_ladder_lineage_files_and_commands(site: Any) -
     assert figures == {"latency.svg", "classes.svg", "curves.svg"}
 
 
+def test_a_commit_has_the_page_that_clients_name(site: Any, hub: Any) -> None:
+    """`hf upload` prints its address; a registry names the newest one alone."""
+    repo, store = f"studentzoo/{LANGID}", Store(hub.root)
+    last = store.commit(repo, "main", [Add("notes.txt", store.add([b"x"])[0])], title="notes")
+    _, before, first = store.log(repo, "main")
+    page = read(site.get(f"/{repo}/commit/{last.id}"))
+    assert last.id in page.text and f"zoo pull {LANGID}" in page.text
+    for old in (before, first):
+        page = read(site.get(f"/{repo}/commit/{old.id}"))
+        assert f"--revision {old.id}" in page.text and f"zoo pull {LANGID}" not in page.text
+    assert site.get(f"/{repo}/commit/{'0' * 40}").status_code == 404
+
+
 def test_pages_that_are_not_there_are_pages_too(site: Any) -> None:
     for path in ("/lab/none", "/lab/..%2Fup", "/%3Cscript%3E/x"):
         response = site.get(path)

@@ -102,6 +102,9 @@ _MODEL = "/api/models/{org}/{name}"
 OPERATIONS = (
     Operation("GET", "/", CATALOGUE, "The list as a page", kind=HTML, query=_SEARCH),
     Operation("GET", "/{org}/{name}", CATALOGUE, "A student as a page", kind=HTML),
+    Operation(
+        "GET", "/{org}/{name}/commit/{revision}", CATALOGUE, "The same at a commit", kind=HTML
+    ),
     Operation("GET", "/api/zoo/models", CATALOGUE, "The list", "Students", query=_SEARCH),
     Operation(
         "GET", "/api/zoo/models/{org}/{name}", CATALOGUE, "A student and its card", "StudentPage"

@@ -162,18 +162,18 @@ async def listing(request: Request) -> Response:
 # --- one student ---------------------------------------------------------------------------------
 
 
-async def _one(request: Request, org: str, name: str) -> tuple[Shown, Refs]:
+async def _one(request: Request, org: str, name: str, revision: str = "main") -> tuple[Shown, Refs]:
     hub: Hub = request.state.hub
-    commit = await hub.read(org, name, "main", request.state.user)
+    commit = await hub.read(org, name, revision, request.state.user)
     repo = f"{org}/{name}"
     one = await hub.call(look, repo, commit, hub.store)
     return one, await hub.call(hub.store.refs, repo)
 
 
 @_page
-async def student(request: Request, org: str, name: str) -> Response:
-    """Everything about one repository."""
-    one, refs = await _one(request, org, name)
+async def student(request: Request, org: str, name: str, revision: str = "main") -> Response:
+    """Everything about one repository, as it is or as it was."""
+    one, refs = await _one(request, org, name, revision)
     hub: Hub = request.state.hub
     card, said = await hub.call(told, one, hub.store) or (None, "")
     there = figures(one.commit)
@@ -182,7 +182,7 @@ async def student(request: Request, org: str, name: str) -> Response:
         one=one,
         card=card,
         row=one.row,
-        listed=registry.entry(one) is not None,
+        listed=refs.heads.get("main") == one.commit.id and registry.entry(one) is not None,
         files=sorted(one.commit.files.values(), key=lambda file: file.path),
         tags=sorted(tag for tag, commit in refs.tags.items() if commit == one.commit.id),
         parts=[part for part in blocks.parse(said) if _there(part, there)],
@@ -264,6 +264,7 @@ def _packaged(name: str, kind: str) -> Handler:
 ROUTES = [
     Route("GET", "/", index),
     Route("GET", "/{org}/{name}", student),
+    Route("GET", "/{org}/{name}/commit/{revision}", student),
     Route("GET", "/api/zoo/models", listing),
     Route("GET", "/api/zoo/models/{org}/{name}", student_json),
     Route("GET", "/registry.yaml", registry_yaml),
