@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +53,26 @@ def zoo_store(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 # --- collect -------------------------------------------------------------------------------------
+
+
+def test_a_repository_that_is_made_while_all_is_collected_is_whole(tmp_path: Path) -> None:
+    root, done = tmp_path / "root", threading.Event()
+
+    def collect() -> None:
+        while not done.is_set():
+            Store(root).collect(older_than_s=0)
+
+    store = Store(root)
+    with ThreadPoolExecutor(1) as pool:
+        collecting = pool.submit(collect)
+        try:
+            for _ in range(20):
+                store.create(REPO)
+                assert store.fsck() == []
+                store.delete(REPO)
+        finally:
+            done.set()
+        collecting.result()
 
 
 def test_old_versions_of_a_file_belong_to_the_history_and_stay(store: Store) -> None:
