@@ -27,13 +27,12 @@ def test_the_default_is_hf_endpoint_and_else_the_public_hub(
     assert endpoints.default() == "http://10.0.0.7:8080"
 
 
-def test_a_token_goes_to_hf_endpoint_and_the_public_hub_and_nowhere_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_token_goes_to_hf_endpoint_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_user")
+    assert endpoints.token("https://huggingface.co/a/b") == "hf_of_the_user"
     monkeypatch.setenv("HF_ENDPOINT", "http://10.0.0.7:8080")
-    for own in ("http://10.0.0.7:8080/api/x", "https://huggingface.co/a/b", endpoints.default()):
-        assert endpoints.token(own) == "hf_of_the_user"
+    assert endpoints.token("http://10.0.0.7:8080/api/x") == "hf_of_the_user"
+    assert endpoints.token(endpoints.PUBLIC) is None
     for other in (
         *("http://10.0.0.7", "https://10.0.0.7:8080", "http://10.0.0.8:8080"),
         *(
@@ -56,6 +55,16 @@ def test_a_stored_token_is_found_where_the_hubs_client_keeps_it(
     assert endpoints.token(endpoints.PUBLIC) is None
     monkeypatch.setenv("HF_TOKEN", "hf_chosen")
     assert endpoints.token(endpoints.PUBLIC) == "hf_chosen"
+
+
+def test_a_stored_token_is_not_told_to_another_hub_than_the_public_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("hf_stored\n")
+    monkeypatch.setenv("HF_ENDPOINT", "http://10.0.0.7:8080")
+    assert endpoints.token("http://10.0.0.7:8080") is None
+    monkeypatch.setenv("HF_TOKEN", "of_the_lab")
+    assert endpoints.token(endpoints.PUBLIC) == "hf_stored"
 
 
 @pytest.mark.parametrize("broken", ["hf_two words", "hf_\u0445", "hf_a\nb", " "])

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +336,20 @@ def test_a_repository_that_upstream_closes_is_closed_here_with_its_next_commit(
         both.api.model_info(REPO)
     api = hub.HfApi(endpoint=both.url, token=both.token)
     assert api.model_info(REPO).sha == new
+
+
+def test_a_closed_commit_of_upstream_does_not_come_into_a_public_repository_of_this_machine(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.serve.tokens import Tokens
+
+    monkeypatch.setenv("ZOO_UPSTREAM_TOKEN", Tokens(tmp_path / "upstream").add("mirror", "read"))
+    both = pair(private=True)
+    ours = replace(both.upstream.read(REPO, "main"), id="c" * 40, files={})
+    both.mirror.adopt(REPO, ours, heads={"main": ours.id})
+    closed = both.upstream.read(REPO, "main").id
+    with pytest.raises(hub.errors.RevisionNotFoundError):
+        both.api.model_info(REPO, revision=closed)
 
 
 def test_a_mirrored_repository_takes_no_changes(pair: Any) -> None:

@@ -30,23 +30,23 @@ def offline() -> bool:
     return _is_true("HF_HUB_OFFLINE") or _is_true("TRANSFORMERS_OFFLINE")
 
 
-def is_own(url: str) -> bool:
-    """Whether `url` is of $HF_ENDPOINT or of the public Hub, the user's own hubs."""
-    return _origin(url) in (_origin(default()), _origin(PUBLIC))
+def is_public(url: str) -> bool:
+    """Whether `url` is of the public Hub."""
+    return _origin(url) == _origin(PUBLIC)
 
 
 def token(url: str) -> str | None:
     """The user's Hugging Face token if `url` is of the hub that it belongs to, else None.
 
-    It belongs to $HF_ENDPOINT and to the public Hub. It is $HF_TOKEN, else what `hf auth login`
-    stored.
+    $HF_TOKEN belongs to $HF_ENDPOINT, or to the public Hub where that is not set; what
+    `hf auth login` stored belongs to the public Hub.
     """
-    if not is_own(url):
-        return None
-    chosen = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
-    if not chosen and _is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
-        return None
-    found = (chosen or _stored()).strip()
+    found = ""
+    if _origin(url) == _origin(default()):
+        found = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or ""
+    if not found and is_public(url) and not _is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        found = _stored()
+    found = found.strip()
     return found if re.fullmatch(r"[!-~]+", found) else None  # what no header can carry is no token
 
 

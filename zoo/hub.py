@@ -201,15 +201,16 @@ _HINTS = {
 
 def _login(endpoint: str) -> str:
     """How to get the token that belongs to a hub."""
-    if endpoints.is_own(endpoint):
+    if endpoints.is_public(endpoint):
         return "log in: hf auth login, or set HF_TOKEN"
     return "set ZOO_TOKEN to a token of that hub; `zoo token add` there makes one"
 
 
 def token(endpoint: str) -> str | None:
-    """The token that belongs to a hub: the user's own for the own hubs, else $ZOO_TOKEN."""
-    if endpoints.is_own(endpoint):
-        return endpoints.token(endpoint)
+    """The token that belongs to a hub: the user's own, or $ZOO_TOKEN where it is not the public."""
+    own = endpoints.token(endpoint)
+    if own or endpoints.is_public(endpoint):
+        return own
     return os.environ.get("ZOO_TOKEN", "").strip() or None
 
 

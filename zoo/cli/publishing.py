@@ -45,7 +45,7 @@ def publish(
 
     Its gates and licences are checked; one commit; the hub's sizes and hashes are compared with
     ours; a tag; then the registry's row points there. Run again, it does what is left. The public
-    Hub and $HF_ENDPOINT get the user's Hugging Face token, any other hub $ZOO_TOKEN.
+    Hub gets the user's Hugging Face token, $HF_ENDPOINT gets $HF_TOKEN, any other hub $ZOO_TOKEN.
     """
     if (name is None) != all_students:
         raise typer.BadParameter("give NAME or --all")

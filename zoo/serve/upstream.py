@@ -35,6 +35,7 @@ WHOLE_S = 2.0  # what arrives within it is checked before its first byte goes to
 EAGER = ("README.md", "card.json")  # fetched with the list of files: they describe the model
 EAGER_BYTES = 1 << 20
 DESCRIBE_S = 5.0  # the first answer about a commit waits so long for them, and they go on after it
+REFS = 200  # branches and tags that one question asks the upstream about
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -90,7 +91,7 @@ class Upstream:
         """Make the store know every branch and tag of `repo`."""
         await self.refresh(repo, "main")
         refs = self._refs.get(repo, (0.0, None))[1] or Refs({}, {})
-        for id in {*refs.heads.values(), *refs.tags.values()}:
+        for id in list(dict.fromkeys([*refs.heads.values(), *refs.tags.values()]))[:REFS]:
             await self.refresh(repo, id)
 
     def _knows(self, repo: str, revision: str) -> bool:
@@ -161,7 +162,8 @@ class Upstream:
             store.adopt(repo, commit, heads=heads, tags=tags, private=private, origin=url)
             return
         if not mirrored:  # a student that came with this machine: its branches are ours
-            store.adopt(repo, commit)
+            if not private or store.private(repo):  # what is closed there is not opened here
+                store.adopt(repo, commit)
             return
         if private and not store.private(repo):  # closed there since; it is never opened for it
             store.set_private(repo, True)
