@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from zoo.serve.answers import Refused, from_error
 
-CHUNK = 1 << 19  # bytes read and sent at a time; a client that stalls holds two of them in memory
-LITTLE = 1 << 16  # the same for a client that is slow
+FIRST = 1 << 19  # bytes read and sent at first; a client that stalls holds two of these in memory
+CHUNK = 1 << 20  # the same for a client that has taken the last ones quickly
+LITTLE = 1 << 16  # and for one that is slow
 SLOW_S = 0.1  # who takes longer for a chunk is slow, in seconds
 
 
@@ -93,25 +94,24 @@ class FileAnswer(Response):
         with file:
             await send(start)
             left -= len(chunk)
-            await send(_body(chunk, more=left > 0))
+            size = await _sent(send, chunk, more=left > 0)
             del chunk  # a client that stalls would hold it
             if left > 0:
-                await _while_connected(receive, _send_rest(file, left, send))
+                await _while_connected(receive, _send_rest(file, left, size, send))
 
     def _open(self) -> tuple[FileIO, bytes]:
         """The file, read up to the end of the first chunk."""
         file = FileIO(self.path)
         try:
             file.seek(self.part.start)
-            return file, file.read(min(CHUNK, self.part.stop - self.part.start))
+            return file, file.read(min(FIRST, self.part.stop - self.part.start))
         except OSError:
             file.close()
             raise
 
 
-async def _send_rest(file: FileIO, left: int, send: Send) -> None:
+async def _send_rest(file: FileIO, left: int, size: int, send: Send) -> None:
     """The next `left` bytes; as few as come if the file ends before, which ends the connection."""
-    size = CHUNK
     while left:
         try:
             chunk = await run_in_threadpool(file.read, min(size, left))
@@ -120,9 +120,14 @@ async def _send_rest(file: FileIO, left: int, send: Send) -> None:
         if not chunk:
             return
         left -= len(chunk)
-        began = time.monotonic()
-        await send(_body(chunk, more=left > 0))
-        size = LITTLE if time.monotonic() - began > SLOW_S else CHUNK
+        size = await _sent(send, chunk, more=left > 0)
+
+
+async def _sent(send: Send, chunk: bytes, more: bool) -> int:
+    """Send it; how many bytes the client may be given next."""
+    began = time.monotonic()
+    await send(_body(chunk, more))
+    return LITTLE if time.monotonic() - began > SLOW_S else CHUNK
 
 
 def _body(chunk: bytes, more: bool) -> dict[str, Any]:
