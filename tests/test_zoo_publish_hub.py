@@ -382,3 +382,15 @@ def test_a_student_that_is_not_here_is_named(lab: Any) -> None:
     with pytest.raises(ZooError, match='no "colours-tiny"') as problem:
         release.publish("colours-tiny")
     assert TINY in problem.value.hint
+
+
+def test_one_token_is_not_sent_to_several_hubs(shelf: Any, open_hub: Any) -> None:
+    there = [
+        dataclasses.replace(shelf.entry, name=name, endpoint=endpoint)
+        for name, endpoint in (("a", open_hub.url), ("b", "http://10.0.0.7:8080"))
+    ]
+    registry.write(there, shelf.registry)
+    result = CliRunner().invoke(cli.app, ["publish", "--all"])
+    assert isinstance(result.exception, PublishError)
+    assert "several hubs" in str(result.exception)
+    assert repositories(open_hub) == []

@@ -11,7 +11,7 @@ import typer
 from zoo import tables
 from zoo.arguments import Json, complete_name
 from zoo.cli.app import app, json_out, talk, text
-from zoo.errors import ZooError
+from zoo.errors import PublishError, ZooError
 
 if TYPE_CHECKING:
     from zoo.release import Published
@@ -63,7 +63,12 @@ def _all(endpoint: str, dry_run: bool, as_json: bool) -> None:
     """One after the other; what fails does not stop the rest, and makes the exit status 1."""
     from zoo import registry
 
-    names = sorted(registry.load())
+    rows = registry.load()
+    hubs = {row.endpoint for row in rows.values() if row.endpoint}
+    if len(hubs) > 1 and not endpoint:
+        named = ", ".join(sorted(hubs))
+        raise PublishError(f"the registry names several hubs: {named}", "--endpoint names one")
+    names = sorted(rows)
     results: dict[str, Published | ZooError] = {}
     with _watched(len(names)) as step:
         for name in names:

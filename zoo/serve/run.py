@@ -18,7 +18,7 @@ from zoo.errors import StoreError, ZooError
 from zoo.files import sync
 from zoo.names import shown
 from zoo.serve import create_app
-from zoo.serve.settings import Settings
+from zoo.serve.settings import OURS, Settings
 
 if TYPE_CHECKING:
     import uvicorn
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every root in use
 STOP_S = 30  # running requests have so long to end when the server is told to stop
 
 
@@ -67,7 +66,7 @@ def check_root(root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in root.iterdir() if not path.name.startswith(".")}
-        if names - {"lost+found"} and not names & _OURS:
+        if names - {"lost+found"} and not names & OURS:
             message = f"{root} is a folder of other things, no hub's"
             raise StoreError(message, "name a new or an empty folder: --root DIR")
         probe.touch()

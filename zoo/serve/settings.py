@@ -9,6 +9,7 @@ from pathlib import Path
 from zoo import endpoints
 
 MIB = 1 << 20
+OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every root in use
 
 
 def default_root() -> Path:
