@@ -12,7 +12,11 @@ from typer.testing import CliRunner
 from zoo import cli, doctor, pull, registries
 
 
-def test_the_report_names_versions_machine_cache_and_source(shelf: Any) -> None:
+def test_the_report_names_versions_machine_cache_and_source(
+    shelf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MIRRORS", "http://10.0.0.7:8080, /mnt/students")
+    monkeypatch.setenv("HF_ENDPOINT", "http://10.0.0.8:8080/")
     facts = doctor.examine()
     assert facts["versions"]["onnxruntime"]
     assert facts["machine"]["processor"]
@@ -20,6 +24,8 @@ def test_the_report_names_versions_machine_cache_and_source(shelf: Any) -> None:
     assert facts["source"] == {
         "registry": str(shelf.registry),
         "store": str(shelf.store.root),
+        "mirrors": ["http://10.0.0.7:8080", "/mnt/students"],
+        "hub": "http://10.0.0.8:8080",
         "problems": [],
         "students": 1,
     }

@@ -126,8 +126,8 @@ def _nearest(path: Path) -> Path:
 
 
 def source_facts() -> dict[str, Any]:
-    """The registries, the store, and what is wrong with them; of registries elsewhere the copy."""
-    from zoo import folders, registries
+    """Where students come from, and what is wrong there; of registries elsewhere the copy."""
+    from zoo import endpoints, folders, registries, sources
 
     store = folders.default()
     places = {origin: registries.path(origin) for origin in registries.origins()}
@@ -135,6 +135,8 @@ def source_facts() -> dict[str, Any]:
     return {
         "registry": ", ".join(str(path or origin) for origin, path in places.items()),
         "store": str(store.root),
+        "mirrors": sources.mirror_names(),
+        "hub": endpoints.default(),
         "problems": [problem for _, problems in found for problem in problems],
         "students": sum(count for count, _ in found),
     }

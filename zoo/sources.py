@@ -169,8 +169,12 @@ def mirrors() -> list[Source]:
 
     One that is not there now (a stick that is not plugged in) is no error before it is needed.
     """
-    words = re.split(r"[,\s]+", os.environ.get("ZOO_MIRRORS", ""))
-    return [_or_nothing(word) for word in words if word]
+    return [_or_nothing(name) for name in mirror_names()]
+
+
+def mirror_names() -> list[str]:
+    """What stands in $ZOO_MIRRORS."""
+    return [word for word in re.split(r"[,\s]+", os.environ.get("ZOO_MIRRORS", "")) if word]
 
 
 def _or_nothing(where: str) -> Source:
