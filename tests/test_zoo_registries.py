@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import registries, registry, remote_registry
+from zoo import endpoints, registries, registry
 from zoo.errors import NotFound, RegistryError, ZooWarning
 from zoo.registry import Entry, FileRef, Headline
 
@@ -222,7 +222,7 @@ def test_nobody_there_and_no_copy_is_one_error(away: str) -> None:
 def test_a_server_that_falls_silent_is_not_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_registry, "READ_S", 0.2)
+    monkeypatch.setattr(endpoints, "READ_S", 0.2)
     done = threading.Event()
     site.answers["/registry.yaml"] = lambda request: done.wait(20) and None
     try:

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from zoo.errors import ZooError
+from zoo.names import one_line
+
+if TYPE_CHECKING:
+    import httpx2
+
 PUBLIC = "https://huggingface.co"
+CONNECT_S = 4.0  # until a server counts as down
+READ_S = 10.0  # without a byte until a link counts as broken
+MAX_REDIRECTS = 5
 
 
 def default() -> str:
@@ -48,6 +59,30 @@ def token(url: str) -> str | None:
         found = _stored()
     found = found.strip()
     return found if re.fullmatch(r"[!-~]+", found) else None  # what no header can carry is no token
+
+
+def client(
+    url: str,
+    error: type[ZooError],
+    *,
+    headers: Mapping[str, str] | None = None,
+    connect_s: float | None = None,
+    read_s: float | None = None,
+) -> httpx2.Client:
+    """A client for `url`; an `error` where proxies or certificates of the environment forbid it.
+
+    connect_s, read_s: CONNECT_S and READ_S where nothing else is said.
+    """
+    import httpx2
+
+    timeout = httpx2.Timeout(read_s or READ_S, connect=connect_s or CONNECT_S)
+    try:
+        return httpx2.Client(
+            headers=headers, timeout=timeout, follow_redirects=True, max_redirects=MAX_REDIRECTS
+        )
+    except (ValueError, ImportError, OSError) as problem:  # a proxy, a file of certificates
+        why = "what the environment says of proxies or certificates is of no use"
+        raise error(f"{url}: {why}, {one_line(problem)}") from None
 
 
 def _stored() -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from zoo import endpoints
 from zoo.errors import PublishError
-from zoo.names import check_repo
+from zoo.names import check_repo, one_line
 from zoo.release import Blob, Plan, Published, Release, Snapshot, differences, plan
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Hub:
         except RuntimeError as problem:  # from one of the client's threads
             raise self._error(problem.__cause__ or problem) from None
         except (AttributeError, KeyError, TypeError) as problem:  # JSON of another shape
-            message = f"{self.endpoint}: no answer of a hub ({_one_line(repr(problem))})"
+            message = f"{self.endpoint}: no answer of a hub ({one_line(repr(problem))})"
             raise PublishError(message, "is it the address of a hub?") from None
         except (httpx.HTTPError, OSError, ValueError) as problem:
             raise self._error(problem) from None
@@ -173,13 +173,13 @@ class Hub:
         hint = "run it again: nothing is sent twice"
         if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)):
             hint = "is a hub running at that address, and can it be reached from here?"
-        return PublishError(f"{self.endpoint}: {_one_line(problem)}", hint)
+        return PublishError(f"{self.endpoint}: {one_line(problem)}", hint)
 
     def _refused(self, problem: Any) -> PublishError:
         """What the hub answered in place of doing it."""
         status = problem.response.status_code
         said = getattr(problem, "server_message", None) or problem.response.reason_phrase
-        message = f"{self.endpoint}: {self.repo}: {status}: {_one_line(said)}"
+        message = f"{self.endpoint}: {self.repo}: {status}: {one_line(said)}"
         return PublishError(message, _HINTS.get(status, "").format(token=_login(self.endpoint)))
 
 
@@ -282,10 +282,3 @@ def _check(rule: Callable[[str], None], value: str) -> None:
         rule(value)
     except ValueError as problem:
         raise PublishError(str(problem)) from None
-
-
-def _one_line(problem: object) -> str:
-    """What others say, fit for a terminal."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= 300 else text[:300] + "..."

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from zoo import endpoints
 from zoo.errors import IntegrityError, NotFound, PullError
+from zoo.names import one_line
 from zoo.sources import Interrupted, Stream, Unreachable
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from zoo.registry import Entry
 
-CONNECT_S = 4.0  # until a source counts as down
-READ_S = 10.0  # without a byte until a link counts as broken
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses that may pass
 
 
@@ -35,8 +34,8 @@ class Hub:
 
     endpoint: str  # base URL, no "/" at its end
     token: str = field(default="", repr=False)  # sent to this endpoint's own host only
-    connect_s: float = CONNECT_S
-    read_s: float = READ_S
+    connect_s: float = endpoints.CONNECT_S
+    read_s: float = endpoints.READ_S
 
     @property
     def label(self) -> str:
@@ -63,19 +62,16 @@ class Hub:
 
     @cached_property
     def _client(self) -> httpx2.Client:
-        import httpx2
-
         headers = {"Accept-Encoding": "identity", "User-Agent": "studentzoo"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        timeout = httpx2.Timeout(self.read_s, connect=self.connect_s)
-        try:
-            return httpx2.Client(
-                headers=headers, timeout=timeout, follow_redirects=True, max_redirects=5
-            )
-        except (ValueError, ImportError, OSError) as problem:  # a proxy, a file of certificates
-            why = f"what the environment says of proxies or certificates is of no use, {problem}"
-            raise PullError(f"{self.endpoint}: {_line(why)}") from None
+        return endpoints.client(
+            self.endpoint,
+            PullError,
+            headers=headers,
+            connect_s=self.connect_s,
+            read_s=self.read_s,
+        )
 
     def _send(self, url: str, offset: int) -> httpx2.Response:
         import httpx2
@@ -85,11 +81,11 @@ class Hub:
             request = self._client.build_request("GET", url, headers=headers)
             return self._client.send(request, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as problem:
-            raise Unreachable(f"{url}: no connection, {_said(problem)}") from None
+            raise Unreachable(f"{url}: no connection, {one_line(problem)}") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, httpx2.InvalidURL) as problem:
-            raise PullError(f"{url}: {_said(problem)}") from None
+            raise PullError(f"{url}: {one_line(problem)}") from None
         except httpx2.HTTPError as problem:
-            raise Interrupted(f"{url}: {_said(problem)}") from None
+            raise Interrupted(f"{url}: {one_line(problem)}") from None
 
 
 def _check(response: httpx2.Response, url: str) -> None:
@@ -100,11 +96,12 @@ def _check(response: httpx2.Response, url: str) -> None:
         if status == 416:
             kind = IntegrityError
         raise kind(
-            f"{url}: {status} {_line(response.headers.get('X-Error-Message', ''), response)}"
+            f"{url}: {status} "
+            f"{one_line(response.headers.get('X-Error-Message') or response.reason_phrase)}"
         )
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise PullError(f"{url}: sent as {_line(encoding)[:20]!r}, which nobody asked for")
+        raise PullError(f"{url}: sent as {one_line(encoding)[:20]!r}, which nobody asked for")
 
 
 def _place(response: httpx2.Response, url: str, offset: int) -> tuple[int, int | None]:
@@ -115,7 +112,7 @@ def _place(response: httpx2.Response, url: str, offset: int) -> tuple[int, int |
     said = response.headers.get("Content-Range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", said)
     if not match or int(match[1]) > offset:
-        raise PullError(f"{url}: asked from byte {offset} on, answered {_line(said)[:60]!r}")
+        raise PullError(f"{url}: asked from byte {offset} on, answered {one_line(said)[:60]!r}")
     return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
@@ -126,15 +123,4 @@ def _chunks(response: httpx2.Response, url: str) -> Iterator[bytes]:
     try:
         yield from response.iter_raw()
     except httpx2.HTTPError as problem:
-        raise Interrupted(f"{url}: {_said(problem)}") from None
-
-
-def _line(text: str, response: httpx2.Response | None = None) -> str:
-    """What a server said, fit for one line."""
-    if response is not None:
-        text = text or response.reason_phrase
-    return "".join(c if c.isprintable() else " " for c in text)[:200].strip()
-
-
-def _said(problem: Exception) -> str:
-    return _line(str(problem)) or type(problem).__name__
+        raise Interrupted(f"{url}: {one_line(problem)}") from None

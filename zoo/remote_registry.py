@@ -14,19 +14,15 @@ import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo import endpoints, records, registry
 from zoo.errors import RegistryError, ZooWarning
 from zoo.files import write_text
+from zoo.names import one_line
 from zoo.registry import Entry
 
-if TYPE_CHECKING:
-    import httpx2
-
-CONNECT_S, READ_S = 4.0, 10.0
 MAX_BYTES = 4_000_000  # some two thousand students
-MAX_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def load(name: str, *, fetch: bool = True) -> dict[str, Entry]:
         return _instead(kept, str(problem), "is the address right, and the network there?")
     except RegistryError as problem:
         hint = "HF_HUB_OFFLINE=1 uses the copy that was kept of it" if kept else ""
-        raise RegistryError(_said(problem), problem.hint or hint) from None
+        raise RegistryError(one_line(problem, 2000), problem.hint or hint) from None
     if fresh is not kept:
         _keep(source, fresh)
     return fresh.entries
@@ -136,36 +132,22 @@ def _get(url: str, tag: str = "") -> _Answer:
     if token := endpoints.token(url):
         headers["Authorization"] = f"Bearer {token}"  # httpx2 drops it where it is sent elsewhere
     try:
-        with _client(url) as client, client.stream("GET", url, headers=headers) as response:
+        with (
+            endpoints.client(url, RegistryError) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
             _check(url, str(response.url), response.status_code, bool(tag))
             body = _limited(url, response)
             return _Answer(response.status_code, _plain(response.headers.get("etag", "")), body)
     except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL) as problem:
-        raise RegistryError(f"{url}: {_said(problem)}") from None
+        raise RegistryError(f"{url}: {one_line(problem)}") from None
     except httpx2.TransportError as problem:
-        raise _AwayError(f"{url}: {_said(problem)}") from None
+        raise _AwayError(f"{url}: {one_line(problem)}") from None
     except httpx2.TooManyRedirects:
-        message = f"{url}: sent on more than {MAX_REDIRECTS} times, perhaps in a circle"
+        message = f"{url}: sent on more than {endpoints.MAX_REDIRECTS} times, perhaps in a circle"
         raise RegistryError(message) from None
     except httpx2.HTTPError as problem:
-        raise RegistryError(f"{url}: {_said(problem)}") from None
-
-
-def _client(url: str) -> httpx2.Client:
-    import httpx2
-
-    timeout = httpx2.Timeout(READ_S, connect=CONNECT_S)
-    try:
-        return httpx2.Client(timeout=timeout, follow_redirects=True, max_redirects=MAX_REDIRECTS)
-    except (ValueError, ImportError, OSError) as problem:  # a proxy, a file of certificates
-        why = f"what the environment says of proxies or certificates is of no use, {_said(problem)}"
-        raise RegistryError(f"{url}: {why}") from None
-
-
-def _said(problem: Exception) -> str:
-    """What went wrong, in one line without what a stranger's text could do to a terminal."""
-    text = "".join(c if c.isprintable() else " " for c in str(problem))
-    return " ".join(text.split()) or type(problem).__name__
+        raise RegistryError(f"{url}: {one_line(problem)}") from None
 
 
 def _check(url: str, final: str, status: int, has_tag: bool) -> None:

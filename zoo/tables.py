@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo.names import printable
+
 if TYPE_CHECKING:
     from zoo.bench import Comparison
     from zoo.kept import Kept
@@ -29,13 +31,9 @@ def columns(rows: Iterable[Row], head: Row = ()) -> str:
 
     What cannot be printed, as a stranger's registry may have it, becomes a blank.
     """
-    lines = [tuple(map(_printable, row)) for row in (head, *rows) if row]
+    lines = [tuple(map(printable, row)) for row in (head, *rows) if row]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(row, widths) for row in lines)
-
-
-def _printable(cell: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in cell)
 
 
 def _line(row: Row, widths: Sequence[int]) -> str:
