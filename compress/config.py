@@ -1,6 +1,6 @@
 """What this stage can be told: frozen dataclasses without heavy imports, each checked when made.
 
-A value out of its range is a `ValueError` that names the field. `zoo.recipe` reads these from YAML.
+A value out of its range is a `ValueError` that names the field. `zoo` reads these from YAML.
 """
 
 from __future__ import annotations

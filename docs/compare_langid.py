@@ -56,10 +56,10 @@ from langid_speed import (  # noqa: E402
 )
 from langid_tools import REFERENCE, Tool, ours, peers, student  # noqa: E402
 
-from zoo import machine, verify  # noqa: E402
 from zoo.errors import InputError, ZooError  # noqa: E402
 from zoo.files import sha256  # noqa: E402
-from zoo.lines import lines  # noqa: E402
+from zoo.inputs.lines import lines  # noqa: E402
+from zoo.measure import machine, verify  # noqa: E402
 
 
 def tally(labels: Sequence[str], answers: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -305,7 +305,7 @@ def compare(args: argparse.Namespace) -> None:
 def document(
     students: Sequence[Tool], records: Sequence[Mapping[str, Any]], detail: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `zoo card NAME --add FILE` reads: zoo.card.Comparison.
+    """What `zoo card NAME --add FILE` reads: zoo.records.peers.Comparison.
 
     A tool that knows no class of the folder is in the detail only.
     """

@@ -33,9 +33,10 @@ from compress.config import Attempt
 from distill.config import Data
 from distill.data import load
 from export.rewrite import prepare_int8
-from zoo import bench
-from zoo.devices import PictureLoad, open_session
-from zoo.verify import wilson
+from zoo.measure import bench
+from zoo.measure.devices import PictureLoad
+from zoo.measure.verify import wilson
+from zoo.students.session import open_session
 
 BATCH = 64
 KINDS = {("tensor(uint8)", 4), ("tensor(float)", 4)}

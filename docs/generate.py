@@ -13,9 +13,15 @@ from pathlib import Path
 
 import ngram_vectors
 
-from zoo import card, card_latency, card_page, card_text, folders, publish, registry
-from zoo.card import Card
-from zoo.markdown import between, table
+from zoo.card import latency, writing
+from zoo.card import page as card_page
+from zoo.card.markdown import between, table
+from zoo.publish import shelf
+from zoo.records import card
+from zoo.records.card import Card
+from zoo.registry import local
+from zoo.stores import folders
+from zoo.tasks.text_classification import page as card_text
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
@@ -67,16 +73,16 @@ def filled(text: str, published: list[Card]) -> str:
 
 def cards() -> list[Card]:
     """The cards of the students that the registry publishes, by name."""
-    return [card.read(STORE.folder(entry.name)) for entry in registry.load(REGISTRY).values()]
+    return [card.read(STORE.folder(entry.name)) for entry in local.load(REGISTRY).values()]
 
 
 def registry_drift() -> list[str]:
     """Where a folder, its card and its row of the registry say different things."""
     found = []
-    for entry in registry.load(REGISTRY).values():
+    for entry in local.load(REGISTRY).values():
         folder = STORE.folder(entry.name)
-        found += card.drift(folder)
-        if publish.row_of(card.read(folder), folder, entry) != entry:
+        found += writing.drift(folder)
+        if shelf.row_of(card.read(folder), folder, entry) != entry:
             found.append(f"registry.yaml: the row of {entry.name} is not what its folder says")
     return found
 
@@ -84,14 +90,14 @@ def registry_drift() -> list[str]:
 def rewrite() -> list[str]:
     """Make every student's page anew, then its row; returns what that could not mend."""
     rows = []
-    for entry in registry.load(REGISTRY).values():
+    for entry in local.load(REGISTRY).values():
         folder = STORE.folder(entry.name)
         student = card.read(folder)
-        page = card_page.render(student, card.figure_names(student, folder))
+        page = card_page.render(student, writing.figure_names(student, folder))
         (folder / card.PAGE).write_text(page, encoding="utf-8")
-        rows.append(publish.row_of(card.read(folder), folder, entry))
+        rows.append(shelf.row_of(card.read(folder), folder, entry))
     if rows:
-        registry.write(rows, REGISTRY)
+        local.write(rows, REGISTRY)
     return registry_drift()
 
 
@@ -105,8 +111,8 @@ def students(published: list[Card]) -> str:
 def row(student: Card) -> tuple[str, ...]:
     """One line of the table."""
     fp32, int8 = student.variants["fp32"], student.variants.get("int8")
-    timed = card_latency.single_latency(student.latency, "int8")
-    over_plain = card_latency.over_plain(student.latency, "int8")
+    timed = latency.single_latency(student.latency, "int8")
+    over_plain = latency.over_plain(student.latency, "int8")
     return (
         f"[{student.name}](zoo/embedded/{student.name}/README.md)",
         _pair(_percent(int8.accuracy.value) if int8 else "-", _percent(fp32.accuracy.value)),

@@ -14,7 +14,7 @@ from typing import Any
 
 from langid_tools import REFERENCE, Tool, cld3
 
-from zoo import bench
+from zoo.measure import bench
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 256  # texts

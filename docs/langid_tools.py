@@ -47,7 +47,7 @@ def student(name_or_path: str) -> Tool:
     """A text student of the registry, of a folder or of one file."""
     import zoo
     from zoo.errors import InputError
-    from zoo.text_student import TextStudent
+    from zoo.tasks.text_classification.student import TextStudent
 
     given = Path(name_or_path) if Path(name_or_path).exists() else name_or_path
     model = zoo.load(given, threads=1)

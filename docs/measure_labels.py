@@ -22,8 +22,8 @@ from distill import labels
 from distill.config import Labels
 from distill.data import Dataset, load
 from distill.train import Answers, Plan, fit
-from zoo import learn
-from zoo import recipe as recipes
+from zoo.chain import learn
+from zoo.records import recipe as recipes
 
 
 def main() -> None:

@@ -75,8 +75,8 @@ CASES = (
 
 def ours(urls: list[str], cache: str, digest: str, size: int) -> Path:
     """With zoo.pull: all sources but the last are given, the last is the entry's hub."""
-    from zoo.pull import fetch
-    from zoo.registry import Entry, FileRef, Headline
+    from zoo.fetch.fetch import fetch
+    from zoo.records.entry import Entry, FileRef, Headline
 
     os.environ["HF_ENDPOINT"] = urls[-1]
     row = Headline(1.0, "none", 0, 0.0)

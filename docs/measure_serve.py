@@ -27,10 +27,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zoo import machine
-from zoo.markdown import between, table
+from zoo.card.markdown import between, table
+from zoo.measure import machine
 from zoo.serve.tokens import Tokens
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 PAGE = Path(__file__).parent / "hub.md"
 LARGE, SMALL, UPLOAD = 40_000_000, 500_000, 60_000_000  # bytes

@@ -24,9 +24,9 @@ from compress.config import Attempt
 from distill.students import create
 from export import onnx_file, rewrite
 from export.files import save
-from zoo import bench
-from zoo.devices import PictureLoad
-from zoo.measures import Measurement
+from zoo.measure import bench
+from zoo.measure.devices import PictureLoad
+from zoo.records.measures import Measurement
 
 SIZE = 32  # pixels
 NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (

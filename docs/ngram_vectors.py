@@ -8,7 +8,7 @@ import torch
 
 from distill.students.letters import SCRIPTS, letters
 from distill.students.ngram import MULTIPLIERS, ORDERS, Ngram
-from zoo.markdown import between
+from zoo.card.markdown import between
 
 ROWS = (499, 997, 2003, 4999, 5003)  # primes, of the vectors only
 WINDOWS = (  # "_" is a boundary

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from zoo import registry
 from zoo.files import sha256
-from zoo.folders import Folders
-from zoo.registry import Entry, FileRef, Headline
+from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import local
+from zoo.stores.folders import Folders
 
 # Read by the Hub's client when it is imported: no traffic but the one under test.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -102,7 +102,7 @@ def _make_shelf(root: Path, folder: Path, name: str = TINY) -> Shelf:
         files={p.name: FileRef(sha256(p), p.stat().st_size) for p in sorted(folder.iterdir())},
         headline=Headline(1.0, "made colours", 1135, 0.01),
     )
-    registry.write([entry], root / "registry.yaml")
+    local.write([entry], root / "registry.yaml")
     return Shelf(root, store, root / "registry.yaml", root / "cache", entry)
 
 
@@ -161,7 +161,7 @@ def serve_app() -> Iterator[Callable[[Any], tuple[str, Callable[[], None]]]]:
 def _serve(root: Path, changed: dict[str, Any]) -> LiveHub:
     from zoo.serve import create_app
     from zoo.serve.settings import Settings
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     tokens = _tokens(root)
     app = create_app(Store(root), replace(Settings(b"a secret of the tests"), **changed))
@@ -292,23 +292,23 @@ class Lab:
     @property
     def row(self) -> Entry:
         """Of the tiny student."""
-        return registry.load(self.registry)[TINY]
+        return local.load(self.registry)[TINY]
 
     def rewrite(self, name: str = TINY, **fields: Any) -> None:
         """Build the tiny student again, with other fields of its card, maybe by another name."""
-        from zoo import publish
+        from zoo.publish import shelf
 
         copy = shutil.copytree(self.store.folder(TINY), self.store.root.parent / "built" / name)
         _write_card(copy, name=name, **fields)
-        publish.publish(copy, self.store)
+        shelf.publish(copy, self.store)
         shutil.rmtree(copy)
 
 
 @pytest.fixture(scope="session")
 def passed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny student as a build leaves it, with an attempt that passed; to be copied."""
-    from zoo import card
-    from zoo.card import Attempt
+    from zoo.records import card
+    from zoo.records.card import Attempt
 
     folder = tmp_path_factory.mktemp("passed") / "tiny"
     shutil.copytree(Path(__file__).parent / "files" / "tiny", folder)
@@ -328,12 +328,14 @@ def write_card() -> Callable[..., None]:
 
 def _write_card(folder: Path, **fields: Any) -> None:
     """As `zoo.card.write`, with figures that name their numbers and show nothing: no matplotlib."""
-    from zoo import card, card_page, figures
+    from zoo.card import figures, writing
+    from zoo.card import page as card_page
+    from zoo.records import card
 
     changed = replace(card.read(folder), **fields)
     for name, digest in figures.sources(changed, card.read_run(folder)).items():
         (folder / name).write_text(f"<svg><!-- sha256 {digest} --></svg>\n")
-    page = card_page.render(changed, card.figure_names(changed, folder))
+    page = card_page.render(changed, writing.figure_names(changed, folder))
     (folder / card.PAGE).write_text(page, encoding="utf-8")
     (folder / card.FILE).write_text(card.to_json(changed), encoding="utf-8")
 
@@ -341,12 +343,12 @@ def _write_card(folder: Path, **fields: Any) -> None:
 @pytest.fixture
 def lab(passed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """The tiny student built and ready to be published; no token and no hub is set."""
-    from zoo import publish
+    from zoo.publish import shelf
 
     for variable in ("ZOO_REGISTRY", "HF_TOKEN", "HF_ENDPOINT", "ZOO_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     made = Lab(Folders(tmp_path / "lab" / "embedded"))
     monkeypatch.setenv("ZOO_STORE", str(made.store.root))
-    publish.publish(passed, made.store)
+    shelf.publish(passed, made.store)
     return made

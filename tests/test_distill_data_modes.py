@@ -10,7 +10,7 @@ from PIL import Image
 
 from distill.config import Data
 from distill.data import load
-from zoo import image as served
+from zoo.inputs import image as served
 
 SIZE = 12
 RNG = np.random.default_rng(0)

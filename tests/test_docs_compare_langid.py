@@ -196,8 +196,8 @@ def test_no_tool_one_of_pictures_and_one_given_twice_are_errors(
 def test_what_is_written_is_what_a_card_takes_in(
     script: ModuleType, alone: pytest.MonkeyPatch, folder: Path, tmp_path: Path
 ) -> None:
-    from zoo.card import Comparison, read_bench
     from zoo.files import sha256
+    from zoo.records.card import Comparison, read_bench
 
     names = {f"scripts-tiny.test {p}": TINY / f"model.{p}.onnx" for p in ("int8", "fp32")}
     given = [word for path in names.values() for word in ("--student", path)]
@@ -261,7 +261,7 @@ def test_only_tools_with_batches_are_timed_in_batches(script: ModuleType, tools:
 def test_a_record_holds_what_a_card_says_of_a_peer(script: ModuleType, tools: list) -> None:
     from dataclasses import fields
 
-    from zoo.card import Peer
+    from zoo.records.card import Peer
 
     answered = script.over_folder(tools, TEXTS)
     found = script.record(tools[1], answered, {}, {"dataset": "d", "date": "2026-01-01"})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo import text as zoo_text
+from zoo.inputs import text as zoo_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "ngrams.md").read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import bench, machine
-from zoo.devices import PictureLoad, Runtime, TextLoad
 from zoo.errors import InputError, ZooError
-from zoo.measures import Measurement
+from zoo.measure import bench, machine
+from zoo.measure.devices import PictureLoad, Runtime, TextLoad
+from zoo.records.measures import Measurement
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx2 avx512f avx512_vnni\n"
 LOAD = PictureLoad(batch=1, image_size=8)
@@ -221,7 +221,7 @@ def test_row_of_another_set_up_is_not_compared(row, field):
 
 def test_importing_the_module_loads_nothing_heavy():
     code = (
-        "import sys, zoo.bench, zoo.verify, zoo.measures\n"
+        "import sys, zoo.measure.bench, zoo.measure.verify, zoo.records.measures\n"
         "heavy = {'numpy', 'onnxruntime', 'torch', 'onnx'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
@@ -253,8 +253,8 @@ def test_load_is_the_same_pictures_in_both_forms():
 def test_a_provider_that_does_not_start_is_an_error_not_the_processor(tiny):
     import onnxruntime
 
-    from zoo.devices import open_session
     from zoo.errors import ZooError
+    from zoo.students.session import open_session
 
     wanted = "CUDAExecutionProvider"
     if wanted in onnxruntime.get_available_providers():

@@ -24,10 +24,13 @@ import torch
 
 import zoo
 from distill.errors import DistillError
-from zoo import card, learn, recipe, records, registry, run
-from zoo.build import build
+from zoo.card import writing
+from zoo.chain import learn
+from zoo.chain.build import build
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
-from zoo.folders import Folders
+from zoo.records import card, reader, recipe, run
+from zoo.registry import local
+from zoo.stores.folders import Folders
 
 ROOT = Path(__file__).parent.parent
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
@@ -111,8 +114,8 @@ def left() -> list[Path]:
 
 
 def told(folder: Path) -> run.Run:
-    document = records.load_json(folder / run.FILE, CardError)
-    return records.read(run.Run, document, CardError)
+    document = reader.load_json(folder / run.FILE, CardError)
+    return reader.read(run.Run, document, CardError)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -220,11 +223,11 @@ def test_a_stranger_pulls_and_runs_what_was_built() -> None:
 @pytest.mark.usefixtures("inside")
 def test_card_page_run_and_registry_are_of_one_piece() -> None:
     folder = Path("store") / NAME
-    assert card.drift(folder) == []
+    assert writing.drift(folder) == []
     facts, happened = card.read(folder), told(folder)
     wanted = recipe.find("student.yaml")
     assert facts.recipe_sha256 == happened.recipe_sha256 == recipe.digest(wanted)
-    assert recipe.bind(records.Document(happened.recipe, "run.json")) == wanted
+    assert recipe.bind(reader.Document(happened.recipe, "run.json")) == wanted
     assert (facts.data.train, facts.data.validation, facts.data.test) == (36, 12, 12)
     assert facts.data.sha256 == happened.data["train"]
     assert facts.teacher and happened.teacher
@@ -235,7 +238,7 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
     kept = happened.seeds["0"].labels
     assert kept and (kept.views, kept.top_k, kept.audit_agreement) == (2, 2, 1.0)
     assert len(happened.seeds["0"].curves) == 12
-    assert registry.find(NAME).revision == Folders("store").revision(NAME)
+    assert local.find(NAME).revision == Folders("store").revision(NAME)
 
 
 @pytest.mark.train
@@ -271,7 +274,7 @@ def test_a_refused_build_leaves_what_was_published_before() -> None:
     with pytest.raises(GateError):
         make("strict.yaml")
     assert Folders("store").revision(NAME) == revision
-    assert registry.find(NAME).revision == revision
+    assert local.find(NAME).revision == revision
 
 
 # --- killed --------------------------------------------------------------------------------------
@@ -326,7 +329,7 @@ def test_killed_in_labelling_and_in_training_it_ends_with_the_same_weights(
     folder = make()
     assert weights_sha256(folder) == weights_sha256(built / "store" / NAME)
     assert not checkpoint.exists()
-    hashes = [registry.load(place / "registry.yaml")[NAME].files for place in (lab, built)]
+    hashes = [local.load(place / "registry.yaml")[NAME].files for place in (lab, built)]
     assert hashes[0]["model.int8.onnx"] == hashes[1]["model.int8.onnx"]
 
 

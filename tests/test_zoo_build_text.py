@@ -13,11 +13,15 @@ pytest.importorskip("onnx")
 
 import zoo
 from distill.errors import DistillError
-from zoo import card, learn, recipe, records, registry, remeasure, run
-from zoo.build import build
-from zoo.card import Card
+from zoo.card import writing
+from zoo.chain import learn
+from zoo.chain.build import build
 from zoo.errors import CardError, GateError, RecipeError
-from zoo.text_student import TextStudent
+from zoo.measure import remeasure
+from zoo.records import card, reader, recipe, run
+from zoo.records.card import Card
+from zoo.registry import local
+from zoo.tasks.text_classification.student import TextStudent
 
 pytestmark = pytest.mark.train
 
@@ -143,20 +147,20 @@ def test_latency_is_that_of_words_and_sentences(made: Card) -> None:
 
 
 def test_nothing_has_drifted_and_the_registry_has_its_row(built: Path) -> None:
-    assert card.drift(built) == []
-    row = registry.load(built.parent.parent / "registry.yaml")[NAME]
+    assert writing.drift(built) == []
+    row = local.load(built.parent.parent / "registry.yaml")[NAME]
     assert row.task == "text-classification"
 
 
 def test_the_run_tells_the_temperature_and_what_was_kept(built: Path) -> None:
-    document = records.load_json(built / run.FILE, CardError)
-    happened = records.read(run.Run, document, CardError)
+    document = reader.load_json(built / run.FILE, CardError)
+    happened = reader.read(run.Run, document, CardError)
     training = happened.seeds["0"]
     assert training.temperature is not None and training.temperature > 0
     assert training.labels is not None and training.labels.audit_agreement == 1.0
     assert set(happened.data) == {"train", "validation", "test", "Almanac"}
     assert happened.words == {"listed": card.read(built).data.listed}
-    kept = recipe.bind(records.Document(happened.recipe, "run.json"))
+    kept = recipe.bind(reader.Document(happened.recipe, "run.json"))
     assert isinstance(kept, recipe.TextRecipe)
 
 

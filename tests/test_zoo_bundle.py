@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import zoo
-from zoo import bundle, cli, registry
+from zoo import cli
 from zoo.errors import NotFound, StoreError
-from zoo.registry import FileRef
+from zoo.fetch import bundle
+from zoo.records.entry import FileRef
+from zoo.registry import local
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -119,7 +121,7 @@ def test_all_of_a_bundle_must_be_what_our_registry_says(shelf: Shelf, made: Path
 def test_the_hint_for_a_student_that_our_registry_lacks_works(
     shelf: Shelf, made: Path, tmp_path: Path
 ) -> None:
-    registry.write([], shelf.registry)
+    local.write([], shelf.registry)
     shutil.rmtree(shelf.store.root)
     with tarfile.open(made, "r:") as file:
         unpacked = file.extractfile("registry.yaml")

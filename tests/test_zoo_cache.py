@@ -14,12 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from zoo import cli, kept, registry
-from zoo.cache import place_of
+from zoo import cli
+from zoo.fetch import kept
+from zoo.fetch.cache import place_of
+from zoo.fetch.fetch import fetch
 from zoo.files import sha256
-from zoo.pull import fetch
-from zoo.registry import FileRef
-from zoo.store_git import blob_id
+from zoo.records.entry import FileRef
+from zoo.registry import local
+from zoo.stores.git import blob_id
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -54,7 +56,7 @@ def republished(shelf: Shelf) -> Path:
     old = zoo.pull(TINY, verify=False)
     shelf.file(GOLDEN).write_text("new")
     files = {**shelf.entry.files, GOLDEN: ref_of(shelf.file(GOLDEN))}
-    registry.write([replace(shelf.entry, revision="f" * 40, files=files)], shelf.registry)
+    local.write([replace(shelf.entry, revision="f" * 40, files=files)], shelf.registry)
     return old
 
 
@@ -121,7 +123,7 @@ def test_a_student_that_no_registry_names_is_known_by_its_card(shelf: Shelf, fil
     shutil.copy(files / "sample-card.json", shelf.file("card.json"))
     refs = {**shelf.entry.files, "card.json": ref_of(shelf.file("card.json"))}
     fetch(replace(shelf.entry, files=refs), store=shelf.store, cache=shelf.cache)
-    registry.write([], shelf.registry)
+    local.write([], shelf.registry)
     foreign(shelf.cache)
     (row,) = cache_json("list")
     assert (row["name"], row["listed"]) == (TINY, False)
@@ -223,7 +225,7 @@ def test_nothing_is_left_of_a_student_that_only_half_arrived_once(shelf: Shelf) 
     part = place_of(shelf.entry).blob("a" * 64).with_suffix(".part")
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(10))
-    registry.write([], shelf.registry)
+    local.write([], shelf.registry)
     invoke("cache", "prune")
     assert everything(shelf.cache) == set()
 
@@ -234,7 +236,7 @@ def test_a_file_that_is_on_its_way_is_not_taken_away(shelf: Shelf) -> None:
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(10))
     code = (
-        "import sys\nfrom zoo.cache import Place\nfrom pathlib import Path\n"
+        "import sys\nfrom zoo.fetch.cache import Place\nfrom pathlib import Path\n"
         "with Place(Path(sys.argv[1]), sys.argv[2], 'x').locked('a' * 64):\n"
         "    print('held', flush=True)\n    sys.stdin.read()\n"
     )
@@ -273,7 +275,7 @@ def test_a_registry_cannot_put_other_bytes_into_a_revision_that_is_there(
     before = (folder / GOLDEN).read_bytes()
     shelf.file(GOLDEN).write_text("other bytes")
     files = {**shelf.entry.files, GOLDEN: ref_of(shelf.file(GOLDEN))}
-    registry.write([replace(shelf.entry, files=files)], shelf.registry)
+    local.write([replace(shelf.entry, files=files)], shelf.registry)
     with pytest.raises(zoo.ZooError, match=r"golden\.npz holds other bytes than the registry"):
         zoo.pull(TINY, verify=False)
     assert (folder / GOLDEN).read_bytes() == before

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import card as cards
-from zoo import card_latency, card_page, records
-from zoo.card import Bench, Card
-from zoo.card_metadata import metadata
+from zoo.card import latency, writing
+from zoo.card import page as card_page
+from zoo.card.markdown import table
+from zoo.card.metadata import metadata
 from zoo.errors import CardError
-from zoo.markdown import table
+from zoo.records import card as cards
+from zoo.records import plain as records_plain
+from zoo.records.card import Bench, Card
 
 SAMPLE = Path(__file__).parent / "files" / "sample-card.json"
 
@@ -128,7 +130,7 @@ def test_the_yardstick_needs_no_published_file(card: Card) -> None:
 
 def test_a_bench_document_is_read_strictly(card: Card, tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
-    path.write_text(json.dumps(records.to_dict(bench_of(card, *card.latency))))
+    path.write_text(json.dumps(records_plain.to_dict(bench_of(card, *card.latency))))
     assert cards.read_bench(path) == bench_of(card, *card.latency)
     path.write_text(path.read_text().replace('"rows"', '"row"'))
     with pytest.raises(CardError, match="unknown key"):
@@ -182,10 +184,10 @@ def test_a_device_that_was_not_measured_is_said_to_be_missing(card: Card) -> Non
 
 
 def test_files_are_compared_with_the_plain_export_in_the_same_rounds(card: Card) -> None:
-    assert card_latency.over_plain(card.latency, "int8") == pytest.approx(0.776 / 1.085)
+    assert latency.over_plain(card.latency, "int8") == pytest.approx(0.776 / 1.085)
     assert "over the plain export: int8 0.715, fp32 0.922." in card_page.render(card)
     ours = [row for row in card.latency if row.precision != "plain-fp32"]
-    assert card_latency.over_plain(ours, "int8") is None
+    assert latency.over_plain(ours, "int8") is None
 
 
 def test_every_attempt_stands_on_the_page_with_its_reason(card: Card) -> None:
@@ -265,13 +267,13 @@ def published(card: Card, folder: Path) -> Card:
         variants[precision] = dataclasses.replace(variant, sha256=digest)
     digest = hashlib.sha256((folder / "run.json").read_bytes()).hexdigest()
     card = dataclasses.replace(card, variants=variants, run_sha256=digest)
-    cards.write(card, folder)
+    writing.write(card, folder)
     return card
 
 
 def test_a_written_card_has_not_drifted(card: Card, tmp_path: Path) -> None:
     published(card, tmp_path)
-    assert cards.drift(tmp_path) == []
+    assert writing.drift(tmp_path) == []
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "README.md",
@@ -291,7 +293,7 @@ def test_every_file_that_was_changed_by_hand_is_found(card: Card, tmp_path: Path
     (tmp_path / "model.int8.onnx").write_bytes(b"another")
     (tmp_path / "latency.svg").unlink()
     (tmp_path / "run.json").write_text("{}")
-    found = "\n".join(cards.drift(tmp_path))
+    found = "\n".join(writing.drift(tmp_path))
     assert "README.md: not what card.json says" in found
     assert "model.int8.onnx: not the file of the card" in found
     assert "latency.svg: drawn from other numbers" in found
@@ -303,9 +305,9 @@ def test_a_card_with_new_numbers_needs_new_figures(card: Card, tmp_path: Path) -
     faster = dataclasses.replace(card.latency[1], p50_ms=0.1)
     later = cards.add_measurements(card, [faster])
     (tmp_path / "card.json").write_text(cards.to_json(later))
-    assert any("latency.svg" in line for line in cards.drift(tmp_path))
-    cards.write(later, tmp_path)
-    assert cards.drift(tmp_path) == []
+    assert any("latency.svg" in line for line in writing.drift(tmp_path))
+    writing.write(later, tmp_path)
+    assert writing.drift(tmp_path) == []
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: Path) -> None:
@@ -313,7 +315,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: 
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     (tmp_path / "run.json").write_text('{"seeds": {"0": {"curves": [{"loss": "not a number"}]}}}')
     with pytest.raises((KeyError, TypeError, ValueError)):
-        cards.write(card, tmp_path)
+        writing.write(card, tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {k: v for k, v in after.items() if k != "run.json"} == {
         k: v for k, v in before.items() if k != "run.json"
@@ -325,7 +327,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(card: Card, tmp_path: 
     ["{", "[]", '{"seeds": 3}', '{"seeds": {"0": {}}}', '{"seeds": {"0": {"curves": [1]}}}'],
 )
 def test_a_broken_run_is_one_error(text: str, tmp_path: Path) -> None:
-    from zoo import figures
+    from zoo.card import figures
 
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(CardError, match=r"run\.json"):
@@ -338,30 +340,31 @@ def test_a_broken_run_is_one_error(text: str, tmp_path: Path) -> None:
 def test_a_store_of_ones_own_has_its_registry_beside_it(
     card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo import publish, registry
-    from zoo.folders import Folders
+    from zoo.publish import shelf
+    from zoo.registry import local
+    from zoo.stores.folders import Folders
 
     monkeypatch.delenv("ZOO_REGISTRY", raising=False)
     folder = tmp_path / "made"
     folder.mkdir()
     card = published(card, folder)
-    entry = publish.publish(folder, Folders(tmp_path / "own" / "embedded"))
-    assert registry.load(tmp_path / "own" / "registry.yaml") == {card.name: entry}
+    entry = shelf.publish(folder, Folders(tmp_path / "own" / "embedded"))
+    assert local.load(tmp_path / "own" / "registry.yaml") == {card.name: entry}
     assert entry.headline.accuracy == card.variants["int8"].accuracy.value
     assert entry.headline.int8_latency_ms == 0.312
     assert entry.revision == Folders(tmp_path / "own" / "embedded").revision(card.name)
 
 
 def test_a_folder_that_drifted_is_not_published(card: Card, tmp_path: Path) -> None:
-    from zoo import publish
-    from zoo.folders import Folders
+    from zoo.publish import shelf
+    from zoo.stores.folders import Folders
 
     folder = tmp_path / "made"
     folder.mkdir()
     published(card, folder)
     (folder / "model.int8.onnx").write_bytes(b"another")
     with pytest.raises(CardError, match="not the file of the card"):
-        publish.publish(folder, Folders(tmp_path / "own" / "embedded"))
+        shelf.publish(folder, Folders(tmp_path / "own" / "embedded"))
     assert not (tmp_path / "own").exists()
 
 

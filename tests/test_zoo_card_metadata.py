@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from zoo import card as cards
-from zoo import card_metadata
-from zoo.card import Card
+from zoo.card import metadata
+from zoo.records import card as cards
+from zoo.records.card import Card
 
-STUDENTS = sorted((Path(card_metadata.__file__).parent / "embedded").glob("*/README.md"))
+STUDENTS = sorted((Path(metadata.__file__).parent / "embedded").glob("*/README.md"))
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def taught_by(card: Card, source: str) -> dict[str, Any]:
     """The metadata where the teacher comes from `source`."""
     assert card.teacher
     teacher = dataclasses.replace(card.teacher, source=source)
-    return card_metadata.metadata(dataclasses.replace(card, teacher=teacher))
+    return metadata.metadata(dataclasses.replace(card, teacher=teacher))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_teacher_that_has_no_hub_id_is_in_the_text_alone(card: Card, source: s
 
 def test_without_a_teacher_or_an_8_bit_file_nothing_is_claimed(card: Card) -> None:
     alone = dataclasses.replace(card, teacher=None)
-    assert "base_model" not in card_metadata.metadata(alone)
+    assert "base_model" not in metadata.metadata(alone)
     fp32 = dataclasses.replace(card, variants={"fp32": card.variants["fp32"]})
     assert taught_by(fp32, "hub:google/vit")["base_model_relation"] == "finetune"
 
@@ -70,7 +70,7 @@ def test_without_a_teacher_or_an_8_bit_file_nothing_is_claimed(card: Card) -> No
 def test_a_data_set_of_the_hub_is_named_with_its_folder_left_out(card: Card) -> None:
     for source in ("hub:uoft-cs/cifar10@0123", "hub:uoft-cs/cifar10/plain_text@0123"):
         data = dataclasses.replace(card.data, source=source)
-        told = card_metadata.metadata(dataclasses.replace(card, data=data))
+        told = metadata.metadata(dataclasses.replace(card, data=data))
         assert told["datasets"] == ["uoft-cs/cifar10"]
 
 
@@ -79,7 +79,7 @@ def test_the_hubs_own_client_reads_every_published_page(page: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
     card = cards.read(page.parent)
     data = hub.ModelCard(page.read_text(encoding="utf-8")).data
-    told = card_metadata.metadata(card)
+    told = metadata.metadata(card)
     for key in ("license", "tags", "pipeline_tag", "library_name", "metrics"):
         assert getattr(data, key) == told[key], key
     assert data.model_name == card.name

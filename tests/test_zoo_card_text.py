@@ -14,14 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import card as cards
-from zoo import card_latency, card_page, figures, languages, publish, records
-from zoo.card import Attempt, Bench, Card, Origin, Teaching, Unknown, Variant
-from zoo.card_metadata import metadata
-from zoo.card_peers import Comparison, Peer, Ratio
+from zoo.card import figures, writing
+from zoo.card import latency as card_latency
+from zoo.card import page as card_page
+from zoo.card.markdown import duration
+from zoo.card.metadata import metadata
 from zoo.errors import CardError
-from zoo.markdown import duration
-from zoo.measures import Measurement, Score
+from zoo.publish import shelf
+from zoo.records import card as cards
+from zoo.records import plain as records_plain
+from zoo.records.card import Attempt, Bench, Card, Origin, Teaching, Unknown, Variant
+from zoo.records.entry import Headline
+from zoo.records.measures import Measurement, Score
+from zoo.records.peers import Comparison, Peer, Ratio
+from zoo.tasks.text_classification import languages
 
 LABELS = ("bs", "de", "en", "fr", "hr", "no")
 RATIOS = st.tuples(*[st.floats(0, 9)] * 3).map(sorted).map(lambda r: (r[1], r[0], r[2])) | st.none()
@@ -286,7 +292,7 @@ def test_nothing_is_said_of_pictures(card: Card) -> None:
 
 
 def test_the_headline_latency_is_that_of_the_sentence(card: Card) -> None:
-    assert publish.headline(card) == publish.Headline(
+    assert shelf.headline(card) == Headline(
         accuracy=0.9749,
         accuracy_dataset="FLORES-200 devtest",
         int8_size_bytes=551_234,
@@ -573,11 +579,11 @@ def test_a_card_with_other_class_accuracies_needs_another_figure(
     pytest.importorskip("matplotlib")
     for precision, v in card.variants.items():
         (tmp_path / v.file).write_text(precision)  # whose sha256 the card holds
-    cards.write(card, tmp_path)
-    assert cards.drift(tmp_path) == []
+    writing.write(card, tmp_path)
+    assert writing.drift(tmp_path) == []
     other = dataclasses.replace(card, per_class=PER_CLASS | {"bs": 0.5})
     (tmp_path / "card.json").write_text(cards.to_json(other))
-    found = "\n".join(cards.drift(tmp_path))
+    found = "\n".join(writing.drift(tmp_path))
     assert "classes.svg: drawn from other numbers" in found
     assert "README.md: not what card.json says" in found
     assert "latency.svg" not in found
@@ -632,11 +638,11 @@ def test_a_precision_that_the_card_lacks_is_refused(card: Card) -> None:
 def test_a_comparison_is_told_from_a_bench_by_its_peers(card: Card, tmp_path: Path) -> None:
     path = tmp_path / "peers.json"
     wanted = comparison(peer(card.name), **{card.name: digest("int8")})
-    path.write_text(json.dumps(records.to_dict(wanted)))
+    path.write_text(json.dumps(records_plain.to_dict(wanted)))
     assert cards.read_bench(path) == wanted
     path.write_text(json.dumps({"format": 1, "peers": [], "detail": {}}))
     with pytest.raises(CardError, match="peers must not be empty"):
         cards.read_bench(path)
-    path.write_text(json.dumps(records.to_dict(wanted) | {"files": {"a": "0"}}))
+    path.write_text(json.dumps(records_plain.to_dict(wanted) | {"files": {"a": "0"}}))
     with pytest.raises(CardError, match=r"files\.a must be 64"):
         cards.read_bench(path)

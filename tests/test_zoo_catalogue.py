@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("starlette")
 
-from zoo import card as cards
-from zoo import registry as zoo_registry
 from zoo.errors import CardError, InputError
-from zoo.records import parse_yaml
+from zoo.records import card as cards
+from zoo.records.reader import parse_yaml
+from zoo.registry import local as zoo_registry
 from zoo.serve.catalogue import blocks, models, plot, query, registry
 from zoo.serve.catalogue.models import Row
 from zoo.serve.catalogue.plot import Point
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 EMBEDDED = Path(models.__file__).parents[2] / "embedded"
 NAMES = sorted(path.parent.name for path in EMBEDDED.glob("*/card.json"))

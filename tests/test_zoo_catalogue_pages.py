@@ -19,7 +19,7 @@ pytest.importorskip("starlette")
 import httpx2
 
 import zoo
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 EMBEDDED = Path(zoo.__file__).parent / "embedded"
 CIFAR, LANGID = "cifar10-separable-small.kd", "langid75-ngram-small.lingua"

@@ -18,9 +18,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoo
-from zoo import arguments, cli, registry, tables
-from zoo import card as cards
+from zoo import cli
+from zoo.card import writing
+from zoo.cli import arguments, tables
 from zoo.errors import InputError, IntegrityError, NotFound
+from zoo.records import card as cards
+from zoo.registry import local
 
 HEAVY = ("numpy", "onnxruntime", "huggingface_hub", "torch")
 ROOT = Path(zoo.__file__).parent.parent  # of the code under test: a checkout or a wheel
@@ -309,17 +312,17 @@ def test_verify_on_other_pictures_says_so(shelf: Any, tiny: Path, tmp_path: Path
 
 def publish(shelf: Any, folder: Path) -> None:
     """Put `folder` in the place of the shelf's student, with its row."""
-    from zoo import publish
+    from zoo.publish.shelf import entry
 
     revision = shelf.store.put(shelf.entry.name, folder)
-    row = publish.entry(cards.read(folder), folder, revision, shelf.entry.repo)
-    registry.write([row], shelf.registry)
+    row = entry(cards.read(folder), folder, revision, shelf.entry.repo)
+    local.write([row], shelf.registry)
 
 
 def test_a_picture_set_decides_whether_accuracy_holds() -> None:
-    from zoo.measures import Score
-    from zoo.remeasure import Again
-    from zoo.verify import Verdict
+    from zoo.measure.remeasure import Again
+    from zoo.records.measures import Score
+    from zoo.students.golden import Verdict
 
     card = Score("top-1 accuracy", "Digits", "test", 100, 0.9, 0.85, 0.95)
     near, far = (Score("top-1 accuracy", "Digits", "test", 100, v, 0, 1) for v in (0.86, 0.8))
@@ -347,11 +350,11 @@ def test_card_add_publishes_the_card_with_the_rows(shelf: Any, tmp_path: Path) -
     rows.write_text(invoke("bench", shelf.entry.name, "--json", "--rounds", "2", "--batch", "4"))
     (tmp_path / "run.json").write_text("{}")
     said = invoke("card", shelf.entry.name, "--add", rows).strip()
-    entry = registry.find(shelf.entry.name)
+    entry = local.find(shelf.entry.name)
     assert said == f"{entry.name}@{entry.revision}"
     assert entry.revision != shelf.entry.revision
     folder = shelf.store.folder(entry.name)
-    assert cards.drift(folder) == []
+    assert writing.drift(folder) == []
     assert any(row.batch == 4 for row in cards.read(folder).latency)
     assert invoke("pull", shelf.entry.name).strip().endswith(entry.revision)
 

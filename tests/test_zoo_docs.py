@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoo import card, card_page, cli, records
+from zoo import cli
+from zoo.card import page as card_page
 from zoo.errors import RecipeError
-from zoo.recipe import bind
+from zoo.records import card, reader
+from zoo.records.recipe import bind
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +25,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_recipe_in_contributing_is_one() -> None:
     (text,) = blocks((ROOT / "CONTRIBUTING.md").read_text(), "yaml")
-    recipe = bind(records.parse_yaml(text, "CONTRIBUTING.md", RecipeError))
+    recipe = bind(reader.parse_yaml(text, "CONTRIBUTING.md", RecipeError))
     assert recipe.teacher
     assert recipe.compress
 

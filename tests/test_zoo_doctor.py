@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from zoo import cli, doctor, pull, registries
+import zoo
+from zoo import cli
+from zoo.cli import doctor
+from zoo.registry import registries
 
 
 def test_the_report_names_versions_machine_cache_and_source(
@@ -36,7 +39,7 @@ def test_the_cache_is_measured_but_not_made(shelf: Any) -> None:
     empty = doctor.cache_facts()
     assert (empty["students"], empty["size_bytes"], empty["writable"]) == (0, 0, True)
     assert not shelf.cache.exists()
-    pull(shelf.entry.name)
+    zoo.pull(shelf.entry.name)
     full = doctor.cache_facts()
     assert (full["students"], full["size_bytes"]) == (1, shelf.entry.size_bytes)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo import endpoints
+from zoo.records.names import check_endpoint
+from zoo.registry import endpoints
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_offline_is_read_as_the_hubs_client_reads_it(
     "value", ["https://hub.example.org", "http://10.0.0.7:8080", "http://[::1]:80", "https://h/a/b"]
 )
 def test_the_base_url_of_a_hub_is_an_endpoint(value: str) -> None:
-    endpoints.check(value)
+    check_endpoint(value)
 
 
 @pytest.mark.parametrize(
@@ -105,4 +106,4 @@ def test_the_base_url_of_a_hub_is_an_endpoint(value: str) -> None:
 )
 def test_anything_else_is_no_endpoint(value: str) -> None:
     with pytest.raises(ValueError, match="endpoint must be"):
-        endpoints.check(value)
+        check_endpoint(value)

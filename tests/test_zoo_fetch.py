@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from zoo.errors import IntegrityError, PullError
-from zoo.link import Hub
-from zoo.pull import fetch
-from zoo.registry import Entry, FileRef, Headline
+from zoo.fetch.fetch import fetch
+from zoo.fetch.link import Hub
+from zoo.records.entry import Entry, FileRef, Headline
 
 DATA = random.Random(8).randbytes(600_000)
 FILE = "model.fp32.onnx"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo import card as cards
-from zoo import figures
-from zoo.card import Card
+from zoo.card import figures
+from zoo.records import card as cards
+from zoo.records.card import Card
 
 SAMPLE = Path(__file__).parent / "files" / "sample-card.json"
 RUN = {
@@ -97,5 +97,8 @@ def test_a_card_without_latency_is_drawn_as_such(card: Card) -> None:
 
 
 def test_matplotlib_is_not_imported_with_the_module() -> None:
-    code = "import sys, zoo.figures, zoo.card, zoo.card_page; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys, zoo.card.figures, zoo.card.writing, zoo.card.page; "
+        "sys.exit('matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

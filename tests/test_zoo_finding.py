@@ -15,9 +15,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoo
-from zoo import arguments, cli, registry
+from zoo import cli
+from zoo.cli import arguments
 from zoo.errors import RegistryError
-from zoo.registry import FileRef
+from zoo.records import entry as records_entry
+from zoo.records.entry import FileRef
+from zoo.registry import local
 
 ROOT = Path(zoo.__file__).parent.parent  # of the code under test: a checkout or a wheel
 
@@ -38,7 +41,7 @@ def lab(shelf: Any, site: Any) -> Any:
     """A web server with the registry of another lab: two students of its own."""
     shapes = replace(shelf.entry, name="shapes-tiny.test", summary="Tells Shapes apart.")
     words = replace(shelf.entry, name="words-tiny.test", summary="", task="text-classification")
-    site.has("/registry.yaml", registry.render([shapes, words]))
+    site.has("/registry.yaml", records_entry.render([shapes, words]))
     return site
 
 
@@ -84,7 +87,7 @@ def test_filters_work_across_registries(shelf: Any, lab: Any) -> None:
 
 def test_what_a_stranger_wrote_cannot_command_the_terminal(shelf: Any, site: Any) -> None:
     row = replace(shelf.entry, summary="red \x1b[31m \u202e\nand a line more")
-    text = registry.render([replace(row, summary="SUMMARY")])
+    text = records_entry.render([replace(row, summary="SUMMARY")])
     site.has("/registry.yaml", text.replace('"SUMMARY"', json.dumps(row.summary)))
     for command in (["list"], ["info", row.name]):
         shown = invoke(*command, "--registry", site.url)
@@ -141,9 +144,9 @@ def test_info_says_which_registry_and_which_hub(shelf: Any, lab: Any) -> None:
 def test_a_name_in_two_registries_is_an_error_until_one_is_named(
     shelf: Any, site: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.has("/registry.yaml", registry.render([shelf.entry]))
+    site.has("/registry.yaml", records_entry.render([shelf.entry]))
     other = {**shelf.entry.files, "card.json": FileRef("0" * 64, 1)}
-    registry.write([replace(shelf.entry, files=other)], shelf.registry)
+    local.write([replace(shelf.entry, files=other)], shelf.registry)
     monkeypatch.setenv("ZOO_REGISTRY", f"{shelf.registry},{site.url}")
     name = shelf.entry.name
     for command in ("info", "pull", "verify", "bench", "run"):
@@ -162,7 +165,7 @@ def test_a_name_in_two_registries_is_an_error_until_one_is_named(
 def lab_hub(shelf: Any, site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A hub with the tiny student, its registry, and nothing of it on this machine."""
     entry = replace(shelf.entry, repo="lab/colours")
-    site.has("/registry.yaml", registry.render([entry]))
+    site.has("/registry.yaml", records_entry.render([entry]))
     for file in entry.files:
         path = f"/lab/colours/resolve/{entry.revision}/{file}"
         site.has(path, shelf.file(file).read_bytes())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import NotFound, StoreError
-from zoo.folders import Folders, tree_id
+from zoo.stores.folders import Folders, tree_id
 
 
 def made(folder: Path, **files: str) -> Path:

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import zoo
-from zoo import folders, registry
-from zoo import image as images
 from zoo.errors import InputError
-from zoo.runtime import Student
-from zoo.student import softmax
+from zoo.inputs import image as images
+from zoo.registry import local
+from zoo.stores import folders
+from zoo.students.load import Student
+from zoo.students.student import softmax
 
 SIZE = 8  # pixels, of the model that the pictures are for
 
@@ -234,7 +235,7 @@ def test_the_network_sees_what_it_saw(kind: str, shape: tuple[int, int], tmp_pat
     assert difference.max() <= 8
 
 
-PICTURES = [e.name for e in registry.load().values() if e.task == "image-classification"]
+PICTURES = [e.name for e in local.load().values() if e.task == "image-classification"]
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -252,7 +253,7 @@ def test_the_answers_of_published_students_do_not_move(name: str, tmp_path: Path
 MEASURE = """
 import sys
 from pathlib import Path
-from zoo.runtime import Student
+from zoo.students.student import Student
 print(Student.open(sys.argv[1], threads=1)(sys.argv[2])[0][0])
 status = Path("/proc/self/status").read_text()
 print(status.partition("VmHWM:")[2].split()[0])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo import card as cards
-from zoo import licences
-from zoo.card import Card, Origin
+from zoo.card import licences
+from zoo.records import card as cards
+from zoo.records.card import Card, Origin
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from zoo import registry
 from zoo.errors import IntegrityError, PullError
-from zoo.link import Hub
-from zoo.pull import fetch
-from zoo.registry import Entry, FileRef, Headline
+from zoo.fetch.fetch import fetch
+from zoo.fetch.link import Hub
+from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import local
 
 MIB = 1 << 20
 SIZE = 4 * MIB
@@ -145,10 +145,10 @@ def test_the_next_mirror_goes_on_where_the_first_one_died(
 CODE = """
 import sys
 from pathlib import Path
-from zoo import registry
-from zoo.pull import fetch
+from zoo.registry import local
+from zoo.fetch.fetch import fetch
 where, cache, row = sys.argv[1:]
-fetch(registry.find("far.test", Path(row)), sources=[where], cache=cache)
+fetch(local.find("far.test", Path(row)), sources=[where], cache=cache)
 """
 
 
@@ -166,9 +166,9 @@ def test_a_process_that_was_killed_half_way_fetches_the_rest(
     link: Link, entry: Entry, tmp_path: Path
 ) -> None:
     proxy, cache = link(stall_after=SIZE // 2, times=1), tmp_path / "cache"
-    registry.write([entry], tmp_path / "registry.yaml")
+    local.write([entry], tmp_path / "registry.yaml")
     words = [sys.executable, "-c", CODE, proxy.url, str(cache), str(tmp_path / "registry.yaml")]
-    environ = {**os.environ, "PYTHONPATH": str(Path(registry.__file__).parents[1])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[1])}
     with subprocess.Popen(words, env=environ) as running:
         assert size_of_part(cache, int(0.45 * SIZE)) < SIZE
         time.sleep(0.2)

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
-from zoo import card as cards
-from zoo import publish, records, registry
-from zoo.card import Bench, Card
+from zoo.card import writing
 from zoo.errors import RegistryError
 from zoo.files import sha256
-from zoo.folders import Folders
-from zoo.measures import Measurement
+from zoo.publish import shelf
+from zoo.records import card as cards
+from zoo.records import plain
+from zoo.records.card import Bench, Card
+from zoo.records.measures import Measurement
+from zoo.registry import local
+from zoo.stores.folders import Folders
 
 pytest.importorskip("matplotlib")
 
@@ -26,7 +29,7 @@ pytest.importorskip("matplotlib")
 @pytest.fixture
 def made(tiny: Path) -> Path:
     """The tiny student with page and figures, as a build leaves it."""
-    cards.write(cards.read(tiny), tiny)
+    writing.write(cards.read(tiny), tiny)
     return tiny
 
 
@@ -42,7 +45,7 @@ def renamed(folder: Path, name: str) -> Path:
     """A copy of the student in `folder` under another name."""
     copy = folder.with_name(name)
     shutil.copytree(folder, copy)
-    cards.write(dataclasses.replace(cards.read(copy), name=name), copy)
+    writing.write(dataclasses.replace(cards.read(copy), name=name), copy)
     return copy
 
 
@@ -56,45 +59,45 @@ def add(store: Folders, card: Card, *rows: Measurement) -> None:
     """`zoo card NAME --add`, timed on the files of `card`."""
     path = store.root.parent / "rows.json"
     hashes = {precision: variant.sha256 for precision, variant in card.variants.items()}
-    path.write_text(json.dumps(records.to_dict(Bench(1, card.name, hashes, rows))))
-    publish.add_rows(card.name, path, store)
+    path.write_text(json.dumps(plain.to_dict(Bench(1, card.name, hashes, rows))))
+    shelf.add_rows(card.name, path, store)
 
 
 def test_two_processes_that_publish_at_once_keep_both_rows(made: Path, own: Folders) -> None:
     names = [f"colours-tiny.{i}" for i in range(3)]
     code = (
-        "import sys; from pathlib import Path; from zoo import publish\n"
-        "from zoo.folders import Folders\n"
-        "for _ in range(4): publish.publish(Path(sys.argv[1]), Folders(sys.argv[2]))"
+        "import sys; from pathlib import Path; from zoo.publish import shelf\n"
+        "from zoo.stores.folders import Folders\n"
+        "for _ in range(4): shelf.publish(Path(sys.argv[1]), Folders(sys.argv[2]))"
     )
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(renamed(made, name)), str(own.root)],
-            cwd=Path(publish.__file__).parent.parent,
+            cwd=Path(local.__file__).parent.parent,
         )
         for name in names
     ]
     assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
-    entries = registry.load(own.root.parent / "registry.yaml")
+    entries = local.load(own.root.parent / "registry.yaml")
     assert {name: entry.revision for name, entry in entries.items()} == {
         name: own.revision(name) for name in names
     }
 
 
 def test_a_second_build_keeps_the_rows_that_others_have_added(made: Path, own: Folders) -> None:
-    publish.publish(made, own)
+    shelf.publish(made, own)
     card = cards.read(made)
     others = [bench_row(precision=precision) for precision in ("fp32", "int8", "plain-fp32")]
     add(own, card, *others)
-    entry = publish.publish(made, own)
+    entry = shelf.publish(made, own)
     folder = own.folder(card.name)
     assert cards.read(folder).latency == (*card.latency, *others)
-    assert cards.drift(folder) == cards.drift(made) == []
+    assert writing.drift(folder) == writing.drift(made) == []
     assert entry.revision == own.revision(card.name)
 
 
 def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Folders) -> None:
-    publish.publish(made, own)
+    shelf.publish(made, own)
     card = cards.read(made)
     fp32, int8 = (bench_row(precision=precision) for precision in ("fp32", "int8"))
     add(own, card, fp32, int8)
@@ -103,49 +106,49 @@ def test_a_row_of_other_bytes_does_not_stay(made: Path, own: Folders) -> None:
     changed = dataclasses.replace(
         card.variants["int8"], sha256=sha256(path), size_bytes=path.stat().st_size
     )
-    cards.write(dataclasses.replace(card, variants=card.variants | {"int8": changed}), made)
-    publish.publish(made, own)
+    writing.write(dataclasses.replace(card, variants=card.variants | {"int8": changed}), made)
+    shelf.publish(made, own)
     assert cards.read(own.folder(card.name)).latency == (*card.latency, fp32)
 
 
 def test_a_row_that_was_measured_again_takes_the_old_ones_place(made: Path, own: Folders) -> None:
     card = cards.add_measurements(cards.read(made), [bench_row(precision="fp32")])
-    cards.write(card, made)
-    publish.publish(made, own)
+    writing.write(card, made)
+    shelf.publish(made, own)
     faster = dataclasses.replace(card.latency[-1], p50_ms=0.001)
-    cards.write(cards.add_measurements(card, [faster]), made)
-    publish.publish(made, own)
+    writing.write(cards.add_measurements(card, [faster]), made)
+    shelf.publish(made, own)
     assert cards.read(own.folder(card.name)).latency[-1] == faster
 
 
 def test_a_published_card_that_cannot_be_read_is_replaced(made: Path, own: Folders) -> None:
-    publish.publish(made, own)
+    shelf.publish(made, own)
     name = cards.read(made).name
     (own.folder(name) / "card.json").write_text("{}")
-    publish.publish(made, own)
-    assert cards.drift(own.folder(name)) == []
+    shelf.publish(made, own)
+    assert writing.drift(own.folder(name)) == []
 
 
 def test_a_row_that_cannot_be_written_leaves_the_store_as_it_was(made: Path, own: Folders) -> None:
-    before = publish.publish(made, own)
+    before = shelf.publish(made, own)
     card = cards.read(made)
-    cards.write(dataclasses.replace(card, summary="Other words."), made)
+    writing.write(dataclasses.replace(card, summary="Other words."), made)
     path = own.root.parent / "registry.yaml"
     path.write_text("format: 2\n")
     with pytest.raises(RegistryError, match="students"):
-        publish.publish(made, own)
+        shelf.publish(made, own)
     (own.root.parent / "file").touch()
     with pytest.raises(RegistryError, match=r"file.*[Dd]irectory|exists"):
-        publish.publish(made, own, own.root.parent / "file" / "registry.yaml")
+        shelf.publish(made, own, own.root.parent / "file" / "registry.yaml")
     path.unlink()
     with pytest.raises(RegistryError, match="repo must be"):
-        publish.publish(made, own, repo="no repo")
+        shelf.publish(made, own, repo="no repo")
     assert own.revision(card.name) == before.revision
     assert not path.exists()
 
 
 def test_nothing_but_the_registry_lands_beside_the_store(made: Path, own: Folders) -> None:
-    publish.publish(made, own)
+    shelf.publish(made, own)
     assert {path.name for path in own.root.parent.iterdir()} == {"embedded", "registry.yaml"}
     assert own.names() == [cards.read(made).name]
 
@@ -153,10 +156,10 @@ def test_nothing_but_the_registry_lands_beside_the_store(made: Path, own: Folder
 def test_a_store_named_by_the_environment_never_writes_the_packaged_registry(
     made: Path, own: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packaged = registry.default_path()
+    packaged = local.default_path()
     before = packaged.read_bytes() if packaged.is_file() else None
     monkeypatch.setenv("ZOO_STORE", str(own.root))
-    assert registry.default_path() == own.root.parent / "registry.yaml" != packaged
-    row = publish.publish(made)
-    assert registry.find(row.name) == row
+    assert local.default_path() == own.root.parent / "registry.yaml" != packaged
+    row = shelf.publish(made)
+    assert local.find(row.name) == row
     assert (packaged.read_bytes() if packaged.is_file() else None) == before

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 
 import zoo
-from zoo import release
 from zoo.errors import PublishError
+from zoo.publish import release, remote
 
 pytest.importorskip("huggingface_hub")
 pytest.importorskip("starlette")
@@ -39,25 +39,25 @@ def open_hub(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def sent(endpoint: str) -> release.Published:
-    return release.publish(TINY, repo=REPO, endpoint=endpoint)
+    return remote.publish(TINY, repo=REPO, endpoint=endpoint)
 
 
 def commits(hub: Any) -> list[str]:
     """Titles of the repository's commits, newest first."""
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     return [commit.title for commit in Store(hub.root).log(REPO, "main")]
 
 
 def tags(hub: Any) -> dict[str, str]:
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     return dict(Store(hub.root).refs(REPO).tags)
 
 
 def intrude(hub: Any) -> None:
     """Somebody else commits."""
-    from zoo.store import Add, Store
+    from zoo.stores.store import Add, Store
 
     store = Store(hub.root)
     digest, _, _ = store.add([b"theirs"])
@@ -300,7 +300,7 @@ def test_a_commit_is_believed_by_its_files_and_not_by_its_answer(
 
 
 def test_a_tag_that_is_on_other_files_is_refused(lab: Any, open_hub: Any) -> None:
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     done = sent(open_hub.url)
     before = lab.registry.read_bytes()
@@ -315,9 +315,9 @@ def test_a_tag_that_is_on_other_files_is_refused(lab: Any, open_hub: Any) -> Non
 def test_killed_before_the_registry_another_run_finishes(lab: Any, open_hub: Any) -> None:
     code = (
         "import os, signal\n"
-        "from zoo import release\n"
-        "release.record = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"release.publish({TINY!r}, repo={REPO!r}, endpoint={open_hub.url!r})"
+        "from zoo.publish import remote\n"
+        "remote.record = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"remote.publish({TINY!r}, repo={REPO!r}, endpoint={open_hub.url!r})"
     )
     before = lab.registry.read_bytes()
     assert python(code).returncode == -signal.SIGKILL
@@ -334,12 +334,12 @@ def test_a_full_disk_leaves_the_old_registry(lab: Any, open_hub: Any) -> None:
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from zoo import cli, release\n"
-        "record = release.record\n"
+        "from zoo import cli\nfrom zoo.publish import remote\n"
+        "record = remote.record\n"
         "def full(*arguments):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "    return record(*arguments)\n"
-        "release.record = full\n"
+        "remote.record = full\n"
         "cli.main()"
     )
     before = lab.registry.read_bytes()
@@ -392,6 +392,6 @@ def test_the_endpoint_of_the_environment_gets_the_users_token(
     monkeypatch.setenv("HF_ENDPOINT", middle.url + "/")
     monkeypatch.setenv("HF_TOKEN", open_hub.token)
     monkeypatch.setenv("ZOO_TOKEN", "of-another-hub")
-    done = release.publish(TINY, repo=REPO)
+    done = remote.publish(TINY, repo=REPO)
     assert done.plan.endpoint == middle.url == lab.row.endpoint
     assert {authorization for _, _, authorization in middle.seen} == {f"Bearer {open_hub.token}"}

@@ -15,8 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from zoo import card, cli, registry, release
+from zoo import cli
 from zoo.errors import PublishError, ZooError
+from zoo.publish import release, remote
+from zoo.records import card
+from zoo.registry import local
 
 pytest.importorskip("huggingface_hub")
 pytest.importorskip("starlette")
@@ -35,24 +38,24 @@ def open_hub(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def sent(endpoint: str) -> release.Published:
-    return release.publish(TINY, repo=REPO, endpoint=endpoint)
+    return remote.publish(TINY, repo=REPO, endpoint=endpoint)
 
 
 def commits(hub: Any) -> list[str]:
     """Titles of the repository's commits, newest first."""
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     return [commit.title for commit in Store(hub.root).log(REPO, "main")]
 
 
 def repositories(hub: Any) -> list[str]:
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     return Store(hub.root).repos()
 
 
 def tags(hub: Any) -> dict[str, str]:
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     return dict(Store(hub.root).refs(REPO).tags)
 
@@ -92,7 +95,7 @@ def test_the_client_finds_what_was_published(lab: Any, open_hub: Any, tmp_path: 
 
 def test_without_options_it_goes_where_it_went_before(lab: Any, open_hub: Any) -> None:
     first = sent(open_hub.url)
-    again = release.publish(TINY)
+    again = remote.publish(TINY)
     assert (again.plan.endpoint, again.plan.repo) == (open_hub.url, REPO)
     assert again.revision == first.revision
 
@@ -122,7 +125,7 @@ def test_a_student_that_goes_back_keeps_its_old_tag(lab: Any, open_hub: Any) -> 
 
 
 def test_files_of_an_older_student_go_and_those_of_others_stay(lab: Any, open_hub: Any) -> None:
-    from zoo.store import Add, Store
+    from zoo.stores.store import Add, Store
 
     first = sent(open_hub.url)
     store = Store(open_hub.root)
@@ -139,14 +142,14 @@ def test_a_student_that_a_server_offers_of_itself_is_published_on_top(
     lab: Any, open_hub: Any
 ) -> None:
     from zoo.serve.local import adopt_students
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     row, store = lab.row, Store(open_hub.root)
     assert adopt_students(store, [row], lab.store) == [TINY]
-    same = release.publish(TINY, endpoint=open_hub.url)
+    same = remote.publish(TINY, endpoint=open_hub.url)
     assert (same.new, same.revision, same.plan.repo) == (False, row.revision, row.repo)
     lab.rewrite(summary="Other words.")
-    other = release.publish(TINY, endpoint=open_hub.url)
+    other = remote.publish(TINY, endpoint=open_hub.url)
     assert (other.new, other.plan.parent) == (True, row.revision)
     assert store.refs(row.repo).tags == {
         same.plan.tag: same.revision,
@@ -296,7 +299,7 @@ def test_a_page_with_broken_yaml_is_not_sent(lab: Any, open_hub: Any) -> None:
 )
 def test_a_place_that_cannot_be_is_refused(lab: Any, where: dict[str, str], told: str) -> None:
     with pytest.raises(PublishError, match=told):
-        release.publish(TINY, **{"repo": REPO, "endpoint": "http://127.0.0.1:1", **where})
+        remote.publish(TINY, **{"repo": REPO, "endpoint": "http://127.0.0.1:1", **where})
 
 
 def test_a_dead_hub_and_an_offline_client_are_one_error(
@@ -366,7 +369,7 @@ def test_all_go_on_where_one_fails(lab: Any, open_hub: Any) -> None:
     assert "published" in lines["a-first.test"] and "published" in lines["z-last.test"]
     assert "error: " in lines[TINY] and "forbids" in lines[TINY]
     assert "1 of 3 students failed" in result.stderr
-    rows = registry.load(lab.registry)
+    rows = local.load(lab.registry)
     assert [row.endpoint for row in rows.values()] == [open_hub.url, "", open_hub.url]
     data = json.loads(invoke("--all", "--endpoint", open_hub.url, "--json", code=1).stdout)
     assert [row.get("new") for row in data] == [False, None, False]
@@ -380,7 +383,7 @@ def test_a_wrong_use_is_told(lab: Any, wrong: tuple[str, ...]) -> None:
 
 def test_a_student_that_is_not_here_is_named(lab: Any) -> None:
     with pytest.raises(ZooError, match='no "colours-tiny"') as problem:
-        release.publish("colours-tiny")
+        remote.publish("colours-tiny")
     assert TINY in problem.value.hint
 
 
@@ -389,7 +392,7 @@ def test_one_token_is_not_sent_to_several_hubs(shelf: Any, open_hub: Any) -> Non
         dataclasses.replace(shelf.entry, name=name, endpoint=endpoint)
         for name, endpoint in (("a", open_hub.url), ("b", "http://10.0.0.7:8080"))
     ]
-    registry.write(there, shelf.registry)
+    local.write(there, shelf.registry)
     result = CliRunner().invoke(cli.app, ["publish", "--all"])
     assert isinstance(result.exception, PublishError)
     assert "several hubs" in str(result.exception)

@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo import card, publish, registry, runtime
-from zoo.folders import Folders
-from zoo.registry import Entry
-from zoo.verify import golden
+from zoo.card import writing
+from zoo.publish import shelf
+from zoo.records import card
+from zoo.records.entry import Entry
+from zoo.registry import local
+from zoo.stores.folders import Folders
+from zoo.students import load
+from zoo.students.golden import golden
 
 ROOT = Path(__file__).parent.parent
 STORE = Folders(ROOT / "zoo" / "embedded")
-ENTRIES = registry.load(ROOT / "registry.yaml")
+ENTRIES = local.load(ROOT / "registry.yaml")
 STUDENTS = [pytest.param(entry, id=name) for name, entry in ENTRIES.items()]
 TEXT_STUDENTS = [
     pytest.param(entry, id=name)
@@ -28,12 +32,12 @@ TEXT_STUDENTS = [
 def test_the_row_is_what_the_folder_says(entry: Entry) -> None:
     folder = STORE.folder(entry.name)
     revision = STORE.revision(entry.name)  # none of them is on a hub yet
-    assert publish.entry(card.read(folder), folder, revision, entry.repo) == entry
+    assert shelf.entry(card.read(folder), folder, revision, entry.repo) == entry
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_page_and_figures_follow_from_the_card(entry: Entry) -> None:
-    assert card.drift(STORE.folder(entry.name)) == []
+    assert writing.drift(STORE.folder(entry.name)) == []
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
@@ -78,12 +82,12 @@ SENTENCES = {
 }
 
 
-def of_texts(entry: Entry) -> Iterable[runtime.TextStudent]:
+def of_texts(entry: Entry) -> Iterable[load.TextStudent]:
     """The student of each of its files."""
     folder = STORE.folder(entry.name)
     for variant in card.read(folder).variants.values():
-        student = runtime.load(folder / variant.file)
-        assert isinstance(student, runtime.TextStudent)
+        student = load.load(folder / variant.file)
+        assert isinstance(student, load.TextStudent)
         yield student
 
 

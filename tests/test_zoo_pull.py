@@ -17,7 +17,9 @@ import pytest
 
 import zoo
 from zoo.errors import IntegrityError, NotFound, PullError
-from zoo.pull import CHUNK_BYTES, cache_root, fetch, self_test
+from zoo.fetch.cache import cache_root
+from zoo.fetch.fetch import CHUNK_BYTES, fetch
+from zoo.students.pull import self_test
 
 if TYPE_CHECKING:
     from conftest import Shelf

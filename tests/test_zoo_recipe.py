@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from zoo import card as cards
-from zoo import folders, records, registry
-from zoo import recipe as recipes
 from zoo.errors import NotFound, RecipeError
-from zoo.recipe import Recipe, bind, digest, read
+from zoo.records import card as cards
+from zoo.records import plain, reader
+from zoo.records import recipe as recipes
+from zoo.records.recipe import Recipe, bind, digest, read
+from zoo.registry import local
+from zoo.stores import folders
 
 PLAIN = """\
 name: toy-separable-small.ce
@@ -103,8 +105,8 @@ def test_the_digest_is_of_the_meaning(tmp_path: Path) -> None:
 
 def test_a_resolved_recipe_is_read_back_the_same(tmp_path: Path) -> None:
     recipe = reading(TAUGHT + "compress: {}\ngates: {}\n", tmp_path)
-    resolved: Any = json.loads(records.canonical(recipe))
-    assert bind(records.Document(resolved, "run.json")) == recipe
+    resolved: Any = json.loads(plain.canonical(recipe))
+    assert bind(reader.Document(resolved, "run.json")) == recipe
     assert reading(yaml.safe_dump(resolved), tmp_path) == recipe
     assert dataclasses.replace(recipe, name="other") != recipe
 
@@ -136,7 +138,7 @@ def test_a_bare_name_is_a_packaged_recipe_whatever_lies_about(
     )
 
 
-@pytest.mark.parametrize("name", sorted(registry.load()))
+@pytest.mark.parametrize("name", sorted(local.load()))
 def test_a_published_student_names_the_recipe_that_is_packaged(name: str) -> None:
     """A setting that came later, at its default, must not change the hash of an older recipe."""
     card = cards.read(folders.default().folder(name))
@@ -146,5 +148,5 @@ def test_a_published_student_names_the_recipe_that_is_packaged(name: str) -> Non
 def test_a_setting_that_came_later_counts_when_it_is_not_the_default(tmp_path: Path) -> None:
     recipe = reading(TAUGHT, tmp_path)
     later = dataclasses.replace(recipe.labels, share=0.5)
-    assert "share" not in records.canonical(recipe)
-    assert "share" in records.canonical(dataclasses.replace(recipe, labels=later))
+    assert "share" not in plain.canonical(recipe)
+    assert "share" in plain.canonical(dataclasses.replace(recipe, labels=later))

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import RecipeError
-from zoo.records import Document, canonical, load_json, load_yaml, parse_json, parse_yaml, read
-from zoo.records import to_dict as plain
+from zoo.records.plain import canonical
+from zoo.records.plain import to_dict as plain
+from zoo.records.reader import Document, load_json, load_yaml, parse_json, parse_yaml, read
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import endpoints, registries, registry
 from zoo.errors import NotFound, RegistryError, ZooWarning
-from zoo.registry import Entry, FileRef, Headline
+from zoo.records import entry as records_entry
+from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import endpoints, local, registries
 
 COMMIT = "0123456789" * 4
 Site = Any  # of conftest.py
@@ -33,7 +34,7 @@ def entry(name: str, **changed: Any) -> Entry:
 
 
 def text(*names: str) -> str:
-    return registry.render([entry(name) for name in names])
+    return records_entry.render([entry(name) for name in names])
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_names_come_in_a_list_or_with_commas_and_else_from_the_environment(
 def test_the_default_registry_can_be_named_beside_others(tmp_path: Path) -> None:
     (tmp_path / "lab.yaml").write_text(text("toy.a"))
     rows = registries.entries(["default", str(tmp_path / "lab.yaml")])
-    ours = sorted(registry.load(registry.own_path()))
+    ours = sorted(local.load(local.own_path()))
     assert [row.name for origin, row in rows if origin == "default"] == ours
     assert [row.name for origin, row in rows if origin != "default"] == ["toy.a"]
 
@@ -120,7 +121,7 @@ def test_models_are_those_of_the_registries_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lab.yaml"
-    registry.write([entry("b"), entry("a", task="text-classification")], path)
+    local.write([entry("b"), entry("a", task="text-classification")], path)
     assert [e.name for e in zoo.models(registry=str(path))] == ["a", "b"]
     assert [e.name for e in zoo.models("text-classification", registry=[str(path)])] == ["a"]
     monkeypatch.setenv("ZOO_REGISTRY", str(path))
@@ -139,7 +140,7 @@ def test_the_url_of_a_file_is_read_as_it_stands(site: Site) -> None:
 
 def test_rows_of_a_hubs_own_registry_have_that_hub_unless_they_name_another(site: Site) -> None:
     other = entry("b", endpoint="http://10.0.0.7:8080")
-    site.has("/lab/registry.yaml", registry.render([entry("a"), other]))
+    site.has("/lab/registry.yaml", records_entry.render([entry("a"), other]))
     rows = registries.load(site.url + "/lab/")
     assert rows == {"a": entry("a", endpoint=site.url + "/lab"), "b": other}
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from zoo import registries, registry
 from zoo.errors import RegistryError, ZooWarning
-from zoo.registry import Entry, FileRef, Headline
+from zoo.records import entry
+from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import registries
 
 Site = Any  # of conftest.py
 
@@ -25,7 +26,7 @@ def text(*names: str) -> str:
     """A registry of students of those names."""
     files = {"model.int8.onnx": FileRef("ab" * 32, 12)}
     about: Any = ("tagging", "lab/toy", "0123456789" * 4, "MIT", "A toy.", files)
-    return registry.render([Entry(n, *about, Headline(0.9, "Toys", 12, 0.1)) for n in names])
+    return entry.render([Entry(n, *about, Headline(0.9, "Toys", 12, 0.1)) for n in names])
 
 
 @pytest.fixture(autouse=True)

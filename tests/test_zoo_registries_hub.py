@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import registries, registry
-from zoo.store import Add, Store
+from zoo.records import entry as records_entry
+from zoo.registry import registries
+from zoo.stores.store import Add, Store
 
 pytest.importorskip("starlette")
 
@@ -47,7 +48,7 @@ def test_a_registry_in_a_repository_is_read_and_its_students_pulled_from_the_sam
     monkeypatch.setenv("HF_ENDPOINT", lab.url)
     revision = Store(lab.root).resolve("lab/colours", "main")
     row = replace(shelf.entry, repo="lab/colours", revision=revision)
-    publish(lab, "lab/students", {"registry.yaml": registry.render([row]).encode()})
+    publish(lab, "lab/students", {"registry.yaml": records_entry.render([row]).encode()})
     assert registries.entries("lab/students") == [("lab/students", row)]
     assert (zoo.pull(row.name, registry="lab/students") / "model.int8.onnx").is_file()
 

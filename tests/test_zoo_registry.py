@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import registry
+import zoo
 from zoo.errors import NotFound, RegistryError
-from zoo.registry import Entry, FileRef, Headline
+from zoo.records import entry as records_entry
+from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import local
 
 ROW = f"""\
 format: 1
@@ -37,11 +39,11 @@ students:
 def loaded(text: str, tmp_path: Path) -> dict[str, Entry]:
     path = tmp_path / "registry.yaml"
     path.write_text(text)
-    return registry.load(path)
+    return local.load(path)
 
 
 def test_the_published_registry_is_read() -> None:
-    for name, entry in registry.load().items():
+    for name, entry in local.load().items():
         assert entry.name == name
 
 
@@ -94,22 +96,22 @@ def test_no_students_are_no_error(tmp_path: Path) -> None:
 def test_near_names_are_offered(tmp_path: Path) -> None:
     loaded(ROW, tmp_path)
     with pytest.raises(NotFound, match=r'no student is called "toy-ne\.kd"') as caught:
-        registry.find("toy-ne.kd", tmp_path / "registry.yaml")
+        local.find("toy-ne.kd", tmp_path / "registry.yaml")
     assert caught.value.hint == 'did you mean "toy-net.kd"?'
 
 
 def test_a_hub_of_its_own_is_written_only_where_there_is_one(tmp_path: Path) -> None:
     entry = loaded(ROW, tmp_path)["toy-net.kd"]
     assert entry.endpoint == ""
-    assert "endpoint" not in registry.render([entry])
+    assert "endpoint" not in records_entry.render([entry])
     there = replace(entry, endpoint="http://10.0.0.7:8080")
-    assert '    endpoint: "http://10.0.0.7:8080"\n' in registry.render([there])
-    assert loaded(registry.render([there]), tmp_path) == {"toy-net.kd": there}
+    assert '    endpoint: "http://10.0.0.7:8080"\n' in records_entry.render([there])
+    assert loaded(records_entry.render([there]), tmp_path) == {"toy-net.kd": there}
 
 
 def test_the_published_registry_keeps_its_bytes() -> None:
-    path = registry.own_path()
-    assert registry.render(registry.load(path).values()) == path.read_text(encoding="utf-8")
+    path = local.own_path()
+    assert records_entry.render(local.load(path).values()) == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_path_is_told_from_a_repository_and_a_url(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "lab").touch()
-    assert registry.local_path(name) == (None if path is None else Path(path))
+    assert local.local_path(name) == (None if path is None else Path(path))
 
 
 def test_of_several_registries_the_first_on_this_machine_is_written(
@@ -151,7 +153,7 @@ def test_of_several_registries_the_first_on_this_machine_is_written(
         (" , ", own),
     ):
         monkeypatch.setenv("ZOO_REGISTRY", chosen)
-        assert registry.default_path() == path
+        assert local.default_path() == path
 
 
 def test_zoo_registry_goes_before_what_stands_beside_the_store_and_that_before_the_packaged_one(
@@ -159,15 +161,15 @@ def test_zoo_registry_goes_before_what_stands_beside_the_store_and_that_before_t
 ) -> None:
     for variable in ("ZOO_REGISTRY", "ZOO_STORE"):
         monkeypatch.delenv(variable, raising=False)
-    packaged = registry.default_path()
-    package = Path(registry.__file__).parent
+    packaged = local.default_path()
+    package = Path(zoo.__file__).parent
     assert packaged.parent in (package, package.parent)
-    assert registry.default_path(package / "embedded") == packaged
+    assert local.default_path(package / "embedded") == packaged
     monkeypatch.setenv("ZOO_STORE", str(tmp_path / "own" / "store"))
-    assert registry.default_path() == tmp_path / "own" / "registry.yaml"
-    assert registry.default_path(tmp_path / "other" / "s") == tmp_path / "other" / "registry.yaml"
+    assert local.default_path() == tmp_path / "own" / "registry.yaml"
+    assert local.default_path(tmp_path / "other" / "s") == tmp_path / "other" / "registry.yaml"
     monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "chosen.yaml"))
-    assert registry.default_path(tmp_path / "other" / "s") == tmp_path / "chosen.yaml"
+    assert local.default_path(tmp_path / "other" / "s") == tmp_path / "chosen.yaml"
 
 
 names = st.text("aZ09_.-", min_size=1, max_size=20).map("a".__add__) | st.sampled_from(
@@ -195,23 +197,23 @@ entries = st.builds(
 
 @given(rows=st.lists(entries, max_size=2, unique_by=lambda entry: entry.name))
 def test_what_is_rendered_is_read_back(rows: list[Entry], tmp_path: Path) -> None:
-    text = registry.render(rows)
+    text = records_entry.render(rows)
     assert loaded(text, tmp_path) == {entry.name: entry for entry in rows}
-    assert registry.render(reversed(rows)) == text
+    assert records_entry.render(reversed(rows)) == text
 
 
 def test_writing_leaves_the_registry_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     for rows in ({}, loaded(ROW, tmp_path)):
-        registry.write(rows.values(), path)
-        assert registry.load(path) == rows
+        local.write(rows.values(), path)
+        assert local.load(path) == rows
         assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_registry_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RegistryError, match="Not a directory"):
-        registry.write([], tmp_path / "file" / "registry.yaml")
+        local.write([], tmp_path / "file" / "registry.yaml")
 
 
 def test_what_would_not_be_read_back_is_not_written(tmp_path: Path) -> None:
@@ -219,5 +221,5 @@ def test_what_would_not_be_read_back_is_not_written(tmp_path: Path) -> None:
     broken = Entry(**{**vars(entry), "summary": "a control character \x07\x7f"})
     before = (tmp_path / "registry.yaml").read_text()
     with pytest.raises(RegistryError):
-        registry.write([broken], tmp_path / "registry.yaml")
+        local.write([broken], tmp_path / "registry.yaml")
     assert (tmp_path / "registry.yaml").read_text() == before

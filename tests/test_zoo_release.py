@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from zoo import card as cards
-from zoo import publish, registry, release
-from zoo.card import Attempt
 from zoo.errors import CardError, PublishError
-from zoo.folders import Folders
-from zoo.release import Blob, Published, Release, Snapshot
+from zoo.publish import release, remote
+from zoo.publish.release import Blob, Published, Release, Snapshot
+from zoo.records import card as cards
+from zoo.records import entry
+from zoo.records.card import Attempt
+from zoo.registry import local
+from zoo.stores.folders import Folders
 
 Change = Callable[..., Path]
 
@@ -245,18 +247,18 @@ def own(lab: Any) -> Folders:
     return lab.store
 
 
-def recorded(store: Folders, endpoint: str, commit: str) -> registry.Entry:
+def recorded(store: Folders, endpoint: str, commit: str) -> entry.Entry:
     """The student of `store` published there, as far as the registry is told."""
     found = release.read(store.folder(store.names()[0]))
     plan = release.plan(found, endpoint, "lab/tiny", None)
-    path = registry.default_path(store.root)
-    return release.record(found, Published(plan, commit, True), store, path)
+    path = local.default_path(store.root)
+    return remote.record(found, Published(plan, commit, True), store, path)
 
 
 def test_the_row_names_the_commit_and_its_hub(own: Folders) -> None:
-    before = registry.load(own.root.parent / "registry.yaml")
+    before = local.load(own.root.parent / "registry.yaml")
     row = recorded(own, "http://10.0.0.7:8080", "c" * 40)
-    after = registry.load(own.root.parent / "registry.yaml")
+    after = local.load(own.root.parent / "registry.yaml")
     assert after == {row.name: row} != before
     assert (row.repo, row.revision, row.endpoint) == ("lab/tiny", "c" * 40, "http://10.0.0.7:8080")
     assert row.files == before[row.name].files
@@ -278,7 +280,7 @@ def test_a_folder_that_was_built_anew_meanwhile_gets_no_row(own: Folders) -> Non
     (found.folder / "notes.txt").write_text("new")
     plan = release.plan(found, "http://hub", "lab/tiny", None)
     with pytest.raises(PublishError, match="changed while"):
-        release.record(found, Published(plan, "c" * 40, True), own, path)
+        remote.record(found, Published(plan, "c" * 40, True), own, path)
     assert path.read_bytes() == before
 
 
@@ -286,14 +288,14 @@ def test_a_second_build_of_the_same_files_stays_where_it_was_published(
     own: Folders, ready: Path
 ) -> None:
     row = recorded(own, "http://hub", "c" * 40)
-    assert publish.publish(ready, own) == row
+    assert shelf.publish(ready, own) == row
 
 
 def test_a_changed_build_stays_in_its_repository_and_waits_for_its_publication(
     own: Folders, change: Change
 ) -> None:
     recorded(own, "http://hub", "c" * 40)
-    row = publish.publish(change(summary="Other words."), own)
+    row = shelf.publish(change(summary="Other words."), own)
     assert (row.repo, row.endpoint) == ("lab/tiny", "http://hub")
     assert row.revision == own.revision(row.name)
 
@@ -310,7 +312,7 @@ def test_a_registry_that_cannot_be_read_stops_it_and_says_that_the_hub_has_it(
 
 
 def test_a_plan_is_plain_data(found: Release) -> None:
-    from zoo import records
+    from zoo.records import plain
 
     plan = release.plan(found, "http://hub", "lab/tiny", None)
-    assert json.loads(json.dumps(records.to_dict(plan)))["files"] == plan.files
+    assert json.loads(json.dumps(plain.to_dict(plan)))["files"] == plan.files

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zoo import card as cards
-from zoo import remeasure
 from zoo.errors import CardError, ZooError
-from zoo.measures import Score
+from zoo.measure import remeasure
+from zoo.records import card as cards
+from zoo.records.measures import Score
 
 COLORS = {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}
 
@@ -193,10 +193,10 @@ def test_other_test_texts_are_told(text_student: Path, text_root: Path) -> None:
 def test_words_and_sentences_are_as_long_as_those_that_a_build_times(text_root: Path) -> None:
     from distill.config import TextData
     from distill.data.texts import load_test
-    from zoo import task_text
+    from zoo.tasks.text_classification import making
 
     data = TextData(source="train", licence="CC0-1.0", tests={"A": "a"})
-    built = task_text.loads(load_test(data, "A", text_root))
+    built = making.loads(load_test(data, "A", text_root))
     assert {load.facts()["text_length"] for load in built} == set(remeasure.TEXT_LENGTHS)
 
 

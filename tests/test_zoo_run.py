@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo import records, run
 from zoo.errors import CardError
-from zoo.run import KeptLabels, Run, TeacherRun, Training
+from zoo.records import reader, run
+from zoo.records.run import KeptLabels, Run, TeacherRun, Training
 
 KEPT = KeptLabels("a" * 64, 8, 10, 12345, 40, 1.0, 0.0039)
 ROW = {"epoch": 1, "loss": 0.5, "validation_accuracy": 0.9}
@@ -50,15 +50,15 @@ def made(**changes: object) -> Run:
 )
 def test_a_run_is_read_back_as_it_was_written(written: Run) -> None:
     text = run.to_json(written)
-    document = records.parse_json(text, run.FILE, CardError)
-    assert records.read(Run, document, CardError) == written
+    document = reader.parse_json(text, run.FILE, CardError)
+    assert reader.read(Run, document, CardError) == written
     assert text.endswith("}\n")
 
 
 def test_a_run_with_a_key_of_another_is_refused() -> None:
     text = run.to_json(made()).replace('"parity"', '"party"')
     with pytest.raises(CardError, match="party"):
-        records.read(Run, records.parse_json(text, run.FILE, CardError), CardError)
+        reader.read(Run, reader.parse_json(text, run.FILE, CardError), CardError)
 
 
 def test_every_seed_has_its_curves() -> None:
@@ -84,7 +84,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the module takes for its own checkout, not under git yet."""
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo" / "run.py").write_text("1\n")
-    monkeypatch.setattr(run, "__file__", str(tmp_path / "zoo" / "run.py"))
+    monkeypatch.setattr(run, "PACKAGE", tmp_path / "zoo")
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
-from zoo.store import Add, Commit, Delete, Store
+from zoo.stores.store import Add, Commit, Delete, Store
 
 pytestmark = pytest.mark.hub
 

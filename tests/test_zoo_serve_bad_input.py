@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from zoo.serve.answers import Refused, error
 from zoo.serve.metadata import front_matter
 from zoo.serve.sending import Part, part_of
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 REPO = "lab/colours.kd"
 DATA = bytes(range(256)) * 20  # 5120 bytes

@@ -13,7 +13,7 @@ pytest.importorskip("starlette")
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from schemathesis.specs.openapi.checks import content_type_conformance  # noqa: E402
 
-from zoo.store import Add, Store  # noqa: E402
+from zoo.stores.store import Add, Store  # noqa: E402
 
 QUICK = settings(
     max_examples=25,

@@ -12,7 +12,7 @@ pytest.importorskip("huggingface_hub")
 import httpx2
 from huggingface_hub import HfApi
 
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 pytestmark = pytest.mark.hub
 

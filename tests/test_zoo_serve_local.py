@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from zoo import registry
 from zoo.errors import ZooWarning
-from zoo.folders import tree_id
+from zoo.records import entry as records_entry
+from zoo.registry import local
 from zoo.serve.local import adopt_students
-from zoo.store import Add, Store
+from zoo.stores.folders import tree_id
+from zoo.stores.store import Add, Store
 
 hub = pytest.importorskip("huggingface_hub")
 pytest.importorskip("uvicorn")
@@ -116,17 +117,17 @@ def test_main_follows_the_registry_and_the_older_revision_stays(shelf: Any, stor
     assert store.read(newer.repo, shelf.entry.revision).id == shelf.entry.revision
 
 
-def rebuilt(shelf: Any) -> registry.Entry:
+def rebuilt(shelf: Any) -> records_entry.Entry:
     """The same student with another card, published to the folders and the registry."""
     from zoo.files import sha256
 
     folder = Path(shutil.copytree(shelf.store.folder(shelf.entry.name), shelf.root / "newer"))
     (folder / "card.json").write_text("{}\n")
     revision = shelf.store.put(shelf.entry.name, folder)
-    card = registry.FileRef(sha256(folder / "card.json"), 3)
+    card = records_entry.FileRef(sha256(folder / "card.json"), 3)
     files = {**shelf.entry.files, "card.json": card}
     entry = dataclasses.replace(shelf.entry, revision=revision, files=files)
-    registry.write([entry], shelf.registry)
+    local.write([entry], shelf.registry)
     return entry
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from zoo.store import Store
+from zoo.stores.store import Store
 
 pytest.importorskip("starlette")
 pytest.importorskip("huggingface_hub")

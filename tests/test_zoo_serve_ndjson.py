@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import InputError, ZooError
-from zoo.store import Add, Delete, Store
+from zoo.stores.store import Add, Delete, Store
 
 pytest.importorskip("starlette")
 

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from zoo.cli import app
 from zoo.errors import StoreError, ZooError
 from zoo.serve import run
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 REPO = "lab/colours.kd"
 DATA = bytes(40_000_000)  # more than the buffers between two processes hold

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from zoo.cli import app
 from zoo.errors import Exists, NotFound, StoreError
 from zoo.serve.tokens import Token, Tokens
-from zoo.store import Store
+from zoo.stores.store import Store
 
 pytestmark = pytest.mark.hub
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from zoo.store import Add, Commit, Store
+from zoo.stores.store import Add, Commit, Store
 
 hub = pytest.importorskip("huggingface_hub")
 httpx2 = pytest.importorskip("httpx2")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from zoo.store import Store
-from zoo.store_git import blob_id, pointer
+from zoo.stores.git import blob_id, pointer
+from zoo.stores.store import Store
 
 httpx2 = pytest.importorskip("httpx2")
 pytest.importorskip("uvicorn")

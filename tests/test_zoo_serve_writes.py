@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zoo.store import Store
+from zoo.stores.store import Store
 
 pytest.importorskip("starlette")
 pytest.importorskip("huggingface_hub")

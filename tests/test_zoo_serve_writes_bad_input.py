@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from zoo.store import Store
+from zoo.stores.store import Store
 
 pytest.importorskip("starlette")
 

@@ -14,10 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from zoo import bundle, cli, registry, sources
+from zoo import cli
 from zoo.errors import NotFound, PullError, StoreError
-from zoo.pull import fetch
-from zoo.store import Add, Store
+from zoo.fetch import bundle, sources
+from zoo.fetch.fetch import fetch
+from zoo.registry import local
+from zoo.stores.store import Add, Store
 
 if TYPE_CHECKING:
     from conftest import Shelf
@@ -171,7 +173,7 @@ def test_many_names_are_pulled_at_once_and_each_folder_is_printed(
     shelf: Shelf, elsewhere: Path, tmp_path: Path
 ) -> None:
     second = replace(shelf.entry, name="other.test", repo="lab/other.test")
-    registry.write([shelf.entry, second], shelf.registry)
+    local.write([shelf.entry, second], shelf.registry)
     shutil.copytree(elsewhere / TINY, elsewhere / "other.test")
     for words in ([TINY, "other.test", TINY], ["--all"]):
         done = shell("pull", *words, "--from", elsewhere, "--cache", tmp_path / words[0])
@@ -182,7 +184,7 @@ def test_many_names_are_pulled_at_once_and_each_folder_is_printed(
 
 
 def test_one_that_fails_does_not_stop_the_others(shelf: Shelf) -> None:
-    registry.write([replace(shelf.entry, name="a.test"), shelf.entry], shelf.registry)
+    local.write([replace(shelf.entry, name="a.test"), shelf.entry], shelf.registry)
     done = shell("pull", "--all")
     assert len(done.stdout.split()) == 1
     assert "a.test: error: a.test: card.json came from nowhere" in done.stderr

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import stage
+from zoo.chain import stage
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def test_work_that_failed_goes_on_with_what_it_left(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from zoo import stage
+from zoo.chain import stage
 
 def work(folder):
     (folder / "checkpoint").write_text("half")

@@ -20,7 +20,7 @@ from zoo.errors import (
     StoreError,
     ZooError,
 )
-from zoo.store import Add, Change, Commit, Delete, DeleteFolder, Store, is_lfs
+from zoo.stores.store import Add, Change, Commit, Delete, DeleteFolder, Store, is_lfs
 
 REPO = "lab/student"
 

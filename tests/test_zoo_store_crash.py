@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 
 CODE = Path(zoo.__file__).parent.parent
 REPO = "lab/student"
@@ -22,7 +22,7 @@ KILLED = """
 import itertools, os, shutil, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from zoo.store import Add, Commit, Delete, DeleteFolder, File, Store
+from zoo.stores.store import Add, Commit, Delete, DeleteFolder, File, Store
 import filelock
 
 base = Path(sys.argv[2])
@@ -157,7 +157,7 @@ WRITER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from zoo.errors import Conflict
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 root, me, careful = sys.argv[2], sys.argv[3], sys.argv[4] == "careful"
 store, stale = Store(root), 0
 for n in range(25):
@@ -179,7 +179,7 @@ print(stale)
 COLLECTOR = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from zoo.store import Store
+from zoo.stores.store import Store
 store = Store(sys.argv[2])
 for n in range(30):
     store.collect()
@@ -212,7 +212,7 @@ def test_of_many_deletes_at_once_one_succeeds(tmp_path: Path) -> None:
 import sys
 sys.path.insert(0, sys.argv[1])
 from zoo.errors import NotFound
-from zoo.store import Store
+from zoo.stores.store import Store
 try:
     Store(sys.argv[2]).delete("lab/student")
     print("deleted")
@@ -230,7 +230,7 @@ FULL = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[1])
 from zoo.errors import StoreError
-from zoo.store import Add, Store
+from zoo.stores.store import Add, Store
 import filelock
 store = Store(sys.argv[2])
 blob = store.add([b"small"])[0]

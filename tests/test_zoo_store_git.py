@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import StoreError
-from zoo.names import check_path, check_ref
-from zoo.store import Add, Commit, File, Store, pointer
-from zoo.store_git import blob_id, check_folders, from_json, to_json, tree_id
+from zoo.records.names import check_path, check_ref
+from zoo.stores.git import blob_id, check_folders, from_json, to_json, tree_id
+from zoo.stores.store import Add, Commit, File, Store, pointer
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 

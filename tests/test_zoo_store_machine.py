@@ -21,7 +21,7 @@ from zoo.errors import (
     StoreError,
     ZooError,
 )
-from zoo.store import Add, Change, Commit, Delete, DeleteFolder, File, Store
+from zoo.stores.store import Add, Change, Commit, Delete, DeleteFolder, File, Store
 
 Files = dict[str, bytes]  # path -> content; without .gitattributes
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import store_upkeep as upkeep
 from zoo.errors import RevisionNotFound, StoreError
-from zoo.store import Add, Collected, Commit, Delete, File, Store
+from zoo.stores import upkeep
+from zoo.stores.store import Add, Collected, Commit, Delete, File, Store
 
 REPO = "lab/student"
 DAY_S = 86400.0

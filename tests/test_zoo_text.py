@@ -15,8 +15,19 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.errors import InputError, ZooWarning
-from zoo.runtime import PictureStudent, TextStudent
-from zoo.text import BATCH, LIMIT, SLACK, SPREAD, buckets, codepoints, cut, matrix, pad, prepare
+from zoo.inputs.text import (
+    BATCH,
+    LIMIT,
+    SLACK,
+    SPREAD,
+    buckets,
+    codepoints,
+    cut,
+    matrix,
+    pad,
+    prepare,
+)
+from zoo.students.load import PictureStudent, TextStudent
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 PREFIX = "a lower case sentence of some Latin words "

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import zoo
-from zoo import cli, lines
+from zoo import cli
 from zoo.errors import InputError, NotFound
+from zoo.inputs import lines
 
 ROOT = Path(zoo.__file__ or "").parents[1]
 NAME = "scripts-tiny.test"

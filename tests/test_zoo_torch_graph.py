@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from zoo.errors import InputError  # noqa: E402
-from zoo.torch_graph import OPERATORS, TorchGraph, is_float  # noqa: E402
-from zoo.verify import runner  # noqa: E402
+from zoo.measure.torch_graph import OPERATORS, TorchGraph, is_float  # noqa: E402
+from zoo.students.session import runner  # noqa: E402
 
 RNG = np.random.default_rng(0)
 PERM = np.array([3, 1, 0, 2])

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo import verify
 from zoo.errors import InputError
+from zoo.measure import verify
+from zoo.students import golden as students_golden
+from zoo.students import session
 
 
 def proportions():
@@ -49,7 +51,7 @@ def test_wilson_of_no_proportion_is_an_error(successes, n):
 
 def test_golden_answers_are_reproduced(tiny):
     for precision in ("fp32", "int8"):
-        verdict = verify.golden(tiny, precision)
+        verdict = students_golden.golden(tiny, precision)
         assert verdict.ok
         assert verdict.agreement == 1.0
         assert verdict.max_difference <= verdict.tolerance
@@ -66,7 +68,7 @@ def test_answers_beyond_the_tolerance_are_not_ok(tiny):
         moved, tolerance = old["fp32"].copy(), float(old["tolerance_fp32"])
     moved[0, 0] += 2 * tolerance + 1
     change(tiny, fp32=moved)
-    verdict = verify.golden(tiny, "fp32")
+    verdict = students_golden.golden(tiny, "fp32")
     assert not verdict.ok
     assert verdict.max_difference > tolerance
 
@@ -74,7 +76,7 @@ def test_answers_beyond_the_tolerance_are_not_ok(tiny):
 def test_answers_that_are_not_numbers_are_not_ok(tiny):
     with np.load(tiny / "golden.npz") as old:
         change(tiny, fp32=np.full_like(old["fp32"], np.nan))
-    assert not verify.golden(tiny, "fp32").ok
+    assert not students_golden.golden(tiny, "fp32").ok
 
 
 def spoil(tiny, what):
@@ -113,7 +115,7 @@ def spoil(tiny, what):
 def test_files_that_cannot_be_tested_are_one_error_with_a_hint(tiny, what):
     spoil(tiny, what)
     with pytest.raises(InputError) as error:
-        verify.golden(tiny, "fp32")
+        students_golden.golden(tiny, "fp32")
     assert error.value.hint
 
 
@@ -148,7 +150,7 @@ def test_no_pictures_or_unlike_counts_are_one_error(tiny):
 
 def test_a_file_that_cannot_run_on_its_pictures_is_one_error(tiny):
     with pytest.raises(InputError, match=r"model\.fp32\.onnx cannot run"):
-        verify.runner(tiny / "model.fp32.onnx")(np.zeros((1, 4, 4, 4), np.uint8))
+        session.runner(tiny / "model.fp32.onnx")(np.zeros((1, 4, 4, 4), np.uint8))
 
 
 def test_calibration_error_of_sure_and_right_answers_is_zero():
@@ -181,7 +183,7 @@ def test_calibration_error_lies_within_0_and_1(classes, n, seed, scale):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_golden_texts_are_compared_too(tiny_text, precision):
-    verdict = verify.golden(tiny_text, precision)
+    verdict = students_golden.golden(tiny_text, precision)
     assert verdict.ok
     assert verdict.agreement == 1
 
@@ -191,7 +193,7 @@ def test_golden_texts_of_another_type_are_one_error(tiny_text, kind):
     arrays = dict(np.load(tiny_text / "golden.npz"))
     np.savez(tiny_text / "golden.npz", **arrays | {"inputs": arrays["inputs"].astype(kind)})
     with pytest.raises(InputError, match=f"inputs are {kind}"):
-        verify.golden(tiny_text, "int8")
+        students_golden.golden(tiny_text, "int8")
 
 
 def test_logits_of_texts_are_those_of_each_text_alone(tiny_text):

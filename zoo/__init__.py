@@ -11,27 +11,25 @@ Nothing heavy is imported before it is needed: `import zoo` loads neither numpy 
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError as ZooError
     from zoo.errors import ZooWarning as ZooWarning
-    from zoo.pull import pull as pull
-    from zoo.registries import models as models
-    from zoo.runtime import Student as Student
-    from zoo.runtime import load as load
+    from zoo.registry.registries import models as models
+    from zoo.students.load import Student as Student
+    from zoo.students.load import load as load
+    from zoo.students.pull import pull as pull
 
     __version__: str
 
 _HOMES = {
-    "Student": "zoo.runtime",
+    "Student": "zoo.students.student",
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
-    "load": "zoo.runtime",
-    "models": "zoo.registries",
-    "pull": "zoo.pull",
+    "load": "zoo.students.load",
+    "models": "zoo.registry.registries",
+    "pull": "zoo.students.pull",
 }
 
 __all__ = ["Student", "ZooError", "ZooWarning", "__version__", "load", "models", "pull"]
@@ -52,15 +50,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(types.ModuleType):
-    """Keeps `zoo.pull` the function: an import of zoo/pull.py would put the module in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "pull" and isinstance(value, types.ModuleType):
-            value = value.pull
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

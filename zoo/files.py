@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
+
 
 def sha256(path: str | Path) -> str:
     """Hex sha256 of a file's bytes."""

@@ -18,9 +18,9 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo.card import Card, DataFacts, Input, StudentFacts, Variant, to_json
 from zoo.files import sha256
-from zoo.measures import Score
+from zoo.records.card import Card, DataFacts, Input, StudentFacts, Variant, to_json
+from zoo.records.measures import Score
 
 FOLDER = Path(__file__).parent / "tiny"
 SIZE = 8  # pixels

@@ -22,10 +22,10 @@ from onnx import helper, numpy_helper
 from distill.students.letters import letters
 from distill.students.ngram import MULTIPLIERS
 from export.ngram import ORDERS, Parts, to_onnx
-from zoo.card import Card, DataFacts, Input, StudentFacts, Variant, to_json
 from zoo.files import sha256
-from zoo.measures import Score
-from zoo.text import codepoints, pad
+from zoo.inputs.text import codepoints, pad
+from zoo.records.card import Card, DataFacts, Input, StudentFacts, Variant, to_json
+from zoo.records.measures import Score
 
 FOLDER = Path(__file__).parent / "tiny-text"
 LABELS = ["el", "en", "ru"]

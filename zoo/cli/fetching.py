@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo import tables
-from zoo.arguments import Json, Registry, complete_name
+from zoo.cli import tables
 from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.kept import Removed
-    from zoo.registry import Entry
-    from zoo.sources import Source
+    from zoo.fetch.kept import Removed
+    from zoo.fetch.sources import Source
+    from zoo.records.entry import Entry
 
 Cache = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder in place of the Hub cache.")
@@ -55,7 +55,7 @@ def pull(
     """
     if bool(names) == all_students:
         raise typer.BadParameter("give NAME or --all", param_hint="NAME")
-    from zoo import sources
+    from zoo.fetch import sources
 
     places = [sources.source(one) for one in source or []]
     entries = _all(places, registry) if all_students else _named(names or [], registry)
@@ -82,8 +82,9 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
 def _pulled(
     entry: Entry, places: Sequence[Source], cache: Path | None, verify: bool = True
 ) -> Path:
-    from zoo import bars
-    from zoo.pull import fetch, self_test
+    from zoo.cli import progress as bars
+    from zoo.fetch.fetch import fetch
+    from zoo.students.pull import self_test
 
     with bars.files(entry.name) as progress:
         folder = fetch(entry, sources=places, cache=cache, progress=progress)
@@ -103,14 +104,15 @@ def pulled(
 
 
 def _named(names: Sequence[str], registry: list[str] | None) -> list[Entry]:
-    from zoo import registries
+    from zoo.registry import registries
 
     return [registries.find(name, registry) for name in dict.fromkeys(names)]
 
 
 def _all(places: Sequence[Source], registry: list[str] | None) -> list[Entry]:
     """Every row; where bundles are named, our rows of what is in them."""
-    from zoo import bundle, registries
+    from zoo.fetch import bundle
+    from zoo.registry import registries
 
     rows = [entry for _, entry in registries.entries(registry)]
     ours = {entry.name: entry for entry in rows}
@@ -133,7 +135,7 @@ def make_bundle(
     `zoo pull NAME --from FILE` and `zoo pull --all --from FILE` take them out. Trust is not in the
     file: its bytes must be those of the registry of the one who pulls.
     """
-    from zoo import bundle, sources
+    from zoo.fetch import bundle, sources
 
     places = [sources.source(one) for one in source or []]
     entries = _named(names, registry)
@@ -151,7 +153,7 @@ app.add_typer(cache_app, name="cache", help="See, check and clear what was pulle
 @cache_app.command("list")
 def list_cache(cache: Cache = None, registry: Registry = None, as_json: Json = False) -> None:
     """List the students in the cache: revision, state, bytes."""
-    from zoo import kept
+    from zoo.fetch import kept
 
     rows = kept.kept(*_cache(cache, registry))
     if as_json:
@@ -164,7 +166,7 @@ def list_cache(cache: Cache = None, registry: Registry = None, as_json: Json = F
 @cache_app.command("verify")
 def verify_cache(cache: Cache = None, registry: Registry = None, as_json: Json = False) -> None:
     """Hash every file of the students in the cache again. Exit 1 if one is broken."""
-    from zoo import kept
+    from zoo.fetch import kept
 
     broken = kept.verify(*_cache(cache, registry))
     if as_json:
@@ -191,7 +193,7 @@ def prune_cache(
 
     Other models in the same cache are left alone. Name every registry that you use.
     """
-    from zoo import kept
+    from zoo.fetch import kept
 
     root, entries = _cache(cache, registry)
     gone = kept.prune(root, entries, dry_run=dry_run)
@@ -208,7 +210,7 @@ def _say_gone(gone: Sequence[Removed], dry_run: bool) -> None:
 
 
 def _cache(cache: Path | None, registry: list[str] | None) -> tuple[Path, list[Entry]]:
-    from zoo import registries
-    from zoo.cache import cache_root
+    from zoo.fetch.cache import cache_root
+    from zoo.registry import registries
 
     return cache_root(cache), [entry for _, entry in registries.entries(registry)]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo import tables
-from zoo.arguments import Json, Name, Registry, Size
+from zoo.cli import tables
 from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.arguments import Json, Name, Registry, Size
 
 if TYPE_CHECKING:
-    from zoo.registries import Found
+    from zoo.registry.registries import Found
 
 Task = Annotated[str | None, typer.Option(help="Only students of this task.")]
 
@@ -46,7 +46,7 @@ def _show(
     registry: list[str] | None,
     as_json: bool,
 ) -> None:
-    from zoo import registries
+    from zoo.registry import registries
 
     rows = [
         (origin, entry)
@@ -65,14 +65,14 @@ def _show(
 @app.command()
 def info(name: Name, registry: Registry = None, as_json: Json = False) -> None:
     """Show a student's row of the registry."""
-    from zoo import registries
+    from zoo.registry import registries
 
     row = registries.found(name, registry)
     return json_out(_plain(row)) if as_json else text(tables.columns(tables.info(*row)))
 
 
 def _plain(row: Found) -> dict[str, Any]:
-    from zoo import records
+    from zoo.records import plain
 
     origin, entry = row
-    return records.to_dict(entry) | {"origin": origin}
+    return plain.to_dict(entry) | {"origin": origin}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Name, Recipe, Registry
 from zoo.cli.app import app, talk
+from zoo.cli.arguments import Name, Recipe, Registry
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.card import Card
+    from zoo.records.card import Card
 
 
 @app.command()
@@ -35,7 +35,7 @@ def build(
     folder.
     """
     try:
-        from zoo.build import build
+        from zoo.chain.build import build
 
         folder = build(recipe, data=data, work=work, store=store, say=talk)
     except ModuleNotFoundError as error:
@@ -61,20 +61,20 @@ def show_card(
 
     --add merges measurements of another machine and publishes the card with them.
     """
-    from zoo import publish
-    from zoo.card import read
+    from zoo.publish import shelf
+    from zoo.records.card import read
 
     if add is None:
         return _markdown(read(_folder(name, registry)))
     if registry:
         raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
-    entry = publish.add_rows(name, add)
+    entry = shelf.add_rows(name, add)
     return typer.echo(f"{entry.name}@{entry.revision}")
 
 
 def _folder(name: str, registry: list[str] | None) -> Path:
     """Where a student's card is: in the store here, else it is pulled."""
-    from zoo import folders
+    from zoo.stores import folders
 
     store = folders.default()
     if not registry and store.has(name):
@@ -84,7 +84,7 @@ def _folder(name: str, registry: list[str] | None) -> Path:
 
 def _markdown(card: Card) -> None:
     """Text for a terminal, plain markdown elsewhere."""
-    from zoo import card_page
+    from zoo.card import page as card_page
 
     page = card_page.render(card)
     if not sys.stdout.isatty():

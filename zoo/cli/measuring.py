@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from zoo import tables
-from zoo.arguments import Device, Json, Name, Registry
+from zoo.cli import tables
 from zoo.cli.app import app, json_out, text
+from zoo.cli.arguments import Device, Json, Name, Registry
 from zoo.cli.fetching import pulled
 from zoo.errors import IntegrityError
 
@@ -32,8 +32,10 @@ def bench(
     The files take turns within each round; the control is the fp32 file against itself. Text
     students are timed on words of 8 and sentences of 100 letters.
     """
-    from zoo import bars, bench, records, remeasure
-    from zoo.card import read
+    from zoo.cli import progress as bars
+    from zoo.measure import bench, remeasure
+    from zoo.records import plain
+    from zoo.records.card import read
 
     folder = pulled(name, registry=registry, verify=False)
     with bars.steps("rounds") as progress:
@@ -47,7 +49,7 @@ def bench(
         )
     beside = bench.compare(read(folder).latency, found.rows) if compare else None
     if as_json:
-        return json_out(records.to_dict(found if beside is None else beside))
+        return json_out(plain.to_dict(found if beside is None else beside))
     if beside is None:
         return text(tables.columns(map(tables.measured, found.rows), tables.MEASURED))
     return text(tables.columns(map(tables.beside, beside), tables.BESIDE))
@@ -66,14 +68,16 @@ def verify(
 
     Hashes and golden outputs always; accuracy on the test split where --data is given.
     """
-    from zoo import bars, records, remeasure
+    from zoo.cli import progress as bars
+    from zoo.measure import remeasure
+    from zoo.records import plain
 
     folder = pulled(name, registry=registry, verify=False)  # every byte is hashed here
     golden = remeasure.golden(folder)
     with bars.steps("testing") as progress:
         scores = remeasure.accuracy(folder, data, progress) if data else {}
     if as_json:
-        json_out(records.to_dict(tables.verified(name, golden, scores)))
+        json_out(plain.to_dict(tables.verified(name, golden, scores)))
     else:
         text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
     right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
@@ -97,7 +101,7 @@ def doctor(as_json: Json = False) -> None:
 
     Versions, processor, cache, and where students come from.
     """
-    from zoo.doctor import examine
+    from zoo.cli.doctor import examine
 
     facts = examine()
     return json_out(facts) if as_json else text(tables.columns(tables.facts(facts)))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo import tables
-from zoo.arguments import Json, complete_name
+from zoo.cli import tables
 from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.release import Published
+    from zoo.publish.release import Published
 
 
 @app.command()
@@ -52,18 +52,18 @@ def publish(
     if repo and all_students:
         raise typer.BadParameter("--repo is of one student, not of --all")
     if name is not None:
-        from zoo import release
+        from zoo.publish import remote
 
-        done = release.publish(name, repo=repo, endpoint=endpoint, dry_run=dry_run)
+        done = remote.publish(name, repo=repo, endpoint=endpoint, dry_run=dry_run)
         return json_out(_data(done)) if as_json else text(_said(done))
     return _all(endpoint, dry_run, as_json)
 
 
 def _all(endpoint: str, dry_run: bool, as_json: bool) -> None:
     """One after the other; what fails does not stop the rest, and makes the exit status 1."""
-    from zoo import registry
+    from zoo.registry import local
 
-    rows = registry.load()
+    rows = local.load()
     hubs = {row.endpoint for row in rows.values() if row.endpoint}
     if len(hubs) > 1 and not endpoint:
         named = ", ".join(sorted(hubs))
@@ -85,10 +85,10 @@ def _all(endpoint: str, dry_run: bool, as_json: bool) -> None:
 
 
 def _try(name: str, endpoint: str, dry_run: bool) -> Published | ZooError:
-    from zoo import release
+    from zoo.publish import remote
 
     try:
-        done = release.publish(name, endpoint=endpoint, dry_run=dry_run)
+        done = remote.publish(name, endpoint=endpoint, dry_run=dry_run)
     except ZooError as error:
         talk(f"{name}: error: {error}")
         if error.hint:
@@ -101,7 +101,8 @@ def _try(name: str, endpoint: str, dry_run: bool) -> Published | ZooError:
 @contextlib.contextmanager
 def _watched(total: int) -> Iterator[Any]:
     """A `step(done)` that moves a bar where somebody watches."""
-    from zoo import bars, hub
+    from zoo.cli import progress as bars
+    from zoo.publish import hub
 
     with bars.steps("students") as progress, contextlib.ExitStack() as stack:
         if progress:
@@ -152,9 +153,9 @@ def _what(sent: bool) -> str:
 
 def _data(result: Published | ZooError, name: str = "") -> dict[str, Any]:
     """What --json prints of one student."""
-    from zoo import records
+    from zoo.records import plain
 
     if isinstance(result, ZooError):
         return {"name": name, "error": str(result), "hint": result.hint}
-    data: dict[str, Any] = records.to_dict(result)
+    data: dict[str, Any] = plain.to_dict(result)
     return {**data.pop("plan"), **data, "dry_run": not result.revision}

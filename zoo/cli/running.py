@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Registry, Texts, Top
 from zoo.cli.app import app
+from zoo.cli.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Registry, Texts, Top
 from zoo.errors import InputError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.runtime import PictureStudent
+    from zoo.students.load import PictureStudent
 
 
 @app.command()
@@ -37,17 +37,18 @@ def run(
     probability is below what the student's card says. With --top, probability and label of each
     answer, whatever the threshold, and then the text. Without FILE and --text, stdin is read.
     """
-    from zoo import lines, runtime
+    from zoo.inputs import lines
+    from zoo.students import load
 
-    student = runtime.load(name, precision=precision.value, registry=registry)
-    if isinstance(student, runtime.TextStudent):
+    student = load.load(name, precision=precision.value, registry=registry)
+    if isinstance(student, load.TextStudent):
         if not files and not text and sys.stdin.isatty():
             raise typer.BadParameter("give --text, text files, or a pipe", param_hint="FILE")
         texts = lines.texts(text or [], files or [])
         for part in lines.rendered(student, texts, batch or lines.BATCH, top, as_json):
             typer.echo(part)
         return None
-    assert isinstance(student, runtime.PictureStudent)  # there are two kinds
+    assert isinstance(student, load.PictureStudent)  # there are two kinds
     if text:
         raise InputError(f"{student.name} classifies pictures, not texts", "give picture files")
     if not files:
@@ -58,12 +59,15 @@ def run(
 def _run_pictures(
     student: PictureStudent, files: list[Path], batch: int, top: int, as_json: bool
 ) -> None:
-    from zoo import bars, batches
+    from zoo.cli import progress
+    from zoo.inputs import batches
 
     show = batches.as_json if as_json else batches.as_text
     pictures = batches.pictures(files)
     failed: list[ZooError] = []
-    for path, answer in bars.watched(batches.answers(student, pictures, batch, top), len(pictures)):
+    for path, answer in progress.watched(
+        batches.answers(student, pictures, batch, top), len(pictures)
+    ):
         if isinstance(answer, ZooError):
             if len(pictures) == 1:
                 raise answer

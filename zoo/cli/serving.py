@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.arguments import Json, Root
 from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.arguments import Json, Root
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def add_token(
 @token_app.command("list")
 def list_tokens(root: Root = None, as_json: Json = False) -> None:
     """Names, scopes and ends of the tokens."""
-    from zoo import tables
+    from zoo.cli import tables
 
     rows = [(t.name, t.scope, t.expires or "never") for t in _tokens(root).all()]
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.arguments import Json, Root
 from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.arguments import Json, Root
 from zoo.errors import StoreError
 
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -23,19 +23,19 @@ def gc(root: Root = None, older_than: Hours = 24, as_json: Json = False) -> None
 
     What is younger than --older-than stays: it may belong to a commit that is about to come.
     """
-    from zoo import records
-    from zoo.store import Store
+    from zoo.records import plain
+    from zoo.stores.store import Store
 
     gone = Store(_checked(root)).collect(older_than_s=older_than * 3600)
     if as_json:
-        return json_out(records.to_dict(gone))
+        return json_out(plain.to_dict(gone))
     return text(f"removed {gone.commits} commits, {gone.blobs} blobs, {gone.size_bytes} bytes")
 
 
 @store_app.command()
 def fsck(root: Root = None, as_json: Json = False) -> None:
     """Look for damage: every file is hashed again. Exit 1 if there is any."""
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     problems = Store(_checked(root)).fsck()
     if as_json:

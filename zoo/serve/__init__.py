@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from zoo.serve.routing import Route
     from zoo.serve.settings import Settings
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
 
 def create_app(store: Store, settings: Settings) -> ASGIApp:

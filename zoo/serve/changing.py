@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from zoo.errors import NotFound
-from zoo.names import check_repo
+from zoo.records.names import check_repo
 from zoo.serve.answers import Refused, bad_request
 from zoo.serve.bodies import whole
 from zoo.serve.hub import Hub

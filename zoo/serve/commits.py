@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import RevisionNotFound, ZooError
-from zoo.names import check_path, shown
+from zoo.records.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
 from zoo.serve.changing import fields, known, text
 from zoo.serve.drafts import Draft, Proposed
@@ -16,8 +16,8 @@ from zoo.serve.hub import Hub
 from zoo.serve.readmes import problems
 from zoo.serve.routing import Route, base_url
 from zoo.serve.streams import chunks
-from zoo.store import Commit, File, Store
-from zoo.store_blobs import blob_id_of
+from zoo.stores.blobs import blob_id_of
+from zoo.stores.store import Commit, File, Store
 
 MAX_FILES = 1000  # that one question may be about; the client asks 256 at a time
 

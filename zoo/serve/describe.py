@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zoo.serve.metadata import front_matter
-from zoo.store import Commit, File, Store, pointer
+from zoo.stores.store import Commit, File, Store, pointer
 
 README_LIMIT = 1 << 20  # bytes; what is longer is no card
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.names import check_path
+from zoo.records.names import check_path
 from zoo.serve.answers import bad_request, too_large
 from zoo.serve.changing import text
 from zoo.serve.lfs import check_stored, checked_oid
 from zoo.serve.ndjson import Base64, Content, Line, Splitter, parse
-from zoo.store import Add, Change, Delete, DeleteFolder, Store
-from zoo.store_blobs import Incoming
+from zoo.stores.blobs import Incoming
+from zoo.stores.store import Add, Change, Delete, DeleteFolder, Store
 
 MAX_CHANGES = 25_000  # in one commit
 

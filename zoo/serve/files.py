@@ -16,7 +16,7 @@ from zoo.serve.routing import Route
 from zoo.serve.sending import FileAnswer, fresh, part_of
 
 if TYPE_CHECKING:
-    from zoo.store import Commit, File, Store
+    from zoo.stores.store import Commit, File, Store
 
 _TYPES = {  # what a browser may show; all else is bytes to keep
     ".json": "application/json",

@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import NotFound, StoreError
-from zoo.names import shown
+from zoo.records.names import shown
 from zoo.serve.answers import DAMAGED, Refused
 from zoo.serve.settings import Settings
 from zoo.serve.tokens import Token, Tokens
 
 if TYPE_CHECKING:
-    from zoo.store import Commit, File, Store
+    from zoo.stores.store import Commit, File, Store
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from zoo.serve.changing import fields, known
 from zoo.serve.hub import Hub
 from zoo.serve.routing import Route, base_url
 from zoo.serve.streams import chunks
-from zoo.store import Store
+from zoo.stores.store import Store
 
 UPLOAD_VALID_S = 6 * 3600  # an address of an upload may be used for so long
 MAX_OBJECTS = 1000  # in one batch

@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from zoo.errors import NotFound, StoreError
 from zoo.serve.answers import bad_request
 from zoo.serve.describe import described
-from zoo.store import Store
+from zoo.stores.store import Store
 
 MOST = 1000  # repositories a page
 _DATES = {"lastModified": "lastModified", "last_modified": "lastModified"}

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zoo import folders, registries
 from zoo.errors import IntegrityError, NotFound, ZooError, ZooWarning
-from zoo.folders import Folders
-from zoo.registry import Entry, FileRef
-from zoo.store import Commit, File, Store, is_lfs, pointer
-from zoo.store_git import blob_id
+from zoo.records.entry import Entry, FileRef
+from zoo.registry import registries
+from zoo.stores import folders
+from zoo.stores.folders import Folders
+from zoo.stores.git import blob_id
+from zoo.stores.store import Commit, File, Store, is_lfs, pointer
 
 CHUNK = 1 << 20
 

@@ -16,8 +16,8 @@ from zoo.errors import IntegrityError, StoreError, ZooError
 from zoo.serve.answers import Refused
 from zoo.serve.flight import Flight
 from zoo.serve.remote import Remote, reported
-from zoo.store import File, Store
-from zoo.store_blobs import Incoming
+from zoo.stores.blobs import Incoming
+from zoo.stores.store import File, Store
 
 TRIES = 3  # connections in a row that bring no byte, until a file is given up
 PAUSE_S = 0.2  # before the next connection, a little more or less each time

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
-from zoo.names import check_ref
+from zoo.records.names import check_ref
 from zoo.serve.answers import Refused
-from zoo.store import Refs
+from zoo.stores.store import Refs
 
 if TYPE_CHECKING:
     import httpx2

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import Exists
-from zoo.names import check_repo
+from zoo.records.names import check_repo
 from zoo.serve.answers import bad_request, error, json
 from zoo.serve.changing import fields, known, text
 from zoo.serve.hub import Hub

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import StoreError, ZooError
 from zoo.files import sync
-from zoo.names import shown
+from zoo.records.names import shown
 from zoo.serve import create_app
 from zoo.serve.settings import OURS, Settings
 
@@ -37,7 +37,7 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
     """
     from zoo.serve.local import adopt_students
     from zoo.serve.tokens import Tokens
-    from zoo.store import Store
+    from zoo.stores.store import Store
 
     check_root(root)
     store = Store(root)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo import endpoints
+from zoo.records.names import check_endpoint
 
 MIB = 1 << 20
 OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every root in use
@@ -43,7 +43,7 @@ class Settings:
 def _check_upstream(url: str) -> None:
     """Refuse what is no hub's address, and a password in it: everybody is told where we mirror."""
     try:
-        endpoints.check(url)
+        check_endpoint(url)
     except ValueError:
         shape = "an http(s) URL without a user, a query or a fragment"
         raise ValueError(

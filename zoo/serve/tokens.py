@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zoo.errors import Exists, NotFound, StoreError
 from zoo.files import write_text
-from zoo.names import check, check_hex, check_name
+from zoo.records.names import check, check_hex, check_name
 
 SCOPES = ("read", "write")
 

@@ -9,9 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo import store_git
 from zoo.errors import EntryNotFound
-from zoo.names import shown
+from zoo.records.names import shown
 from zoo.serve.answers import bad_request, from_error, json
 from zoo.serve.bodies import form
 from zoo.serve.changing import fields
@@ -19,7 +18,8 @@ from zoo.serve.describe import moment, pointed
 from zoo.serve.hub import Hub
 from zoo.serve.models import next_page, number, truth
 from zoo.serve.routing import Route
-from zoo.store import Commit, File, Store
+from zoo.stores import git
+from zoo.stores.store import Commit, File, Store
 
 PAGE = 1000  # entries
 PAGE_WITH_HISTORY = 100
@@ -85,9 +85,7 @@ def entries(commit: Commit, folder: str, recursive: bool) -> list[dict[str, Any]
     rows = [_file(file) for file in files]
     for path, inside in _folders(below, len(prefix)).items():
         if recursive or "/" not in path[len(prefix) :]:
-            rows.append(
-                {"type": "directory", "path": path, "oid": store_git.tree_id(inside), "size": 0}
-            )
+            rows.append({"type": "directory", "path": path, "oid": git.tree_id(inside), "size": 0})
     return sorted(rows, key=lambda row: str(row["path"]))
 
 

@@ -21,14 +21,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import NotFound, RevisionNotFound, StoreError, ZooError
-from zoo.names import check_repo
+from zoo.records.names import check_repo
 from zoo.serve.answers import Refused
 from zoo.serve.files import file_headers
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
 from zoo.serve.remote import Head, Listed, Remote, nonsense, reported
 from zoo.serve.sending import part_of
-from zoo.store import Commit, File, Refs, Store
+from zoo.stores.store import Commit, File, Refs, Store
 
 FRESH_S = 60.0  # for so long branches and tags are taken to stand where they stood
 WHOLE_S = 2.0  # what arrives within it is checked before its first byte goes to the client

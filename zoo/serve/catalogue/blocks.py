@@ -1,6 +1,6 @@
 """The markdown that cards are written in, as blocks that templates can show. Pure, no I/O.
 
-Only what `zoo.card_page` writes is known: headings, paragraphs, tables, fenced code and pictures;
+Only what `zoo.card.page` writes is known: headings, paragraphs, tables, fenced code and pictures;
 in a line code, bold and web addresses. Nothing here makes HTML: templates do, and escape it all.
 """
 
@@ -108,7 +108,7 @@ def spans(text: str) -> Line:
 
 
 def parse(markdown: str) -> list[Block]:
-    """The blocks of a text that `zoo.card_page` has written, in their order."""
+    """The blocks of a text that `zoo.card.page` has written, in their order."""
     return list(_blocks(markdown.splitlines()))
 
 

@@ -13,15 +13,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from zoo import card as cards
-from zoo import card_metadata, card_page, records
-from zoo.card import Card
-from zoo.card_latency import single_latency
+from zoo.card import metadata
+from zoo.card import page as card_page
+from zoo.card.latency import single_latency
 from zoo.errors import CardError, NotFound, StoreError, ZooError
-from zoo.measures import Measurement, Score
-from zoo.publish import headline
-from zoo.registry import Headline
-from zoo.store import Commit, Store
+from zoo.publish.shelf import headline
+from zoo.records import card as cards
+from zoo.records import reader
+from zoo.records.card import Card
+from zoo.records.entry import Headline
+from zoo.records.measures import Measurement, Score
+from zoo.stores.store import Commit, Store
 
 FIGURES = ("latency.svg", "classes.svg", "curves.svg")
 MAX_CARD_BYTES = 1 << 18  # a longer card.json is not read
@@ -135,9 +137,9 @@ def parse(data: bytes) -> Card:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise CardError("card.json: not UTF-8 text") from None
-    document = records.parse_json(text, cards.FILE, CardError)
-    clean = records.Document(_clean(document.data), document.name)
-    card = records.read(Card, clean, CardError)
+    document = reader.parse_json(text, cards.FILE, CardError)
+    clean = reader.Document(_clean(document.data), document.name)
+    card = reader.read(Card, clean, CardError)
     for score in _scores(card):
         if not 0 <= score.low <= score.value <= score.high <= 1:
             raise CardError(f"{cards.FILE}: an accuracy is not a fraction inside its interval")
@@ -158,7 +160,7 @@ def page(card: Card) -> str:
     """The markdown of a card from its first section on; a CardError where none can be made."""
     try:
         whole = card_page.render(card, FIGURES)
-        whole = whole.removeprefix(card_metadata.front_matter(card))
+        whole = whole.removeprefix(metadata.front_matter(card))
     except (ArithmeticError, LookupError, ValueError):
         raise CardError(f"{cards.FILE}: its values do not fit together") from None
     return whole[whole.index("\n## ") + 1 :]

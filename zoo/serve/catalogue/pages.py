@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo import markdown
+from zoo.card import markdown
 from zoo.errors import InputError, ZooError
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
@@ -28,7 +28,7 @@ from zoo.serve.catalogue.query import (
 )
 from zoo.serve.routing import Route, base_url
 from zoo.serve.sending import fresh
-from zoo.store import Refs
+from zoo.stores.store import Refs
 
 if TYPE_CHECKING:
     import jinja2
@@ -197,7 +197,7 @@ def _there(part: blocks.Block, pictures: list[str]) -> bool:
 
 async def student_json(request: Request, org: str, name: str) -> Response:
     """One student for machines: the row, the files and the whole card."""
-    from zoo import records
+    from zoo.records import plain
 
     one, refs = await _one(request, org, name)
     hub: Hub = request.state.hub
@@ -208,7 +208,7 @@ async def student_json(request: Request, org: str, name: str) -> Response:
         "tags": dict(refs.tags),
         "files": [_file(one, path) for path in sorted(one.commit.files)],
         "row": asdict(one.row) if one.row else None,
-        "card": records.to_dict(card),
+        "card": plain.to_dict(card),
         "problem": one.problem,
     }
     return answers.json(body, headers=_SAFE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo import registry
 from zoo.errors import RegistryError, ZooError
-from zoo.names import check_file_name
-from zoo.registry import Entry, FileRef
+from zoo.records import entry as records_entry
+from zoo.records.entry import Entry, FileRef
+from zoo.records.names import check_file_name
 from zoo.serve.catalogue.models import Shown
 
 
@@ -19,14 +19,14 @@ def text(found: Iterable[Shown]) -> str:
         if row:
             entries.setdefault(row.name, row)
     try:
-        return registry.render(entries.values())
+        return records_entry.render(entries.values())
     except RegistryError:  # then without those that cannot be written
-        return registry.render(filter(_writable, entries.values()))
+        return records_entry.render(filter(_writable, entries.values()))
 
 
 def _writable(row: Entry) -> bool:
     try:
-        return bool(registry.render([row]))
+        return bool(records_entry.render([row]))
     except RegistryError:
         return False
 

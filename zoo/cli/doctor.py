@@ -1,0 +1,172 @@
+"""What a bug report needs: versions, processor, cache, and where students come from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import ZooError
+from zoo.measure import machine
+
+if TYPE_CHECKING:
+    from zoo.records.entry import Entry
+    from zoo.stores.folders import Folders
+
+PACKAGES = ("studentzoo", "onnxruntime", "numpy", "pillow", "huggingface-hub", "onnx", "torch")
+
+
+def examine(cache: Path | None = None) -> dict[str, Any]:
+    """Every fact, as plain data; nothing is written and nothing is fetched."""
+    isa = machine.isa()
+    return {
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": {
+            "os": machine.os_name(),
+            "processor": machine.cpu_name(),
+            "cores": os.cpu_count(),
+            "instruction_set": isa,
+            "providers": providers(),
+        },
+        "int8": {"advice": int8_advice(isa), "self_test": self_tests()},
+        "cache": cache_facts(cache),
+        "source": source_facts(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Package -> version, None where it is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def providers() -> list[str]:
+    """What onnxruntime can run on here."""
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
+
+
+def int8_advice(isa: str) -> str:
+    """Whether 8-bit files are worth it on a processor with these instructions.
+
+    onnxruntime multiplies bytes in one instruction with VNNI, AMX or the Arm dot product; without
+    them on x86 two products are added in 16 bits, which may saturate.
+    """
+    words = set(isa.replace(",", " ").split())
+    if words & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}:
+        return "usable: the processor has 8-bit dot products"
+    if words & {"avx2", "avx512f", "avx512bw"}:
+        return "usable with care: no VNNI, sums may saturate; the self-test at a pull decides"
+    return "not known for this processor; the self-test at a pull decides"
+
+
+def self_tests() -> list[str]:
+    """Whether the 8-bit file of every student in the store answers here as it was published."""
+    from zoo.registry import local
+    from zoo.stores import folders
+
+    try:
+        names = [name for name in local.load() if folders.default().has(name)]
+    except ZooError:  # said under "source"
+        return []
+    there = {name: folders.default().folder(name) for name in names}
+    return [
+        f"{name} {_self_test(folder)}"
+        for name, folder in there.items()
+        if (folder / "model.int8.onnx").is_file()
+    ]
+
+
+def _self_test(folder: Path) -> str:
+    from zoo.students import golden
+
+    try:
+        return "ok" if golden.golden(folder, "int8").ok else "differs"
+    except ZooError as error:
+        return f"broken: {error}"
+
+
+def cache_facts(cache: Path | None = None) -> dict[str, Any]:
+    """The cache folder, the room it takes and which students are in it."""
+    from zoo.fetch.cache import cache_root
+
+    root = cache_root(cache)
+    kept = [_repo(root, repo) for repo in _repos()]
+    there = [folder for folder in kept if folder.is_dir()]
+    size = sum(f.stat().st_size for folder in there for f in folder.glob("blobs/*"))
+    writable = os.access(_nearest(root), os.W_OK)
+    return {"folder": str(root), "students": len(there), "size_bytes": size, "writable": writable}
+
+
+def _repos() -> list[str]:
+    from zoo.registry import registries
+
+    try:
+        repos = (entry.repo for _, entry in registries.entries(fetch=False))
+        return list(dict.fromkeys(repos))
+    except ZooError:  # said under "source"
+        return []
+
+
+def _repo(root: Path, repo: str) -> Path:
+    return root / f"models--{repo.replace('/', '--')}"
+
+
+def _nearest(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return path if path.exists() or path == path.parent else _nearest(path.parent)
+
+
+def source_facts() -> dict[str, Any]:
+    """Where students come from, and what is wrong there; of registries elsewhere the copy."""
+    from zoo.fetch import sources
+    from zoo.registry import endpoints, registries
+    from zoo.stores import folders
+
+    store = folders.default()
+    places = {origin: registries.path(origin) for origin in registries.origins()}
+    found = [_registry(origin, path, store) for origin, path in places.items()]
+    return {
+        "registry": ", ".join(str(path or origin) for origin, path in places.items()),
+        "store": str(store.root),
+        "mirrors": sources.mirror_names(),
+        "hub": endpoints.default(),
+        "problems": [problem for _, problems in found for problem in problems],
+        "students": sum(count for count, _ in found),
+    }
+
+
+def _registry(origin: str, path: Path | None, store: Folders) -> tuple[int, list[str]]:
+    """How many students a registry has, and what is wrong with it: a line each."""
+    from zoo.registry import registries
+
+    try:
+        entries = registries.load(origin, fetch=False)
+    except ZooError as error:
+        return 0, [str(error)]
+    if path is None:
+        missing = [] if entries else [f"{origin} is not here yet: no copy of it is kept"]
+        return len(entries), missing
+    problems = [problem for name, row in entries.items() for problem in _problem(store, name, row)]
+    return len(entries), problems
+
+
+def _problem(store: Folders, name: str, row: Entry) -> list[str]:
+    """What is wrong with one student of the store: a line, or none."""
+    try:
+        if not store.has(name):
+            return [f"{name} is in the registry but not in the store"]
+        if not store.has(name, row.revision):
+            return [f"{name} in the store is not the revision of the registry"]
+    except (ZooError, OSError) as error:
+        return [f"{name} in the store is broken: {error}"]
+    return []

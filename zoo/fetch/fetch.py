@@ -1,0 +1,118 @@
+"""Fetch a student: every byte checked against the registry, kept in the standard Hub cache.
+
+A blob gets its name only after its hash was found right, and a snapshot is linked only when all of
+its blobs are there. What is complete is hashed again (milliseconds), copies nothing and asks
+nobody; what is broken is fetched again. A student without a file in the cache may be pulled by many
+processes at once: one fetches, the others wait for it.
+
+sources.py says where bytes come from, fetcher.py how one file arrives, cache.py where it is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import PullError
+from zoo.fetch import cache as caches
+from zoo.fetch import sources
+from zoo.fetch.cache import cache_root
+from zoo.fetch.fetcher import Fetcher, Progress
+from zoo.fetch.sources import Source
+from zoo.fetch.stream import CHUNK_BYTES
+from zoo.records.entry import Entry, FileRef
+from zoo.stores import folders
+
+__all__ = ["CHUNK_BYTES", "Progress", "cache_root", "fetch"]
+
+From = Sequence[str | os.PathLike[str] | Source]
+
+
+def fetch(
+    entry: Entry,
+    *,
+    sources: From = (),
+    store: folders.Folders | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """`pull` without the self-test, of a given entry; with `store`, from those folders alone."""
+    with _told(cache_root(cache), entry), _opened(entry, sources, store) as places:
+        job = _Job(caches.place_of(entry, cache), Fetcher(entry, places, progress or _silent))
+        return job.done()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One entry on its way to a cache."""
+
+    place: caches.Place
+    fetcher: Fetcher
+
+    def done(self) -> Path:
+        """The snapshot, complete."""
+        files = self.fetcher.entry.files
+        blobs = {file: self._blob(file, ref) for file, ref in files.items()}
+        self.place.snapshot.mkdir(parents=True, exist_ok=True)
+        for file, blob in blobs.items():
+            caches.link(self.place.snapshot / file, blob, files[file])
+        return self.place.snapshot
+
+    def _blob(self, file: str, ref: FileRef) -> Path:
+        """The blob of one file, fetched if it is not there or not whole."""
+        path = self.place.blob(ref.sha256)
+        if not caches.is_whole(path, ref):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self.place.locked(ref.sha256) as alone:
+                if not caches.is_whole(path, ref):
+                    self._fetch(file, path, alone)
+        return path
+
+    def _fetch(self, file: str, path: Path, alone: bool) -> None:
+        if alone:
+            return self.fetcher.fetch(file, path, path.with_name(f"{path.name}.part"))
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            return self.fetcher.fetch(file, path, part)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opened(entry: Entry, given: From, store: folders.Folders | None) -> Iterator[list[Source]]:
+    """The sources in their order, closed in the end."""
+    with contextlib.ExitStack() as closing:
+        alone: list[Source] = [sources.Folder(store.root)] if store else []
+        places = alone or sources.in_order(entry, given)
+        for place in places:
+            closing.callback(place.close)
+        yield places
+
+
+def _silent(file: str, done: int, total: int) -> None:
+    pass
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def _told(cache: Path, entry: Entry) -> Iterator[None]:
+    """Turn what the system says of the cache into one error with a way out."""
+    try:
+        yield
+    except OSError as problem:
+        choose = "choose another cache with ZOO_CACHE"
+        if problem.errno in _NO_ROOM:
+            need = f"{entry.name} needs {entry.size_bytes / 1e6:.1f} MB"
+            message, hint = f"no room in {cache}: {need}", f"free some, or {choose}"
+        else:
+            place = problem.filename or cache
+            message = f"cannot pull into {cache}: {place}: {problem.strerror or problem}"
+            hint = choose
+        raise PullError(message, hint) from None

@@ -1,0 +1,150 @@
+"""Texts a line each, from files and standard input, read as they arrive.
+
+Memory is bounded but for the longest line, which is held whole.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from zoo.errors import InputError, NotFound
+from zoo.inputs.batches import SUFFIXES
+
+if TYPE_CHECKING:
+    from zoo.students.student import Prediction
+    from zoo.tasks.text_classification.student import TextStudent
+
+STDIN = "-"  # the file name that means standard input
+BLOCK_BYTES = 1 << 18  # read at once, at most
+BATCH = 4096  # texts answered at once, unless fewer are asked for
+
+
+def answers(
+    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int
+) -> Iterator[list[tuple[str, Prediction]]]:
+    """Each text with its (label, probability) list, in order; at most `batch` of them at once."""
+    for block in texts:
+        for start in range(0, len(block), batch):
+            chunk = block[start : start + batch]
+            yield list(zip(chunk, student.rank(chunk, top), strict=True))
+
+
+def rendered(
+    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int | None, objects: bool
+) -> Iterator[str]:
+    """What `zoo run` prints, a part at a time: a line a text, as `as_json` or `as_text` has it."""
+    for chunk in answers(student, texts, batch, top or 1):
+        if objects:
+            yield "\n".join([as_json(student, text, answer) for text, answer in chunk])
+        else:
+            pairs = top is not None
+            yield "\n".join([as_text(student, text, answer, pairs) for text, answer in chunk])
+
+
+def texts(given: Sequence[str], files: Sequence[Path]) -> Iterator[list[str]]:
+    """The texts that are given and then the lines of the files, some at a time.
+
+    The lines of standard input where there are neither.
+    """
+    if given:
+        yield list(given)
+    for path in files or ([] if given else [Path(STDIN)]):
+        yield from _lines_of(path)
+
+
+def _lines_of(path: Path) -> Iterator[list[str]]:
+    if str(path) == STDIN:
+        yield from lines(sys.stdin.buffer, "standard input")
+        return
+    if path.suffix.lower() in SUFFIXES:
+        hint = "give text files, a text a line, or --text"
+        raise InputError(f"{path}: a picture, and this student classifies texts", hint)
+    try:
+        with path.open("rb", buffering=0) as stream:
+            yield from lines(stream, str(path))
+    except FileNotFoundError:
+        hint = 'a text itself is given by --text "..."'
+        raise NotFound(f"{path}: no such file", hint) from None
+    except OSError as problem:
+        raise InputError(f"{path}: cannot be read: {problem.strerror}") from None
+
+
+def lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+    """The lines of UTF-8 without their ends, whenever some have arrived; empty lines are kept.
+
+    A line ends with LF or CRLF; a byte order mark at the start is left out. Bytes that are not
+    UTF-8 are an error that names the line, after the lines before it.
+    """
+    done = 0
+    for block in _whole_lines(stream):
+        found, problem = _decoded(block)
+        if found and not done:
+            found[0] = found[0].removeprefix("\ufeff")
+        if found:
+            yield found
+        done += len(found)
+        if problem:
+            raise InputError(
+                f"{name}, line {done + 1}: not UTF-8, {problem}",
+                "convert it first, as by: iconv -f windows-1252 -t utf-8",
+            )
+
+
+def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of one line or more, without the last LF."""
+    read = getattr(stream, "read1", stream.read)  # what is there, without waiting for a full block
+    rest: list[bytes] = []
+    while block := read(BLOCK_BYTES):
+        head, end, tail = block.rpartition(b"\n")
+        if end:
+            yield b"".join([*rest, head])
+            rest = [tail] if tail else []
+        else:
+            rest.append(block)
+    if rest:
+        yield b"".join(rest)
+
+
+def _decoded(block: bytes) -> tuple[list[str], str]:
+    """Lines of whole lines of bytes; up to the first that is not UTF-8, and what is wrong there."""
+    problem = ""
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        start = block.rfind(b"\n", 0, error.start)
+        place = error.start - start
+        problem = f"{error.reason} (byte 0x{block[error.start]:02x} at place {place})"
+        if start < 0:
+            return [], problem
+        text = block[:start].decode("utf-8")
+    return [line.removesuffix("\r") for line in text.split("\n")], problem
+
+
+def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) -> str:
+    """One line: probability, label, text, tabs between. The label may be "unknown".
+
+    With `pairs`, all answers as probability and label, the likeliest first, and then the text.
+    """
+    if not pairs:
+        answer = [(student.decision(answer), answer[0][1])]
+    cells = [f"{probability:.4f}\t{label}" for label, probability in answer]
+    return printable("\t".join([*cells, " ".join(text.splitlines())]))
+
+
+def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
+    """One JSON object on one line."""
+    found = {
+        "text": text,
+        "label": student.decision(answer),
+        "answers": [{"label": label, "probability": value} for label, value in answer],
+    }
+    return printable(json.dumps(found, ensure_ascii=False))
+
+
+def printable(line: str) -> str:
+    """A line that any UTF-8 stream takes: lone surrogates as JSON writes them, \\ud800."""
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")

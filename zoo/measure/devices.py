@@ -1,0 +1,171 @@
+"""What runs a file for timing, and on what input.
+
+onnxruntime on the processor, its CUDA provider, or PyTorch; random pictures or random words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import InputError, ZooError
+from zoo.measure import machine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Call = Callable[[], object]  # one inference, finished when it returns
+
+
+@dataclass(frozen=True)
+class PictureLoad:
+    """Random pictures, the input of every call."""
+
+    batch: int  # pictures
+    image_size: int  # pixels a side
+    seed: int = 0
+
+    def feed(self, kind: str) -> np.ndarray:
+        """What a file reads whose input is of this type, as onnxruntime names it."""
+        if kind == "tensor(uint8)":
+            return self.bytes()
+        if kind == "tensor(float)":
+            return self.planes()
+        raise InputError(f"a file that reads {kind} reads no pictures", "time it on texts")
+
+    def facts(self) -> dict[str, int | None]:
+        """The load by the names of Measurement's fields."""
+        return {"batch": self.batch, "image_size": self.image_size, "text_length": None}
+
+    def bytes(self) -> np.ndarray:
+        """uint8 (n, size, size, 3): what a student reads."""
+        import numpy as np
+
+        shape = (self.batch, self.image_size, self.image_size, 3)
+        return np.random.default_rng(self.seed).integers(0, 256, shape, dtype=np.uint8)
+
+    def planes(self) -> np.ndarray:
+        """float32 (n, 3, size, size) in [-2, 2]: what a plain torch export reads."""
+        import numpy as np
+
+        normalised = (self.bytes().astype(np.float32) - 128) / 64
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+WORD, SENTENCE = 8, 100  # code points: the lengths that texts are timed at
+
+
+@dataclass(frozen=True)
+class TextLoad:
+    """Random lower-case Latin words, the input of every call; all texts are of one length."""
+
+    batch: int  # texts
+    text_length: int  # code points a text
+    seed: int = 0
+
+    def feed(self, kind: str) -> np.ndarray:
+        """What a file reads whose input is of this type, as onnxruntime names it."""
+        if kind == "tensor(int32)":
+            return self.codepoints()
+        raise InputError(f"a file that reads {kind} reads no texts", "time it on pictures")
+
+    def facts(self) -> dict[str, int | None]:
+        """The load by the names of Measurement's fields."""
+        return {"batch": self.batch, "image_size": None, "text_length": self.text_length}
+
+    def codepoints(self) -> np.ndarray:
+        """int32 (n, length): after three letters of a word, one place in six is a blank."""
+        import numpy as np
+
+        rng = np.random.default_rng(self.seed)
+        shape = (self.batch, self.text_length)
+        codes = rng.integers(ord("a"), ord("z") + 1, shape, dtype=np.int32)
+        ends = rng.random(shape) < 1 / 6
+        for place in range(self.text_length):
+            ends[:, place] &= place > 2 and ~ends[:, max(0, place - 3) : place].any(axis=1)
+        codes[ends] = ord(" ")
+        return codes
+
+
+Load = PictureLoad | TextLoad
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs the files."""
+
+    name: str  # "onnxruntime" or "torch"
+    version: str
+    device_name: str
+    isa: str
+    open: Callable[[Path | bytes, Load], Call]  # the file with its input at hand
+
+
+def runtime_for(device: str, threads: int = 1) -> Runtime:
+    """onnxruntime on the processor; on "cuda" its CUDA provider, or else PyTorch."""
+    if device == "cpu":
+        return _onnxruntime(threads, "CPUExecutionProvider", machine.cpu_name(), machine.isa())
+    if device != "cuda":
+        raise InputError(f"no device is called {device!r}", "the devices are cpu and cuda")
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        name, capability = _nvidia()
+        return _onnxruntime(threads, "CUDAExecutionProvider", name, capability)
+    return _torch_cuda()
+
+
+def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
+    import onnxruntime
+
+    from zoo.students.session import TIMED, open_session
+
+    def open_file(source: Path | bytes, load: Load) -> Call:
+        session = open_session(source, threads, provider, TIMED)
+        (wanted,) = session.get_inputs()
+        feed = {wanted.name: load.feed(wanted.type)}
+        return lambda: session.run(None, feed)
+
+    return Runtime("onnxruntime", onnxruntime.__version__, name, instructions, open_file)
+
+
+def _torch_cuda() -> Runtime:
+    missing = ZooError(
+        "no CUDA device can be used: onnxruntime has no CUDA provider here and PyTorch sees none",
+        "install onnxruntime-gpu, or studentzoo[train] with a CUDA build of PyTorch",
+    )
+    try:
+        import torch
+    except ImportError:
+        raise missing from None
+    if not torch.cuda.is_available():
+        raise missing
+    try:
+        from zoo.measure.torch_graph import TorchGraph
+    except ModuleNotFoundError as error:
+        hint = "pip install 'studentzoo[train]'"
+        raise ZooError(f"timing with PyTorch needs {error.name}", hint) from None
+
+    def open_file(source: Path | bytes, load: Load) -> Call:
+        graph = TorchGraph(source, "cuda")
+        batch = torch.from_numpy(load.feed(f"tensor({'uint8' if graph.reads_bytes else 'float'})"))
+        return lambda: graph(batch).cpu()  # the copy waits for the GPU
+
+    capability = "sm_{}{}".format(*torch.cuda.get_device_capability())
+    return Runtime("torch", torch.__version__, torch.cuda.get_device_name(), capability, open_file)
+
+
+def _nvidia() -> tuple[str, str]:
+    """(name, compute capability) of the first GPU as its driver tells them."""
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        hint = "check that the NVIDIA driver is installed and `nvidia-smi` runs"
+        raise ZooError(f"the GPU's name cannot be read: {error}", hint) from error
+    name, _, capability = done.stdout.splitlines()[0].partition(", ")
+    return name, "sm_" + capability.replace(".", "")

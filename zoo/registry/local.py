@@ -1,0 +1,104 @@
+"""The registry: which students are published, and the hash of every byte of them.
+
+registry.yaml is data, one row a student; nothing in it is a moving name. It stands beside the
+packages in a checkout and inside `zoo` in a wheel. A store of one's own has its registry beside it;
+$ZOO_REGISTRY names any other one. This module is about one such file on this machine; registries
+elsewhere, and several together, are in `zoo.registry.registries`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from zoo.errors import NotFound, RegistryError
+from zoo.files import PACKAGE, replacing
+from zoo.records import reader
+from zoo.records.entry import REPO_ID, Entry, bind, render
+
+DEFAULT = "default"  # the name of the registry that is read where $ZOO_REGISTRY says nothing
+
+
+def default_path(store: Path | None = None) -> Path:
+    """The file that is read and written where no other is named: of $ZOO_REGISTRY, else `own_path`.
+
+    Of several in $ZOO_REGISTRY it is the first on this machine; `zoo build` writes to no other.
+    """
+    names = split(os.environ.get("ZOO_REGISTRY", ""))
+    paths = (own_path(store) if name == DEFAULT else local_path(name) for name in names)
+    return next(filter(None, paths), None) or own_path(store)
+
+
+def own_path(store: Path | None = None) -> Path:
+    """registry.yaml beside `store` or $ZOO_STORE, else the packaged one: what DEFAULT means.
+
+    `store` is the root of a store; the packaged store has its registry in the wheel, or at the top
+    of the checkout.
+    """
+    root, package = store or os.environ.get("ZOO_STORE"), PACKAGE
+    own = Path(root).expanduser() if root else package / "embedded"
+    if own.resolve() != (package / "embedded").resolve():
+        return own.parent / "registry.yaml"
+    packaged = package / "registry.yaml"
+    return packaged if packaged.is_file() else package.parent / "registry.yaml"
+
+
+def split(where: str) -> list[str]:
+    """The names of registries in a text, which commas part."""
+    return [name.strip() for name in where.split(",") if name.strip()]
+
+
+def local_path(name: str) -> Path | None:
+    """The file that a registry's name means; None: it is DEFAULT, a URL, or ORG/NAME on a hub.
+
+    What exists, ends in .yaml or starts with "/", "." or "~" is a path even where it looks like
+    ORG/NAME; of a folder, the registry.yaml in it.
+    """
+    if name == DEFAULT or "://" in name:
+        return None
+    try:
+        path = Path(name).expanduser()
+        is_folder, there = path.is_dir(), path.exists()
+    except (OSError, RuntimeError):  # a name too long, no right to look, no such user's home
+        path, is_folder, there = Path(name), False, False
+    plain = name.endswith((".yaml", ".yml")) or name[0] in ".~" or path.is_absolute()
+    if REPO_ID.fullmatch(name) and not plain and not there:
+        return None
+    return path / "registry.yaml" if is_folder else path
+
+
+def load(path: str | Path | None = None) -> dict[str, Entry]:
+    """All entries by name, in the order of the file."""
+    return bind(reader.load_yaml(path or default_path(), RegistryError))
+
+
+def find(name: str, path: str | Path | None = None) -> Entry:
+    """The entry of that name."""
+    entries = load(path)
+    if name not in entries:
+        raise NotFound(f'no student is called "{name}"', reader.near(name, entries))
+    return entries[name]
+
+
+def write(entries: Iterable[Entry], path: str | Path | None = None) -> None:
+    """Replace the registry in one step, sorted by name."""
+    with writing(entries, path):
+        pass
+
+
+@contextlib.contextmanager
+def writing(entries: Iterable[Entry], path: str | Path | None = None) -> Iterator[None]:
+    """Replace the registry when the block ends well; what cannot be written fails before it."""
+    target = Path(path or default_path())
+    text = render(entries)
+    try:
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
+        with replacing(target) as file:
+            file.write(text.encode())
+            file.flush()
+            yield
+    except OSError as problem:
+        raise RegistryError(f"{target}: {problem.strerror}", "is the folder writable?") from None

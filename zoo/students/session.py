@@ -1,0 +1,113 @@
+"""An ONNX file in an onnxruntime session; what is wrong with a file is one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from zoo.errors import InputError, NotFound, ZooError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    # uint8 (n, h, w, 3) or int32 (n, length) -> float (n, classes)
+    Logits = Callable[[np.ndarray], np.ndarray]
+
+CPU = "CPUExecutionProvider"
+_HINT = "give the name of a student (`zoo list`), the folder of one, or its ONNX file"
+ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    error
+    for error in vars(state).values()
+    if isinstance(error, type) and issubclass(error, Exception)
+)
+
+
+def create(
+    source: Path | bytes, *, threads: int = 1, provider: str = CPU, arena: bool = True
+) -> ort.InferenceSession:
+    """A session on a file or on the bytes of one.
+
+    threads: of its operators; 0 means one a physical core. arena: keep the memory of a batch for
+    the next one: quicker where batches are large, and never given back.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise NotFound(f"{source}: no such file", _HINT)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena
+    options.log_severity_level = 3  # errors only; they come as exceptions too
+    what = source if isinstance(source, bytes) else str(source)
+    try:
+        return ort.InferenceSession(what, options, providers=[provider])
+    except ORT_ERRORS as problem:
+        name = "the model" if isinstance(source, bytes) else source
+        raise InputError(
+            f"{name}: not an ONNX file that onnxruntime {ort.__version__} can run: "
+            f"{one_line(problem)}",
+            _HINT,
+        ) from None
+
+
+def described(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
+    """(name, type, rank) of every input."""
+    return [(node.name, node.type, len(node.shape)) for node in session.get_inputs()]
+
+
+def one_line(problem: Exception) -> str:
+    """What onnxruntime says, without its line breaks."""
+    return " ".join(str(problem).split())
+
+
+def runner(path: Path, threads: int = 1) -> Logits:
+    """The file as a function on the processor; an InputError where it cannot run."""
+    return runner_of(open_session(Path(path), threads), path)
+
+
+def runner_of(session: ort.InferenceSession, path: Path) -> Logits:
+    """A session on the file at `path` as such a function."""
+    feed = session.get_inputs()[0].name
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(["logits"], {feed: batch})[0]
+        except ORT_ERRORS as error:
+            said = one_line(error)
+            raise InputError(f"{path} cannot run: {said}", "pull the student again") from error
+
+    return run
+
+
+STUDENTS = {("tensor(uint8)", 4), ("tensor(int32)", 2)}  # type and rank of what students read
+
+
+TIMED = STUDENTS | {("tensor(float)", 4)}  # a plain export too
+
+
+def open_session(
+    source: Path | bytes,
+    threads: int = 1,
+    provider: str = "CPUExecutionProvider",
+    kinds: Collection[tuple[str, int]] = frozenset(STUDENTS),
+) -> ort.InferenceSession:
+    """A session of `threads` threads on one input of these kinds, or one clear error."""
+    hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
+    if isinstance(source, Path) and not source.is_file():
+        raise InputError(f"{source} is not a file", hint)
+    session = create(source, threads=threads, provider=provider)
+    if provider not in session.get_providers():  # onnxruntime falls back without an error
+        raise ZooError(
+            f"{provider} did not start: onnxruntime would run on {session.get_providers()[0]}",
+            "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
+        )
+    found = described(session)
+    if len(found) != 1 or found[0][1:] not in kinds:
+        raise InputError(
+            f"the file reads {found}, not pictures uint8 (n, h, w, 3) or texts int32 (n, length)",
+            hint,
+        )
+    return session

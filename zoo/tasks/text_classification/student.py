@@ -1,0 +1,137 @@
+"""Students that classify texts of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.inputs import text as reading
+from zoo.students.student import (
+    Prediction,
+    Student,
+    check_top,
+    metadata,
+    ranked,
+    ranked_one,
+    softmax,
+)
+
+UNKNOWN = "unknown"  # the answer below the threshold
+
+
+class TextStudent(Student):
+    """Texts in, no tokenizer; the graph reads Unicode code points.
+
+    student = zoo.load("langid75-ngram-small.lingua")
+    student("guten Morgen")             # [("de", 0.97), ("lb", 0.01), ...]
+    student(["bonjour", "buongiorno"])  # one such list a text
+    student.label("guten Morgen")       # "de", or "unknown" below student.unknown_below
+    student.logits(batch)               # int32 (n, length), 0-padded -> float32 (n, classes)
+    """
+
+    contract = ("codepoints", "tensor(int32)", 2)
+
+    def _read(self, about: dict[str, str]) -> None:
+        self.unknown_below = _threshold(about, self.path)  # probability; 0: never unknown
+
+    def __call__(self, texts: str | Iterable[str], top: int = 5) -> Any:
+        """The `top` likeliest labels with their probabilities, the likeliest first.
+
+        texts: a str, which is always a text and never a path, gives one list; an iterable of them
+        gives a list of lists.
+        """
+        check_top(top)
+        if isinstance(texts, str):
+            return ranked_one(self._logits_of_one(texts), self.labels, top)
+        return self.rank(texts, top)
+
+    def rank(self, texts: Iterable[str], top: int = 5) -> list[Prediction]:
+        """One list of (label, probability) a text."""
+        return ranked(self._logits_of(texts), self.labels, top)
+
+    def label(self, texts: str | Iterable[str]) -> Any:
+        """The likeliest label of a text, or "unknown" where its probability is too low.
+
+        A str gives a str, an iterable of them a list.
+        """
+        if isinstance(texts, str):
+            return self.decision(ranked_one(self._logits_of_one(texts), self.labels, 1))
+        return self._named(self._logits_of(texts))
+
+    def decision(self, answer: Prediction) -> str:
+        """The first label of one answer of this student, or "unknown" below the threshold."""
+        label, probability = answer[0]
+        return label if probability >= self.unknown_below else UNKNOWN
+
+    def logits(self, batch: np.ndarray) -> np.ndarray:
+        """Float32 (n, classes) for code points int32 (n, length), 0-padded, of any values.
+
+        Some rows go through the network at a time, so memory does not grow with their number.
+        """
+        check_array(batch)
+        if len(batch) == 0:
+            return np.zeros((0, len(self.labels)), np.float32)
+        return np.concatenate([self._run(rows) for rows in reading.cut(batch)])
+
+    def _logits_of_one(self, text: str) -> np.ndarray:
+        """Float32 (classes,)."""
+        return self._run(reading.codepoints(text or "\0").reshape(1, -1))[0]
+
+    def _logits_of(self, texts: Iterable[str]) -> np.ndarray:
+        """Float32 (n, classes)."""
+        given = as_texts(texts)
+        if not given:
+            return np.zeros((0, len(self.labels)), np.float32)
+        return reading.logits_of(self._run, given)
+
+    def _named(self, logits: np.ndarray) -> list[str]:
+        probabilities = softmax(logits)
+        known = (probabilities.max(axis=1, initial=0) >= self.unknown_below).tolist()
+        best = probabilities.argmax(axis=1).tolist()
+        return [self.labels[i] if sure else UNKNOWN for i, sure in zip(best, known, strict=True)]
+
+
+def as_texts(texts: Any) -> list[str]:
+    """A list of str, or one clear error."""
+    if isinstance(texts, bytes | bytearray | memoryview):
+        raise _no_text(texts, "decode it first: data.decode('utf-8')")
+    try:
+        found = list(texts)
+    except TypeError:
+        raise _no_text(texts, "give a str or an iterable of str") from None
+    for text in found:
+        if not isinstance(text, str):
+            raise _no_text(text, "each text must be a str")
+    return found
+
+
+def _no_text(given: Any, hint: str) -> InputError:
+    return InputError(f"a text cannot be of type {type(given).__name__}", hint)
+
+
+def check_array(array: Any) -> None:
+    """Refuse what is not int32 (n, length)."""
+    if getattr(array, "ndim", 0) != 2:
+        shape = getattr(array, "shape", type(array).__name__)
+        raise InputError(
+            f"the array must have the shape (n, length), not {shape}",
+            "zoo.inputs.text.pad([zoo.inputs.text.codepoints(text), ...]) makes one of texts",
+        )
+    if array.dtype != np.int32:
+        raise InputError(
+            f"the array must be int32, not {array.dtype}",
+            "code points are whole numbers: use array.astype(numpy.int32)",
+        )
+
+
+def _threshold(about: dict[str, str], path: Path) -> float:
+    if "studentzoo.unknown_below" not in about:
+        return 0.0
+    found = metadata(about, "studentzoo.unknown_below", path)
+    if type(found) not in (int, float) or not 0 <= found <= 1:
+        raise InputError(f"{path}: studentzoo.unknown_below in its metadata is no fraction")
+    return float(found)
