@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from zoo.errors import CardError, PublishError
-from zoo.publish import release, remote
+from zoo.publish import release, remote, shelf
 from zoo.publish.release import Blob, Published, Release, Snapshot
 from zoo.records import card as cards
 from zoo.records import entry
