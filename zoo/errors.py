@@ -15,6 +15,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 │   └── IntegrityError      the bytes are not those that the registry names
 ├── PublishError            a student may not, or could not, be put on a hub
 ├── InputError              a picture, text, array or ONNX file that cannot be used
+│   └── NothingGiven        a command was given nothing to work on
 └── GateError               a build whose student missed a gate; nothing was published
 
 The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
@@ -86,6 +87,10 @@ class PublishError(ZooError):
 
 class InputError(ZooError):
     """A picture, a text, an array or an ONNX file that cannot be used."""
+
+
+class NothingGiven(InputError):  # noqa: N818
+    """A command was given nothing to work on: wrong usage."""
 
 
 class GateError(ZooError):

@@ -10,9 +10,9 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from zoo.card.words import words
 from zoo.errors import CardError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from zoo.records.card import Card
-    from zoo.records.measures import Measurement
+    from zoo.records.measures import Measurement, Scale
 
 LATENCY, CURVES, CLASSES = "latency.svg", "curves.svg", "classes.svg"
 
@@ -124,15 +124,19 @@ def _setup(row: Measurement) -> str:
 
 
 def _accuracy_rows(card: Card) -> list[tuple[str, float, float, float]]:
-    """(precision, value, low, high) in percent, the teacher last."""
+    """(precision, value, low, high) as people see them, in percent, the teacher last."""
     scores = [(precision, v.accuracy) for precision, v in card.variants.items()]
     if card.teacher:
         scores.append(("teacher", card.teacher.accuracy))
-    percent = partial(round, ndigits=4)
     return [
-        (name, percent(100 * s.value), percent(100 * s.low), percent(100 * s.high))
+        (name, _seen(s.scale, s.value), _seen(s.scale, s.low), _seen(s.scale, s.high))
         for name, s in scores
     ]
+
+
+def _seen(scale: Scale, value: float) -> float:
+    """The number that people see, to four places."""
+    return round(scale.factor * value, 4)
 
 
 def _latency_figure(card: Card) -> Figure:
@@ -142,19 +146,19 @@ def _latency_figure(card: Card) -> Figure:
     height = 1.4 + 0.3 * max(len(latency), len(accuracy), 2)
     figure = Figure(figsize=(8.5, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    _draw_latency(left, latency, card.of_texts)
+    _draw_latency(left, latency, *words(card).time_unit)
     _draw_accuracy(right, accuracy)
-    if card.of_texts:
-        right.set_xlabel(f"{card.variants[card.best].accuracy.metric},\n% (bar: 95 % interval)")
+    score = card.variants[card.best].accuracy
+    metric = "accuracy, " if score.metric == "top-1 accuracy" else f"{score.metric},\n"
+    right.set_xlabel(f"{metric}{score.scale.unit} (bar: 95 % interval)")
     figure.suptitle(card.name, fontsize=10)
     return figure
 
 
 def _draw_latency(
-    axes: Axes, rows: list[tuple[str, str, float, float]], of_texts: bool = False
+    axes: Axes, rows: list[tuple[str, str, float, float]], factor: float, unit: str
 ) -> None:
-    """A point at the median, a line on to the 95th percentile; texts in microseconds."""
-    factor, unit = (1000, "µs a text") if of_texts else (1, "ms a picture")
+    """A point at the median, a line on to the 95th percentile; `factor` of ms gives the `unit`."""
     rows = [(setup, name, factor * p50, factor * p95) for setup, name, p50, p95 in rows]
     for y, (_, precision, p50, p95) in enumerate(rows):
         style = _look(precision)
@@ -186,7 +190,6 @@ def _draw_accuracy(axes: Axes, rows: list[tuple[str, float, float, float]]) -> N
         )
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("accuracy, % (bar: 95 % interval)")
     axes.margins(x=0.15)
 
 
@@ -199,30 +202,27 @@ def _look(name: str) -> dict[str, Any]:
 
 def _class_rows(card: Card) -> list[tuple[str, float]]:
     """(label, accuracy in percent), the lowest first."""
-    from zoo.tasks.text_classification.page import ranked
-
-    return [(label, round(100 * value, 4)) for label, value in ranked(card.per_class or {})]
+    return [(label, round(100 * value, 4)) for label, value in card.ranked()]
 
 
 def _classes_figure(card: Card) -> Figure:
     """Bars from the lowest, in panels of at most 25 beside each other."""
     from matplotlib.figure import Figure
 
-    rows = _class_rows(card)
+    rows, said = _class_rows(card), words(card)
     panels = min(3, -(-len(rows) // 25))
     height = -(-len(rows) // panels)
     figure = Figure(figsize=(8.5, 1.0 + 0.16 * height), layout="constrained")
     found = figure.subplots(1, panels, squeeze=False, sharex=True)[0]
     for axes, start in zip(found, range(0, len(rows), height), strict=True):
-        _draw_classes(axes, rows[start : start + height], height)
+        shown = [(said.named(label), value) for label, value in rows[start : start + height]]
+        _draw_classes(axes, shown, height)
     figure.supxlabel(f"accuracy of the {card.best} file, % (orange: wrong answers)", fontsize=9)
     figure.suptitle(card.name, fontsize=10)
     return figure
 
 
 def _draw_classes(axes: Axes, rows: list[tuple[str, float]], height: int) -> None:
-    from zoo.tasks.text_classification.languages import named
-
     places = range(len(rows))
     right = [value for _, value in rows]
     axes.barh(places, right, height=0.7, color=_COLORS["fp32"])
@@ -230,7 +230,7 @@ def _draw_classes(axes: Axes, rows: list[tuple[str, float]], height: int) -> Non
     axes.barh(places, wrong, left=right, height=0.7, color=_COLORS["int8"])
     for y, value in enumerate(right):
         axes.text(102, y, f"{value:.1f}", va="center", fontsize=7)
-    axes.set_yticks(places, [named(label) for label, _ in rows], fontsize=7)
+    axes.set_yticks(places, [label for label, _ in rows], fontsize=7)
     axes.set_ylim(height - 0.4, -0.6)
     axes.set_xlim(0, 122)  # room for the numbers
     axes.set_xticks(range(0, 101, 25))

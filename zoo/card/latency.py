@@ -44,8 +44,8 @@ def over_plain(rows: Iterable[Measurement], precision: str) -> float | None:
 # --- the section ---------------------------------------------------------------------------------
 
 
-def section(card: Card, pictures: Sequence[str]) -> str:
-    """Every row, a table for each device; `pictures` follow them."""
+def section(card: Card, one: str, pictures: Sequence[str]) -> str:
+    """Every row, a table for each device; `pictures` follow them. `one` is the headline's input."""
     lines = ["## Latency"]
     for conditions, rows in groupby(sorted(card.latency, key=_conditions), key=_conditions):
         lines += _device(conditions, list(rows))
@@ -57,7 +57,6 @@ def section(card: Card, pictures: Sequence[str]) -> str:
     quotients = [(p, over_plain(card.latency, p)) for p, _ in card.by_use()]
     told = [f"{precision} {value:.3f}" for precision, value in quotients if value]
     if told:
-        one = "The longest text alone" if card.of_texts else "One picture"
         lines.append(f"{one}, one thread, over the plain export: {', '.join(told)}.")
     if card.latency:
         lines.append(_method(card))
@@ -72,7 +71,7 @@ def _method(card: Card) -> str:
         "file against a second session of itself, so how far from 1 a ratio falls by chance. "
         "Intervals are 95 %, bootstrap."
     )
-    if card.of_texts and not any(row.precision == PLAIN for row in card.latency):
+    if not any(row.precision == PLAIN for row in card.latency):
         return method
     return f"{method} `{PLAIN}` is the untouched torch export of the same weights."
 
@@ -102,7 +101,7 @@ def _latency_row(row: Measurement) -> tuple[str, ...]:
         row.precision,
         str(row.batch),
         str(row.threads),
-        f"{row.image_size} x {row.image_size}",
+        "-" if row.image_size is None else f"{row.image_size} x {row.image_size}",
         ms(row.p50_ms),
         ms(row.p95_ms),
         *_ratio_cells(row),

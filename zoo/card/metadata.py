@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from zoo.card.words import Words
 from zoo.records.card import Card
 from zoo.records.measures import Score
-from zoo.tasks.text_classification.languages import are_languages
 
 # SPDX ids, lower case, that are also licence ids of the Hub; anything else is "other" there.
 _HUB_LICENCES = frozenset(
@@ -17,42 +17,34 @@ _HUB_LICENCES = frozenset(
     mpl-2.0 odbl pddl unlicense wtfpl isc zlib ms-pl artistic-2.0 bsl-1.0 epl-2.0 unknown
     """.split()  # noqa: SIM905
 )
-_TASKS = {
-    "image-classification": "Image classification",
-    "text-classification": "Text classification",
-}
 
 
-def front_matter(card: Card) -> str:
+def front_matter(said: Words) -> str:
     """The YAML block between two `---`, as the Hub validates it."""
     import yaml
 
-    text = yaml.safe_dump(metadata(card), sort_keys=False, allow_unicode=True, width=1000)
+    text = yaml.safe_dump(metadata(said), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{text}---"
 
 
-def metadata(card: Card) -> dict[str, Any]:
+def metadata(said: Words) -> dict[str, Any]:
     """What the front matter says, as plain data."""
+    card = said.card
     tags = ["onnx", "distillation", "student", card.student.architecture]
     tags += ["int8"] if "int8" in card.variants else []
-    tags += ["language-identification"] if _identifies(card) else []
+    tags += said.hub_tags()
     hub = _hub_dataset(card)
     return {
         **_hub_licence(card.licence),
-        **({"language": list(card.labels)} if _identifies(card) else {}),
+        **said.hub_metadata(),
         **_base(card),
         "library_name": "onnx",
-        "pipeline_tag": card.task,
+        "pipeline_tag": said.pipeline_tag(),
         "tags": ["studentzoo", *tags],
         **({"datasets": [hub]} if hub else {}),  # it takes nothing but ids of its own
-        "metrics": ["accuracy"],
-        "model-index": [{"name": card.name, "results": _results(card)}],
+        "metrics": [said.hub_metric],
+        "model-index": [{"name": card.name, "results": _results(said)}],
     }
-
-
-def _identifies(card: Card) -> bool:
-    """Whether its answers are languages."""
-    return card.of_texts and are_languages(card.labels)
 
 
 def _hub_licence(spdx: str) -> dict[str, str]:
@@ -90,12 +82,12 @@ def _hub_id(source: str) -> str | None:
     return next((hub[1] for hub in found if hub), None)
 
 
-def _dataset_id(card: Card, dataset: str) -> str:
+def _dataset_id(said: Words, dataset: str) -> str:
     """The Hub's id where the data came from there, else the data set's name as a slug.
 
     Texts are tested on other data sets than they come from.
     """
-    hub = None if card.of_texts else _hub_dataset(card)
+    hub = None if said.tested_elsewhere else _hub_dataset(said.card)
     return hub or _slug(re.sub(r"(\.zip|\.tar(\.\w+)?|\.parquet)$", "", dataset))
 
 
@@ -103,28 +95,28 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
-def _results(card: Card) -> list[dict[str, Any]]:
+def _results(said: Words) -> list[dict[str, Any]]:
     """One result for each test set, the headline's first."""
     scores: dict[tuple[str, str], list[tuple[str, Score]]] = {}
-    for precision, variant in card.by_use():
+    for precision, variant in said.card.by_use():
         for score in (variant.accuracy, *variant.also):
             scores.setdefault((score.dataset, score.split), []).append((precision, score))
-    return [_result(card, found) for found in scores.values()]
+    return [_result(said, found) for found in scores.values()]
 
 
-def _result(card: Card, scores: list[tuple[str, Score]]) -> dict[str, Any]:
+def _result(said: Words, scores: list[tuple[str, Score]]) -> dict[str, Any]:
     """`scores` are of one data set and split, with the precision of their file."""
     score = scores[0][1]
     return {
-        "task": {"type": card.task, "name": _TASKS.get(card.task, card.task)},
+        "task": {"type": said.pipeline_tag(), "name": said.title},
         "dataset": {
-            "type": _dataset_id(card, score.dataset),
+            "type": _dataset_id(said, score.dataset),
             "name": score.dataset,
             "split": score.split,
         },
         "metrics": [
             {
-                "type": "accuracy",
+                "type": said.hub_metric,
                 "value": round(one.value, 6),
                 "name": f"{one.metric.removesuffix(' accuracy')}, {precision}",
             }

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.card import latency
-from zoo.card.markdown import capital, ms, number, paragraphs, percent, ratio, size, table
+from zoo.card.markdown import capital, number, paragraphs, percent, ratio, size, table
 from zoo.card.metadata import front_matter
+from zoo.card.words import Words, words
 from zoo.records.card import Attempt, Card, Variant
-from zoo.records.measures import Score
-from zoo.tasks.text_classification import page
+from zoo.records.measures import Scale, Score
 
+_COLUMNS = 5  # of the table of classes
 _NO_LIMIT = ("max_size_bytes", 0)
 _FIGURES = {
     "latency.svg": "Latency and accuracy of the published files",
@@ -22,113 +23,119 @@ _FIGURES = {
 
 def render(card: Card, figures: Sequence[str] = ()) -> str:
     """README.md of `card`; `figures` are the names of the pictures that stand beside it."""
+    said = words(card)
+    head = (front_matter(said), f"# {card.name}\n\n{card.summary}", _facts(said))
+    return paragraphs(*head, body(said, figures)) + "\n"
+
+
+def body(said: Words, figures: Sequence[str] = ()) -> str:
+    """The page's sections, without its front matter and head."""
+    card = said.card
     parts = [
-        front_matter(card),
-        f"# {card.name}\n\n{card.summary}",
-        _facts(card),
-        page.use(card) if card.of_texts else _use(card),
-        _accuracy(card),
-        page.by_class(card, _pictures(figures, "classes.svg")),
-        page.peers(card),
-        latency.section(card, _pictures(figures, "latency.svg")),
-        _ladder(card),
-        _lineage(card, figures),
+        said.use(),
+        _accuracy(said),
+        _by_class(said, _pictures(figures, "classes.svg")),
+        said.peers(),
+        latency.section(card, said.single(), _pictures(figures, "latency.svg")),
+        _ladder(said),
+        _lineage(said, figures),
         _again(card),
-        page.limits(card) if card.of_texts else _limits(card),
+        said.limits(),
     ]
-    return paragraphs(*parts) + "\n"
+    return paragraphs(*parts)
 
 
 # --- sections ------------------------------------------------------------------------------------
 
 
-def _facts(card: Card) -> str:
+def _facts(said: Words) -> str:
     """One line to decide by."""
-    variant = card.variants[card.best]
+    card = said.card
+    variant, score = card.variants[card.best], _headline(card)
+    unit = f" {score.scale.unit}" if score.scale.unit else ""
     facts = [
-        f"**{percent(variant.accuracy.value)} %** {variant.accuracy.metric} on {_set(card)}",
+        f"**{score.scale.shown(score.value)}{unit}** {score.metric} on {_set(said)}{said.known()}",
         f"**{size(variant.size_bytes)}** in one {card.best} file",
     ]
-    if card.of_texts:
-        facts[0] += f", {len(card.labels)} {page.classes(card)}"
     row = latency.single_latency(card.latency, card.best)
-    if row and card.of_texts:
-        facts.append(page.times(latency.beside(card, row)))
-    elif row:
-        facts.append(f"**{ms(row.p50_ms)} ms** a picture on one thread of {row.device_name}")
+    if row:
+        facts.append(said.times(latency.beside(card, row)))
     return " · ".join(facts)
 
 
-def _set(card: Card, comma: str = " ", after: str = "") -> str:
-    """Data set and split of the headline; a set of texts that is only tested on has one split."""
-    score = card.variants[card.best].accuracy
-    if card.of_texts and score.split == "test":
-        return score.dataset
-    return f"{score.dataset}{comma}{score.split}{after}"
+def _set(said: Words, comma: str = " ", after: str = "") -> str:
+    """Data set and split of the headline."""
+    score = _headline(said.card)
+    split = said.split(score)
+    return f"{score.dataset}{comma}{split}{after}" if split else score.dataset
 
 
-def _use(card: Card) -> str:
-    size = card.input.size
-    return f"""## Use
-
-```python
-import zoo  # pip install studentzoo
-
-student = zoo.load("{card.name}")
-print(student("photo.jpg"))  # [(label, probability), ...], the likeliest first
-```
-
-From a shell: `zoo run {card.name} photo.jpg`. Without any code of ours:
-
-```python
-import json
-
-import numpy as np
-import onnxruntime
-from PIL import Image
-
-session = onnxruntime.InferenceSession("{card.variants[card.best].file}")
-labels = json.loads(session.get_modelmeta().custom_metadata_map["studentzoo.labels"])
-pictures = np.asarray(Image.open("photo.jpg").convert("RGB"))[np.newaxis]
-(logits,) = session.run(None, {{"{card.input.name}": pictures}})
-print(labels[logits[0].argmax()])
-```
-
-The file takes {card.input.dtype} {card.input.color} pictures `(n, height, width, 3)` of any size,
-resizes them to {size} x {size} pixels, normalises them and answers with float32 logits
-`(n, {len(card.labels)})`. There is no preprocessing to get wrong."""
+def _headline(card: Card) -> Score:
+    return card.variants[card.best].accuracy
 
 
-def _accuracy(card: Card) -> str:
-    what = "texts" if card.of_texts else "pictures"
-    head = ["File", "Accuracy, %", "95 % interval", "n", "Agrees with teacher, %"]
+def _accuracy(said: Words) -> str:
+    card = said.card
+    score = card.variants["fp32"].accuracy
+    head = ["File", heading(score), "95 % interval", "n", "Agrees with teacher, %"]
     head += ["Agrees with fp32, %", "ECE, %", "Size", "Peak memory, MB"]
     rows = [_accuracy_row(precision, variant) for precision, variant in card.by_use()]
     if card.teacher:
         rows.append(("teacher", *_score_cells(card.teacher.accuracy), "-", "-", "-", "-", "-"))
-    score = card.variants["fp32"].accuracy
     return paragraphs(
         "## Accuracy",
-        f"{capital(score.metric)} on {_set(card, ', ', ' split')}, which nothing was "
+        f"{capital(score.metric)} on {_set(said, ', ', ' split')}, which nothing was "
         "trained, chosen or calibrated on. The weights are those of the last epoch.",
-        page.metric_explained(card),
+        said.accuracy(),
         table(head, rows),
-        page.other_tests(card),
+        _other_tests(said),
         _seeds(card),
-        f"Agreement: the fraction of {what} with the same first answer. ECE: expected "
-        f"calibration error, 15 bins. Peak memory: {_memory(card)}.",
-        page.unknown(card) if card.of_texts else "",
+        f"Agreement: the fraction of {said.many} with the same first answer. ECE: expected "
+        f"calibration error, 15 bins. Peak memory: {said.peak_memory()}.",
+        said.accuracy_notes(),
     )
 
 
-def _memory(card: Card) -> str:
-    """Of what process peak memory is; cards of pictures keep the words that they came with."""
-    if card.of_texts:
-        return (
-            "of a fresh process that runs the file once in a bare onnxruntime session, without "
-            "this package and its golden check"
+def heading(score: Score) -> str:
+    """Of a column of scores: "Accuracy, %", or the metric and its unit."""
+    metric = "accuracy" if score.metric.endswith("accuracy") else score.metric
+    return ", ".join(filter(None, (capital(metric), score.scale.unit)))
+
+
+def _other_tests(said: Words) -> str:
+    """The test sets beside the one of the headline."""
+    rows = [
+        (
+            f"`{variant.file}` ({precision})",
+            ", ".join(filter(None, (score.dataset, said.split(score)))),
+            capital(score.metric),
+            *_score_cells(score),
         )
-    return "of a fresh process that answers once"
+        for precision, variant in said.card.by_use()
+        for score in variant.also
+    ]
+    head = ("File", "Test set", "Metric", "%", "95 % interval", "n")
+    lead = f"On other {said.many}, which nothing was trained, chosen or calibrated on either:"
+    return paragraphs(lead, table(head, rows)) if rows else ""
+
+
+def _by_class(said: Words, pictures: Sequence[str]) -> str:
+    """Accuracy of each label, the worst first, down the columns; `pictures` follow it."""
+    card = said.card
+    if not card.per_class:
+        return ""
+    kind = said.answers()[:-1]
+    cells = [(said.named(label), percent(value)) for label, value in card.ranked()]
+    columns = min(_COLUMNS, len(cells))
+    height = -(-len(cells) // columns)
+    cells += [("", "")] * (height * columns - len(cells))
+    rows = [sum(cells[row::height], ()) for row in range(height)]
+    lead = (
+        f"Accuracy in % of the {card.best} file on the {said.many} of each {kind} in "
+        f"{_headline(card).dataset}, the lowest first, down the columns."
+    )
+    grid = table((capital(kind), "%") * columns, rows)
+    return paragraphs(f"## By {kind}", lead, grid, *pictures)
 
 
 def _accuracy_row(precision: str, variant: Variant) -> tuple[str, ...]:
@@ -144,52 +151,45 @@ def _accuracy_row(precision: str, variant: Variant) -> tuple[str, ...]:
 
 
 def _score_cells(score: Score) -> tuple[str, str, str]:
-    interval = f"{percent(score.low)} to {percent(score.high)}"
-    return percent(score.value), interval, f"{score.n:,}"
+    shown = score.scale.shown
+    return shown(score.value), f"{shown(score.low)} to {shown(score.high)}", f"{score.n:,}"
 
 
 def _seeds(card: Card) -> str:
     if card.seeds is None:
         return "Trained once: the spread over seeds was not measured."
-    values = ", ".join(percent(v) for v in card.seeds.values)
+    scale = card.variants["fp32"].accuracy.scale
+    values = ", ".join(map(scale.shown, card.seeds.values))
+    spread = f"{scale.shown(card.seeds.mean)} ± {scale.shown(card.seeds.std)} {scale.unit}".strip()
     return (
-        f"Over {len(card.seeds.values)} training seeds (fp32): {percent(card.seeds.mean)} ± "
-        f"{percent(card.seeds.std)} % (mean ± sample standard deviation; {values}). "
-        "The first seed is the one published, whatever it scored."
+        f"Over {len(card.seeds.values)} training seeds (fp32): {spread} (mean ± sample standard "
+        f"deviation; {values}). The first seed is the one published, whatever it scored."
     )
 
 
-def _ladder(card: Card) -> str:
+def _ladder(said: Words) -> str:
+    card = said.card
     if not card.attempts:
         known = "How the int8 file was found was not recorded." if "int8" in card.variants else ""
         return f"## Quantization\n\n{known or 'Not attempted: published in fp32 only.'}"
-    head = ["Attempt", "Settings", "Accuracy, %", "Drop, points", "Agrees with fp32, %", "Size"]
+    score = card.variants["fp32"].accuracy
+    head = ["Attempt", "Settings", heading(score), "Drop, points", "Agrees with fp32, %", "Size"]
     head += ["Speed ratio", "Verdict", "Reason"]
     asked = {name: value for name, value in card.gates.items() if (name, value) != _NO_LIMIT}
     gates = ", ".join(f"{name} {_gate(value)}" for name, value in asked.items())
     return paragraphs(
         "## Quantization",
-        page.codecs(card) if card.of_texts else _outcome(card),
+        said.ladder(),
         f"Gates: {gates}." if gates else "",
-        table(head, map(_attempt_row, card.attempts)),
+        table(head, [_attempt_row(a, score.scale) for a in card.attempts]),
     )
 
 
-def _outcome(card: Card) -> str:
-    passed = [a.name for a in card.attempts if a.verdict == "pass"]
-    outcome = f"Published: `{passed[0]}`." if passed else "None passed: there is no int8 file."
-    return (
-        "Attempts from the fastest to the safest; the first that passes every gate is published. "
-        "Scores are on the validation split, speed ratios against the fp32 file in interleaved "
-        f"rounds. {outcome}"
-    )
-
-
-def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
+def _attempt_row(attempt: Attempt, scale: Scale) -> tuple[str, ...]:
     return (
         attempt.name,
         _settings(attempt.settings),
-        percent(attempt.accuracy),
+        scale.shown(attempt.accuracy),
         number(attempt.drop_points, ".2f"),
         percent(attempt.agreement),
         "-" if attempt.size_bytes is None else size(attempt.size_bytes),
@@ -208,18 +208,18 @@ def _settings(settings: dict[str, Any]) -> str:
     return ", ".join(f"{key} {text}" for key, text in texts.items())
 
 
-def _lineage(card: Card, figures: Sequence[str]) -> str:
+def _lineage(said: Words, figures: Sequence[str]) -> str:
+    card = said.card
     options = ", ".join(f"{key} {value}" for key, value in card.student.options.items())
     facts = [
         ("Student", f"{card.student.architecture}" + (f" ({options})" if options else "")),
         ("Parameters", f"{card.student.parameters:,}"),
-        ("MACs", f"{card.student.macs:,} {_unit(card)}"),
+        ("MACs", f"{card.student.macs:,} {said.macs_of()}"),
         ("Licence", card.licence),
         *_teacher_facts(card),
         ("Data", f"{card.data.home or card.data.source}; {card.data.licence}"),
-        ("Texts" if card.of_texts else "Pictures", _counted(card)),
-        *([("Learned from", page.taught(card))] if card.of_texts else []),
-        *(page.origins(card) if card.of_texts else []),
+        (capital(said.many), _counted(card)),
+        *said.lineage(),
         ("Data sha256", f"`{card.data.sha256}`"),
         ("Recipe sha256", f"`{card.recipe_sha256}`"),
         ("Run sha256", f"`{card.run_sha256}`"),
@@ -241,12 +241,6 @@ def _teacher_facts(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _unit(card: Card) -> str:
-    if card.of_texts:
-        return "a text of 100 letters"
-    return f"a picture of {card.input.size} x {card.input.size}"
-
-
 def _counted(card: Card) -> str:
     data = card.data
     return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
@@ -260,25 +254,6 @@ zoo verify {card.name}                # sha256 of every file, golden outputs on 
 zoo verify {card.name} --data ROOT    # accuracy on the test split
 zoo bench {card.name} --compare       # latency here, beside the card's
 ```"""
-
-
-def _limits(card: Card) -> str:
-    labels = ", ".join(card.labels[:20]) + (", ..." if len(card.labels) > 20 else "")
-    data = card.variants["fp32"].accuracy.dataset
-    lines = [
-        "## Limits",
-        f"It knows {len(card.labels)} answers ({labels}) and gives one of them to every picture, "
-        f"also to pictures of something else. It was measured on {data} only: on pictures from "
-        "elsewhere it will be worse, by how much is not known, and its probabilities are not to "
-        "be relied on there. It is meant for research, teaching and as a part of systems that "
-        "check it on their own data first.",
-    ]
-    if "int8" in card.variants:
-        lines.append(
-            "8-bit arithmetic differs between processors. After a pull the golden outputs are "
-            "compared on the user's own; where int8 does not reproduce them, the fp32 file is used."
-        )
-    return "\n\n".join(lines)
 
 
 # --- pieces --------------------------------------------------------------------------------------

@@ -5,44 +5,17 @@ Memory is bounded but for the longest line, which is held whole.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from zoo.errors import InputError, NotFound
-from zoo.inputs.batches import SUFFIXES
-
-if TYPE_CHECKING:
-    from zoo.students.student import Prediction
-    from zoo.tasks.text_classification.student import TextStudent
+from zoo.inputs.pictures import SUFFIXES
 
 STDIN = "-"  # the file name that means standard input
 BLOCK_BYTES = 1 << 18  # read at once, at most
 BATCH = 4096  # texts answered at once, unless fewer are asked for
-
-
-def answers(
-    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int
-) -> Iterator[list[tuple[str, Prediction]]]:
-    """Each text with its (label, probability) list, in order; at most `batch` of them at once."""
-    for block in texts:
-        for start in range(0, len(block), batch):
-            chunk = block[start : start + batch]
-            yield list(zip(chunk, student.rank(chunk, top), strict=True))
-
-
-def rendered(
-    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int | None, objects: bool
-) -> Iterator[str]:
-    """What `zoo run` prints, a part at a time: a line a text, as `as_json` or `as_text` has it."""
-    for chunk in answers(student, texts, batch, top or 1):
-        if objects:
-            yield "\n".join([as_json(student, text, answer) for text, answer in chunk])
-        else:
-            pairs = top is not None
-            yield "\n".join([as_text(student, text, answer, pairs) for text, answer in chunk])
 
 
 def texts(given: Sequence[str], files: Sequence[Path]) -> Iterator[list[str]]:
@@ -122,29 +95,3 @@ def _decoded(block: bytes) -> tuple[list[str], str]:
             return [], problem
         text = block[:start].decode("utf-8")
     return [line.removesuffix("\r") for line in text.split("\n")], problem
-
-
-def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) -> str:
-    """One line: probability, label, text, tabs between. The label may be "unknown".
-
-    With `pairs`, all answers as probability and label, the likeliest first, and then the text.
-    """
-    if not pairs:
-        answer = [(student.decision(answer), answer[0][1])]
-    cells = [f"{probability:.4f}\t{label}" for label, probability in answer]
-    return printable("\t".join([*cells, " ".join(text.splitlines())]))
-
-
-def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
-    """One JSON object on one line."""
-    found = {
-        "text": text,
-        "label": student.decision(answer),
-        "answers": [{"label": label, "probability": value} for label, value in answer],
-    }
-    return printable(json.dumps(found, ensure_ascii=False))
-
-
-def printable(line: str) -> str:
-    """A line that any UTF-8 stream takes: lone surrogates as JSON writes them, \\ud800."""
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -120,10 +120,10 @@ def runtime_for(device: str, threads: int = 1) -> Runtime:
 def _onnxruntime(threads: int, provider: str, name: str, instructions: str) -> Runtime:
     import onnxruntime
 
-    from zoo.students.session import TIMED, open_session
+    from zoo.students.session import open_session
 
     def open_file(source: Path | bytes, load: Load) -> Call:
-        session = open_session(source, threads, provider, TIMED)
+        session = open_session(source, threads, provider)
         (wanted,) = session.get_inputs()
         feed = {wanted.name: load.feed(wanted.type)}
         return lambda: session.run(None, feed)

@@ -69,4 +69,4 @@ def _record(release: Release, done: Plan, revision: str, path: Path) -> Entry:
 
 
 def _rows(path: Path) -> dict[str, Entry]:
-    return local.load(path) if path.is_file() else {}
+    return local.load(path, whole=True) if path.is_file() else {}

@@ -46,7 +46,7 @@ def publish(
 
 def _publish(folder: Path, store: Folders, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
-    known = local.load(path) if path.is_file() else {}
+    known = local.load(path, whole=True) if path.is_file() else {}
     row = row_of(card, folder, known.get(card.name), repo)
     with local.writing((known | {card.name: row}).values(), path):
         store.put(card.name, folder)

@@ -104,7 +104,7 @@ class Variant:
     file: str  # name in the student's folder
     sha256: str
     size_bytes: int
-    accuracy: Score  # on the test split, last epoch
+    accuracy: Score  # by the task's metric, on the test split, last epoch
     agreement_teacher: float | None  # fraction of the test split answered as the teacher does
     agreement_fp32: float | None  # fraction answered as the fp32 file does; None for that file
     ece: float | None  # expected calibration error, 15 bins (Guo et al. 2017), a fraction
@@ -121,7 +121,7 @@ class Variant:
 class Spread:
     """Accuracy over training seeds: the published file is the first of them."""
 
-    values: tuple[float, ...]  # fractions, in the order of the seeds
+    values: tuple[float, ...]  # on the metric's scale, in the order of the seeds
     mean: float
     std: float  # sample standard deviation (n - 1)
 
@@ -132,9 +132,9 @@ class Attempt:
 
     name: str
     settings: dict[str, Any]
-    accuracy: float | None  # fraction; None where the attempt was not measured
+    accuracy: float | None  # as a Variant's; None where the attempt was not measured
     agreement: float | None  # fraction answered as the fp32 file does
-    drop_points: float | None  # percentage points below the fp32 file
+    drop_points: float | None  # how much worse than the fp32 file, in the unit that is shown
     size_bytes: int | None
     speed_ratio: float | None  # latency over the fp32 file's, interleaved
     speed_ratio_low: float | None
@@ -182,7 +182,7 @@ class Card:
     licence: str  # SPDX id of the student
     created: str  # ISO date
     code_commit: str  # of this project, when the student was built
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # of its answers; empty: they have none
     input: Input
     student: StudentFacts
     teacher: TeacherFacts | None  # None: trained on the labels alone
@@ -202,23 +202,23 @@ class Card:
     def __post_init__(self) -> None:
         check(self.format == 1, f"format must be 1, not {self.format}")
         check_name(self.name)
-        check(bool(self.labels), "labels must not be empty")
         for label, accuracy in (self.per_class or {}).items():
             check(label in self.labels, f"per_class names {label!r}, which is not a label")
             check_fraction(accuracy, f"per_class of {label}")
         check("fp32" in self.variants, "variants must hold fp32")
+        named = "accuracy" not in self.variants["fp32"].accuracy.metric or bool(self.labels)
+        check(named, "labels must not be empty")  # an answer is right or wrong among them
         check_hex(self.recipe_sha256, 64, "recipe_sha256")
         check_hex(self.run_sha256, 64, "run_sha256")
-
-    @property
-    def of_texts(self) -> bool:
-        """Whether it answers to texts instead of pictures."""
-        return self.input.size is None
 
     @property
     def best(self) -> str:
         """The precision to use: int8 where it was published."""
         return "int8" if "int8" in self.variants else "fp32"
+
+    def ranked(self) -> list[tuple[str, float]]:
+        """(label, accuracy), the lowest first."""
+        return sorted((self.per_class or {}).items(), key=lambda item: (item[1], item[0]))
 
     def by_use(self) -> list[tuple[str, Variant]]:
         """(precision, variant), the one to use first."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zoo.errors import RegistryError
+from zoo.errors import RegistryError, ZooWarning
 from zoo.records import reader
-from zoo.records.names import check_endpoint, check_file_name, check_hex, check_name
+from zoo.records.measures import FRACTION, Scale
+from zoo.records.names import check_endpoint, check_file_name, check_hex, check_name, shown
 from zoo.records.plain import LATER, essentials
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -33,14 +35,15 @@ class FileRef:
 class Headline:
     """The figures that `zoo list` shows; the card has the rest."""
 
-    accuracy: float  # fraction of the 8-bit file (fp32 where there is none) on held-out data
+    accuracy: float  # score of the 8-bit file (fp32 where there is none) on held-out data
     accuracy_dataset: str  # whose test split
     int8_size_bytes: int  # of the 8-bit file; 0: none
     int8_latency_ms: float  # p50 of one picture, or a sentence, on one CPU thread; 0: none
+    metric: str = field(default="accuracy", metadata={LATER: True})  # what `accuracy` is
+    scale: Scale = field(default=FRACTION, metadata={LATER: True})  # and how it is read
 
     def __post_init__(self) -> None:
-        if not 0 <= self.accuracy <= 1:
-            raise ValueError(f"accuracy is a fraction in [0, 1], not {self.accuracy}")
+        self.scale.check(self.accuracy, "accuracy")
         for key in ("int8_size_bytes", "int8_latency_ms"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} must be >= 0, not {getattr(self, key)}")
@@ -60,6 +63,7 @@ class Entry:
     headline: Headline
     endpoint: str = field(default="", metadata={LATER: True})
     # of the hub that has `repo`; "": $HF_ENDPOINT, else the public Hub
+    format: Literal[1] = field(default=1, metadata={LATER: True})  # of the row: 2 would be newer
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -104,8 +108,12 @@ def plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
     return {"format": 1, "students": rows}
 
 
-def bind(document: reader.Document) -> dict[str, Entry]:
-    """The rows, each told its own key as its name."""
+def bind(document: reader.Document, *, whole: bool = False) -> dict[str, Entry]:
+    """The rows, each told its own key as its name.
+
+    Rows whose `format` is of a newer studentzoo are passed over, with a ZooWarning; an error where
+    the registry is wanted `whole`, as by whoever will write it again.
+    """
     data = document.data
     students = data.get("students") if isinstance(data, dict) else None
     if isinstance(students, dict):
@@ -113,9 +121,28 @@ def bind(document: reader.Document) -> dict[str, Entry]:
             if isinstance(row, dict) and "name" in row:
                 where = document.where(("students", name, "name"))
                 raise RegistryError(f"{where}: unknown key", "the row's key is its name")
-        named = {n: {"name": n, **r} if isinstance(r, dict) else r for n, r in students.items()}
+        newer = [name for name, row in students.items() if _is_newer(row)]
+        if newer:
+            _tell_newer(f"{document.name}: {', '.join(map(shown, newer))}", whole)
+        named = {
+            name: {"name": name, **row} if isinstance(row, dict) else row
+            for name, row in students.items()
+            if name not in newer
+        }
         document = reader.Document({**data, "students": named}, document.name, document.lines)
     return reader.read(_File, document, RegistryError).students
+
+
+def _is_newer(row: Any) -> bool:
+    made = row.get("format") if isinstance(row, dict) else None
+    return type(made) is int and made > 1
+
+
+def _tell_newer(which: str, whole: bool) -> None:
+    hint = "pip install --upgrade studentzoo"
+    if whole:
+        raise RegistryError(f"{which}: written by a newer studentzoo, would be lost", hint)
+    warnings.warn(f"{which}: passed over, of a newer studentzoo ({hint})", ZooWarning, stacklevel=4)
 
 
 _HEAD = """\

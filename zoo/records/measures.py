@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
+
+from zoo.records.names import check
+from zoo.records.plain import LATER
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the values of a metric are read."""
+
+    unit: str = "%"  # of values as people see them; "%": the value is a fraction; "": none
+    best: Literal["highest", "lowest"] = "highest"
+    low: float = 0.0  # the least value that there can be
+    high: float | None = 1.0  # and the largest; None: there is none
+
+    @property
+    def factor(self) -> int:
+        """From a value to the number that people see."""
+        return 100 if self.unit == "%" else 1
+
+    def shown(self, value: float | None) -> str:
+        """The number that people see, without its unit; "-" where there is none."""
+        return "-" if value is None else f"{self.factor * value:.2f}"
+
+    def points(self, before: float, after: float) -> float:
+        """How much worse `after` is, in the unit that people see; negative where it is better."""
+        worse = before - after if self.best == "highest" else after - before
+        return self.factor * worse
+
+    def check(self, value: float, name: str) -> None:
+        """Refuse a value outside the range."""
+        if self == FRACTION:
+            check(0 <= value <= 1, f"{name} is a fraction in [0, 1], not {value}")
+        ok = self.low <= value and (self.high is None or value <= self.high)
+        check(ok, f"{name} must lie in [{self.low}, {self.high}], not {value}")
+
+
+FRACTION = Scale()
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric with its 95 % interval; fractions in [0, 1]."""
+    """A metric with its 95 % interval."""
 
     metric: str  # "top-1 accuracy", "agreement", ...
     dataset: str  # "CIFAR-10"
     split: str  # "test", "validation"
     n: int  # pictures or texts
-    value: float  # fraction
+    value: float  # on the scale, as are the next two
     low: float  # lower end of the 95 % interval: Wilson's, or of a mean over classes
     high: float  # upper end
+    scale: Scale = field(default=FRACTION, metadata={LATER: True})
 
 
 @dataclass(frozen=True)

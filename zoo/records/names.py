@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+FILES = {"fp32": "model.fp32.onnx", "int8": "model.int8.onnx"}  # precision -> published file
+GOLDEN = "golden.npz"
+
 
 def check(ok: bool, message: str) -> None:
     """Refuse what is not ok."""

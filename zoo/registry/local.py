@@ -69,9 +69,9 @@ def local_path(name: str) -> Path | None:
     return path / "registry.yaml" if is_folder else path
 
 
-def load(path: str | Path | None = None) -> dict[str, Entry]:
-    """All entries by name, in the order of the file."""
-    return bind(reader.load_yaml(path or default_path(), RegistryError))
+def load(path: str | Path | None = None, *, whole: bool = False) -> dict[str, Entry]:
+    """All entries by name, in the order of the file; see `entry.bind` for `whole`."""
+    return bind(reader.load_yaml(path or default_path(), RegistryError), whole=whole)
 
 
 def find(name: str, path: str | Path | None = None) -> Entry:

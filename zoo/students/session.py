@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from zoo.errors import InputError, NotFound, ZooError
+from zoo.records.names import one_line
 
 if TYPE_CHECKING:
     import numpy as np
 
-    # uint8 (n, h, w, 3) or int32 (n, length) -> float (n, classes)
-    Logits = Callable[[np.ndarray], np.ndarray]
+    Run = Callable[[np.ndarray], np.ndarray]  # (n, ...) -> (n, ...)
 
 CPU = "CPUExecutionProvider"
 _HINT = "give the name of a student (`zoo list`), the folder of one, or its ONNX file"
@@ -48,53 +48,29 @@ def create(
         name = "the model" if isinstance(source, bytes) else source
         raise InputError(
             f"{name}: not an ONNX file that onnxruntime {ort.__version__} can run: "
-            f"{one_line(problem)}",
+            f"{one_line(problem, 2000)}",
             _HINT,
         ) from None
 
 
-def described(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
+def inputs(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
     """(name, type, rank) of every input."""
-    return [(node.name, node.type, len(node.shape)) for node in session.get_inputs()]
+    return _described(session.get_inputs())
 
 
-def one_line(problem: Exception) -> str:
-    """What onnxruntime says, without its line breaks."""
-    return " ".join(str(problem).split())
+def outputs(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
+    """(name, type, rank) of every output."""
+    return _described(session.get_outputs())
 
 
-def runner(path: Path, threads: int = 1) -> Logits:
-    """The file as a function on the processor; an InputError where it cannot run."""
-    return runner_of(open_session(Path(path), threads), path)
-
-
-def runner_of(session: ort.InferenceSession, path: Path) -> Logits:
-    """A session on the file at `path` as such a function."""
-    feed = session.get_inputs()[0].name
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        try:
-            return session.run(["logits"], {feed: batch})[0]
-        except ORT_ERRORS as error:
-            said = one_line(error)
-            raise InputError(f"{path} cannot run: {said}", "pull the student again") from error
-
-    return run
-
-
-STUDENTS = {("tensor(uint8)", 4), ("tensor(int32)", 2)}  # type and rank of what students read
-
-
-TIMED = STUDENTS | {("tensor(float)", 4)}  # a plain export too
+def _described(nodes: Sequence[Any]) -> list[tuple[str, str, int]]:
+    return [(node.name, node.type, len(node.shape)) for node in nodes]
 
 
 def open_session(
-    source: Path | bytes,
-    threads: int = 1,
-    provider: str = "CPUExecutionProvider",
-    kinds: Collection[tuple[str, int]] = frozenset(STUDENTS),
+    source: Path | bytes, threads: int = 1, provider: str = CPU
 ) -> ort.InferenceSession:
-    """A session of `threads` threads on one input of these kinds, or one clear error."""
+    """A session of `threads` threads on a file with one input, or one clear error."""
     hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
     if isinstance(source, Path) and not source.is_file():
         raise InputError(f"{source} is not a file", hint)
@@ -104,10 +80,25 @@ def open_session(
             f"{provider} did not start: onnxruntime would run on {session.get_providers()[0]}",
             "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
         )
-    found = described(session)
-    if len(found) != 1 or found[0][1:] not in kinds:
-        raise InputError(
-            f"the file reads {found}, not pictures uint8 (n, h, w, 3) or texts int32 (n, length)",
-            hint,
-        )
+    if len(inputs(session)) != 1:
+        raise InputError(f"the file reads {inputs(session)}, a student reads one input", hint)
     return session
+
+
+def runner(path: Path, threads: int = 1) -> Run:
+    """The file as a function on the processor; an InputError where it cannot run."""
+    return runner_of(open_session(Path(path), threads), path)
+
+
+def runner_of(session: ort.InferenceSession, path: Path) -> Run:
+    """A session on the file at `path` as such a function, from its input to its first output."""
+    feed = session.get_inputs()[0].name
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(None, {feed: batch})[0]
+        except ORT_ERRORS as error:
+            said = one_line(error, 2000)
+            raise InputError(f"{path} cannot run: {said}", "pull the student again") from error
+
+    return run

@@ -1,42 +1,57 @@
-"""What all students share: a session, the labels that the file carries, probabilities.
+"""What all students share: one ONNX file in a session, and how it is opened.
 
-Student
-├── PictureStudent   image uint8 (n, h, w, 3)     -> logits float32 (n, classes)
-└── TextStudent      codepoints int32 (n, length) -> logits float32 (n, classes)
+Student                            zoo/students/student.py: any input, any output
+└── Classifier                     zoo/students/classifier.py: labels and probabilities
+    ├── PictureStudent             zoo/tasks/image_classification
+    └── TextStudent                zoo/tasks/text_classification
+
+The ONNX file is the whole model: it resizes and normalises pictures, reads raw code points, and
+carries its labels. The task in its metadata tells which kind of student it is.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from zoo.errors import InputError
-from zoo.students.session import ORT_ERRORS, one_line
+from zoo.errors import InputError, NotFound, ZooError, ZooWarning
+from zoo.records import task
+from zoo.records.names import FILES, one_line
+from zoo.students import metadata
+from zoo.students import session as sessions
+from zoo.students.golden import golden
+from zoo.students.session import ORT_ERRORS
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-Prediction = list[tuple[str, float]]  # (label, probability), the likeliest first
+    from zoo.inputs.asked import Asked
+
 Precision = Literal["auto", "int8", "fp32"]
+Node = tuple[str, str, int]  # name, type and rank of an input or output
 
 
 class Student(ABC):
-    """One ONNX file in a session, with the labels that the file carries."""
+    """One ONNX file in a session."""
 
-    contract: ClassVar[tuple[str, str, int]]  # name, type and rank of the graph's one input
+    contract: ClassVar[Node]  # the graph's one input
+    output: ClassVar[Node] = ("logits", "tensor(float)", 2)
+    threads: ClassVar[int] = 0  # of a session where nobody says; 0: one a physical core
+    arena: ClassVar[bool] = True  # keep the memory of a batch for the next one
+    labels: tuple[str, ...] = ()  # of its answers; empty: they have none
 
     def __init__(self, path: Path, session: ort.InferenceSession) -> None:
         about = session.get_modelmeta().custom_metadata_map
         self.path = path
         self.session = session
         self.name: str = about.get("studentzoo.name", path.stem)
-        self.labels = _labels(about, session, path)
         self.precision = precision_of(path)
         self._read(about)
 
@@ -44,76 +59,46 @@ class Student(ABC):
     def open(
         path: str | os.PathLike[str], *, precision: Precision = "auto", threads: int = 0
     ) -> Student:
-        """The student in a folder (as published) or in one ONNX file; see `zoo.load`."""
-        from zoo.students.load import open_student
+        """The student in a folder (as published) or in one ONNX file; see `zoo.load`.
 
-        return open_student(Path(path), precision, threads)
+        A file's precision is what its name says: int8 where that has "int8" in it, else fp32. One
+        that is asked for by another precision is an InputError.
+        """
+        path = Path(path)
+        _check_precision(path, precision)
+        student = _opened(_choose(path, precision) if path.is_dir() else path, threads)
+        if path.is_file() or precision != "auto" or not _differs(student, path):
+            return student
+        warnings.warn(
+            f"{student.name}: the 8-bit file answers differently on this processor; "
+            'the fp32 file is used (precision="int8" insists)',
+            ZooWarning,
+            stacklevel=3,
+        )
+        return _opened(path / FILES["fp32"], threads)
 
     def __repr__(self) -> str:
-        return f"<Student {self.name} {self.precision}, {len(self.labels)} labels>"
+        labels = f", {len(self.labels)} labels" if self.labels else ""
+        return f"<Student {self.name} {self.precision}{labels}>"
 
     @abstractmethod
-    def __call__(self, given: Any, top: int = 5) -> Any:
-        """The `top` likeliest labels of one input, or a list of such lists."""
+    def __call__(self, given: Any) -> Any:
+        """The answer to one input, or a list of answers."""
 
     @abstractmethod
-    def logits(self, batch: np.ndarray) -> np.ndarray:
-        """Float32 (n, classes) of a batch as the graph reads it."""
+    def told(self, asked: Asked) -> Iterator[str | ZooError]:
+        """What `zoo run` prints: lines, and what is wrong with an input that stops no other."""
 
-    @abstractmethod
-    def _read(self, about: dict[str, str]) -> None:
+    def _read(self, about: dict[str, str]) -> None:  # noqa: B027 (some keep nothing)
         """Keep what this kind of student has in the file's metadata."""
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        """Float32 (n, classes) of a batch that fits the graph's input."""
+        """The output of a batch that fits the graph's input."""
         try:
-            return self.session.run(["logits"], {self.contract[0]: batch})[0]
+            return self.session.run([self.output[0]], {self.contract[0]: batch})[0]
         except ORT_ERRORS as problem:
-            said = one_line(problem)
+            said = one_line(problem, 2000)
             raise InputError(f"{self.path}: onnxruntime cannot run it: {said}") from None
-
-
-def check_top(top: int) -> None:
-    """Refuse a number of answers below one."""
-    if top < 1:
-        raise InputError(f"top must be at least 1, not {top}")
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis of logits (n, classes)."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
-    powers /= powers.sum(axis=-1, keepdims=True)
-    return powers
-
-
-def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
-    """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
-    order = _best(logits, min(top, logits.shape[1]))
-    best = np.take_along_axis(softmax(logits), order, axis=1)
-    return [
-        [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
-        for places, row in zip(order.tolist(), best.tolist(), strict=True)
-    ]
-
-
-def _best(logits: np.ndarray, top: int) -> np.ndarray:
-    """Places int64 (n, top) of the largest in each row (n, classes), falling; first of equals."""
-    if top > 8:
-        return np.argsort(-logits, axis=1, kind="stable")[:, :top]
-    left, rows = logits.copy(), np.arange(len(logits))
-    order = np.empty((len(logits), top), np.int64)
-    for place in range(top):  # a few passes are quicker than sorting all
-        order[:, place] = left.argmax(axis=1)
-        left[rows, order[:, place]] = -np.inf
-    return order
-
-
-def ranked_one(logits: np.ndarray, labels: Sequence[str], top: int) -> Prediction:
-    """`ranked` of one row (classes,), in few calls of numpy: some graphs take 15 us."""
-    order = (-logits).argsort(kind="stable")[:top].tolist()
-    powers = np.exp(logits - logits[order[0]])
-    total = np.add.reduce(powers)
-    return [(labels[i], float(powers[i] / total)) for i in order]
 
 
 def precision_of(file: Path) -> str:
@@ -121,7 +106,7 @@ def precision_of(file: Path) -> str:
     return "int8" if "int8" in file.name else "fp32"
 
 
-def metadata(about: dict[str, str], key: str, path: Path) -> Any:
+def metadata_value(about: dict[str, str], key: str, path: Path) -> Any:
     """One JSON value of the file's metadata."""
     try:
         return json.loads(about[key])
@@ -132,11 +117,57 @@ def metadata(about: dict[str, str], key: str, path: Path) -> Any:
         ) from None
 
 
-def _labels(about: dict[str, str], session: ort.InferenceSession, path: Path) -> tuple[str, ...]:
-    labels = metadata(about, "studentzoo.labels", path)
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise InputError(f"{path}: studentzoo.labels in its metadata is not a list of texts")
-    classes = next(o.shape[1] for o in session.get_outputs() if o.name == "logits")
-    if isinstance(classes, int) and classes != len(labels):
-        raise InputError(f"{path}: {classes} classes, but {len(labels)} labels in its metadata")
-    return tuple(labels)
+# --- opening -------------------------------------------------------------------------------------
+
+
+def _opened(file: Path, threads: int) -> Student:
+    """The student in a file; its task must be known before there is a session that suits it."""
+    named = metadata.read(file).get("studentzoo.task")
+    kinds = [_kind(name) for name in ([named] if named else task.TASKS)]
+    likely = kinds[0] if named else Student
+    threads, arena = threads or likely.threads, likely.arena
+    session = sessions.create(file, threads=threads, arena=arena)
+    for kind in kinds:
+        if kind.contract in sessions.inputs(session) and kind.output in sessions.outputs(session):
+            return kind(file, session)
+    wanted = " or ".join(f"{_shown(kind.contract)} and {_shown(kind.output)}" for kind in kinds)
+    nodes = (*session.get_inputs(), *session.get_outputs())
+    shown = ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes)
+    raise InputError(f"{file}: an ONNX file, but not a student: it has {shown}", wanted)
+
+
+def _kind(name: str) -> type[Student]:
+    return task.find(name).part("student", Student)
+
+
+def _shown(node: Node) -> str:
+    return f"{node[0]} {node[1]} of {node[2]} axes"
+
+
+def _differs(student: Student, folder: Path) -> bool:
+    """Whether it is the 8-bit file of the folder's two, and not as published on this processor."""
+    if student.precision != "int8" or not (folder / FILES["fp32"]).is_file():
+        return False
+    return not golden(folder, "int8", student.session).ok
+
+
+def _check_precision(path: Path, precision: str) -> None:
+    if precision not in ("auto", *FILES):
+        raise InputError(f'precision is "auto", "int8" or "fp32", not "{precision}"')
+    if path.is_file() and precision not in ("auto", precision_of(path)):
+        raise InputError(
+            f"{path}: by its name a file of precision {precision_of(path)}, not {precision}",
+            "leave the precision out, or give the student's folder",
+        )
+
+
+def _choose(folder: Path, precision: Precision) -> Path:
+    """The file of a folder that `precision` means; "auto" would rather have 8 bits."""
+    there = {kind: folder / file for kind, file in FILES.items() if (folder / file).is_file()}
+    if precision != "auto":
+        if precision not in there:
+            raise NotFound(f"{folder}: no {FILES[precision]}", f"there is: {', '.join(there)}")
+        return there[precision]
+    if not there:
+        raise NotFound(f"{folder}: neither {FILES['int8']} nor {FILES['fp32']} in it")
+    return there.get("int8") or there["fp32"]

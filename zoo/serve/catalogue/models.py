@@ -13,16 +13,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from zoo.card import metadata
 from zoo.card import page as card_page
 from zoo.card.latency import single_latency
+from zoo.card.words import words
 from zoo.errors import CardError, NotFound, StoreError, ZooError
 from zoo.publish.shelf import headline
 from zoo.records import card as cards
 from zoo.records import reader
 from zoo.records.card import Card
 from zoo.records.entry import Headline
-from zoo.records.measures import Measurement, Score
+from zoo.records.measures import FRACTION, Measurement, Scale, Score
 from zoo.stores.store import Commit, Store
 
 FIGURES = ("latency.svg", "classes.svg", "curves.svg")
@@ -42,10 +42,11 @@ class Row:
     licence: str
     architecture: str
     precision: str  # of the file to use: "int8" or "fp32"
-    accuracy: float  # fraction, of that file
+    accuracy: float  # score of that file, by the metric and on the scale below
     accuracy_low: float  # ends of its 95 % interval
     accuracy_high: float
     metric: str
+    scale: Scale
     dataset: str
     size_bytes: int  # of that file
     latency_ms: float | None  # p50 of one picture, or a sentence, on one CPU thread
@@ -141,11 +142,20 @@ def parse(data: bytes) -> Card:
     clean = reader.Document(_clean(document.data), document.name)
     card = reader.read(Card, clean, CardError)
     for score in _scores(card):
-        if not 0 <= score.low <= score.value <= score.high <= 1:
+        if not _is_sound(score):
             raise CardError(f"{cards.FILE}: an accuracy is not a fraction inside its interval")
     if any(r.p50_ms <= 0 or r.p95_ms <= 0 or r.batch < 1 for r in card.latency):
         raise CardError(f"{cards.FILE}: a latency is not above 0")
     return card
+
+
+def _is_sound(score: Score) -> bool:
+    """Whether it lies in its interval, and that on its scale."""
+    scale, top = score.scale, score.scale.high
+    inside = scale.low <= score.low <= score.value <= score.high
+    return (
+        inside and (top is None or score.high <= top) and (scale.unit != "%" or scale == FRACTION)
+    )
 
 
 def _scores(card: Card) -> Iterator[Score]:
@@ -159,11 +169,9 @@ def _scores(card: Card) -> Iterator[Score]:
 def page(card: Card) -> str:
     """The markdown of a card from its first section on; a CardError where none can be made."""
     try:
-        whole = card_page.render(card, FIGURES)
-        whole = whole.removeprefix(metadata.front_matter(card))
+        return card_page.body(words(card), FIGURES) + "\n"
     except (ArithmeticError, LookupError, ValueError):
         raise CardError(f"{cards.FILE}: its values do not fit together") from None
-    return whole[whole.index("\n## ") + 1 :]
 
 
 def _clean(value: Any) -> Any:
@@ -201,6 +209,7 @@ def _row(card: Card) -> Row:
         accuracy_low=score.low,
         accuracy_high=score.high,
         metric=score.metric,
+        scale=score.scale,
         dataset=score.dataset,
         size_bytes=variant.size_bytes,
         latency_ms=timed.p50_ms if timed else None,

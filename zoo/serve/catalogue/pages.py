@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.card import markdown
+from zoo.card.words import words
 from zoo.errors import InputError, ZooError
+from zoo.records.measures import FRACTION
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
 from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
@@ -130,7 +132,8 @@ async def index(request: Request) -> Response:
         axes=list(AXES),
         front=on_front(selected, query.axis),
         best=_by_group(plot.front(dots)),
-        without=len(selected) - len(dots),
+        unlike=sum(row.scale != FRACTION for row in selected),
+        without=sum(row.scale == FRACTION for row in selected) - len(dots),
         pictures=[plot.draw(dots, _COSTS[query.axis], frame) for frame in (plot.WIDE, plot.NARROW)],
     )
 
@@ -181,6 +184,7 @@ async def student(request: Request, org: str, name: str, revision: str = "main")
         "model.html",
         one=one,
         card=card,
+        said=words(card) if card else None,
         row=one.row,
         listed=refs.heads.get("main") == one.commit.id and registry.entry(one) is not None,
         files=sorted(one.commit.files.values(), key=lambda file: file.path),
@@ -208,7 +212,7 @@ async def student_json(request: Request, org: str, name: str) -> Response:
         "tags": dict(refs.tags),
         "files": [_file(one, path) for path in sorted(one.commit.files)],
         "row": asdict(one.row) if one.row else None,
-        "card": plain.to_dict(card),
+        "card": plain.essentials(card),
         "problem": one.problem,
     }
     return answers.json(body, headers=_SAFE)

@@ -9,7 +9,7 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_NUMBER: Schema = {"type": "number"}
 _SHA1: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
 _SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _ANY: Schema = {"type": "object"}
@@ -42,10 +42,11 @@ _ROW = {
     "licence": _TEXT,
     "architecture": _TEXT,
     "precision": {"enum": ["int8", "fp32"], "description": "of the file to use"},
-    "accuracy": _SHARE | {"description": "fraction, of that file on its test split"},
-    "accuracy_low": _SHARE | {"description": "lower end of the 95 % interval"},
-    "accuracy_high": _SHARE,
+    "accuracy": _NUMBER | {"description": "of that file on its test split, by `metric`"},
+    "accuracy_low": _NUMBER | {"description": "lower end of the 95 % interval"},
+    "accuracy_high": _NUMBER,
     "metric": _TEXT,
+    "scale": _ANY | {"description": 'unit ("%": a fraction), best, low and high of the metric'},
     "dataset": _TEXT,
     "size_bytes": _COUNT,
     "latency_ms": _or_null({"type": "number"})

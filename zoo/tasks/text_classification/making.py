@@ -227,7 +227,7 @@ def more(
 ) -> dict[str, Any]:
     """Accuracy by class, and what the threshold of `unknown` does on held-out texts."""
     from zoo.measure.verify import class_accuracy
-    from zoo.students.student import softmax
+    from zoo.students.classifier import softmax
 
     below = recipe.unknown_below
     cut = held_out(recipe, validation)

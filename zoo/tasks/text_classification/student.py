@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, NothingGiven, ZooError
+from zoo.inputs import lines
 from zoo.inputs import text as reading
-from zoo.students.student import (
+from zoo.inputs.asked import Asked
+from zoo.students.classifier import (
+    Classifier,
     Prediction,
-    Student,
     check_top,
-    metadata,
     ranked,
     ranked_one,
     softmax,
 )
+from zoo.students.student import metadata_value
 
 UNKNOWN = "unknown"  # the answer below the threshold
 
 
-class TextStudent(Student):
+class TextStudent(Classifier):
     """Texts in, no tokenizer; the graph reads Unicode code points.
 
     student = zoo.load("langid75-ngram-small.lingua")
@@ -35,8 +39,18 @@ class TextStudent(Student):
 
     contract = ("codepoints", "tensor(int32)", 2)
 
+    threads, arena = 1, False  # the graph is too small to share, and a batch's memory large
+
     def _read(self, about: dict[str, str]) -> None:
+        super()._read(about)
         self.unknown_below = _threshold(about, self.path)  # probability; 0: never unknown
+
+    def told(self, asked: Asked) -> Iterator[str | ZooError]:
+        """A line for each text, or one JSON object."""
+        if not asked.files and not asked.texts and sys.stdin.isatty():
+            raise NothingGiven("give --text, text files, or a pipe")
+        texts = lines.texts(asked.texts, asked.files)
+        return rendered(self, texts, asked.batch or lines.BATCH, asked.top, asked.as_json)
 
     def __call__(self, texts: str | Iterable[str], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
@@ -131,7 +145,58 @@ def check_array(array: Any) -> None:
 def _threshold(about: dict[str, str], path: Path) -> float:
     if "studentzoo.unknown_below" not in about:
         return 0.0
-    found = metadata(about, "studentzoo.unknown_below", path)
+    found = metadata_value(about, "studentzoo.unknown_below", path)
     if type(found) not in (int, float) or not 0 <= found <= 1:
         raise InputError(f"{path}: studentzoo.unknown_below in its metadata is no fraction")
     return float(found)
+
+
+# --- what `zoo run` prints ------------------------------------------------------------------------
+
+
+def answers(
+    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int
+) -> Iterator[list[tuple[str, Prediction]]]:
+    """Each text with its (label, probability) list, in order; at most `batch` of them at once."""
+    for block in texts:
+        for start in range(0, len(block), batch):
+            chunk = block[start : start + batch]
+            yield list(zip(chunk, student.rank(chunk, top), strict=True))
+
+
+def rendered(
+    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int | None, objects: bool
+) -> Iterator[str]:
+    """What `zoo run` prints, a part at a time: a line a text, as `as_json` or `as_text` has it."""
+    for chunk in answers(student, texts, batch, top or 1):
+        if objects:
+            yield "\n".join([as_json(student, text, answer) for text, answer in chunk])
+        else:
+            pairs = top is not None
+            yield "\n".join([as_text(student, text, answer, pairs) for text, answer in chunk])
+
+
+def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) -> str:
+    """One line: probability, label, text, tabs between. The label may be "unknown".
+
+    With `pairs`, all answers as probability and label, the likeliest first, and then the text.
+    """
+    if not pairs:
+        answer = [(student.decision(answer), answer[0][1])]
+    cells = [f"{probability:.4f}\t{label}" for label, probability in answer]
+    return printable("\t".join([*cells, " ".join(text.splitlines())]))
+
+
+def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
+    """One JSON object on one line."""
+    found = {
+        "text": text,
+        "label": student.decision(answer),
+        "answers": [{"label": label, "probability": value} for label, value in answer],
+    }
+    return printable(json.dumps(found, ensure_ascii=False))
+
+
+def printable(line: str) -> str:
+    """A line that any UTF-8 stream takes: lone surrogates as JSON writes them, \\ud800."""
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,147 @@
+"""Pictures as they are handed in: paths, folders, PIL images and arrays; many at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zoo.errors import InputError, NothingGiven
+from zoo.inputs.asked import Asked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    Picture = str | os.PathLike[str] | Image | np.ndarray
+
+T = TypeVar("T")
+SUFFIXES = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())  # noqa: SIM905
+MAX_BATCH_PIXELS = 16_000_000  # of the pictures that go through the network together
+MAX_BATCH = 256
+
+
+def found(paths: Iterable[Path]) -> list[Path]:
+    """Files as given, and the pictures (by their suffix) below each folder, sorted."""
+    files: list[Path] = []
+    for path in paths:
+        files += _below(path) if path.is_dir() else [path]
+    return files
+
+
+def _below(folder: Path) -> list[Path]:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise InputError(f"{folder}: no pictures in it", f"known are {' '.join(sorted(SUFFIXES))}")
+    return files
+
+
+# --- what `zoo run` does with them ---------------------------------------------------------------
+
+
+def told(
+    answer: Callable[[list[Path]], Iterable[T]], show: Callable[[Path, T], str], asked: Asked
+) -> Iterator[str | InputError]:
+    """A line for each picture, as `show` has it, or what is wrong with it; in order.
+
+    A broken picture stops no other, but is an InputError in the end; of a single one at once.
+    """
+    if not asked.files:
+        raise NothingGiven("give pictures, or folders of them")
+    files, failed = found(asked.files), list[InputError]()
+    for path, one in asked.watched(_answers(answer, files, asked.batch or 16), len(files)):
+        if isinstance(one, InputError):
+            if len(files) == 1:
+                raise one
+            failed.append(one)
+            yield one
+        else:
+            yield show(path, one)
+    if failed:
+        hints = dict.fromkeys(error.hint for error in failed if error.hint)
+        message = f"{len(failed)} of {len(files)} pictures could not be read"
+        raise InputError(message, "; ".join(hints))
+
+
+def _answers(
+    answer: Callable[[list[Path]], Iterable[T]], files: Sequence[Path], batch: int
+) -> Iterator[tuple[Path, T | InputError]]:
+    waiting = iter(files)
+    while chunk := list(islice(waiting, batch)):
+        yield from zip(chunk, _answer(answer, chunk), strict=True)
+
+
+def _answer(
+    answer: Callable[[list[Path]], Iterable[T]], chunk: list[Path]
+) -> Iterator[T | InputError]:
+    """The answers of one batch; where a picture breaks it, each is tried alone."""
+    try:
+        yield from answer(chunk)
+    except InputError as error:
+        if len(chunk) == 1:
+            yield error
+            return
+        for path in chunk:
+            yield from _answer(answer, [path])
+
+
+# --- as arrays -----------------------------------------------------------------------------------
+
+
+def as_array(picture: Picture, size: int) -> np.ndarray:
+    """Array uint8 (h, w, 3) of a path, a PIL image or such an array, for a model of `size`."""
+    if isinstance(picture, np.ndarray):
+        check_array(picture, "(h, w, 3)")
+        return picture
+
+    from zoo.inputs import image
+
+    if isinstance(picture, str | os.PathLike):
+        return image.read(Path(picture), size)
+    if hasattr(picture, "getexif"):  # a PIL image, whatever its class
+        return image.to_array(picture, size)
+    kind = type(picture).__name__
+    raise InputError(
+        f"a picture cannot be a {kind}", "give a path, a PIL image or a uint8 array (h, w, 3)"
+    )
+
+
+def check_batch(batch: np.ndarray) -> None:
+    """Refuse what is not uint8 (n, h, w, 3)."""
+    if getattr(batch, "ndim", 0) != 4:
+        raise _wrong_array(batch, "(n, h, w, 3)")
+    check_array(batch, "(n, h, w, 3)")
+
+
+def check_array(array: np.ndarray, wanted: str) -> None:
+    """Refuse an array that is not uint8 of the shape `wanted`: "(h, w, 3)" or "(n, h, w, 3)"."""
+    if array.ndim != wanted.count(",") + 1 or array.shape[-1] != 3 or 0 in array.shape[-3:]:
+        raise _wrong_array(array, wanted)
+    if array.dtype != "uint8":
+        hint = "pixels are whole numbers from 0 to 255: use array.astype(numpy.uint8)"
+        if array.dtype.kind == "f":
+            hint = "for values in 0..1, use (array * 255).round().astype(numpy.uint8)"
+        raise InputError(f"the array must be uint8, not {array.dtype}", hint)
+
+
+def _wrong_array(array: Any, wanted: str) -> InputError:
+    shape = getattr(array, "shape", type(array).__name__)
+    return InputError(
+        f"the array must have the shape {wanted}, RGB last, not {shape}",
+        "a grey picture is np.repeat(grey[..., None], 3, axis=-1); channels first is "
+        "array.transpose(1, 2, 0)",
+    )
+
+
+def groups(shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """Rows that may go through the network together: of one shape, not too many pixels."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for row, shape in enumerate(shapes):
+        by_shape.setdefault(shape, []).append(row)
+    parts = []
+    for (height, width, _), rows in by_shape.items():
+        step = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (height * width)))
+        parts += [rows[i : i + step] for i in range(0, len(rows), step)]
+    return parts

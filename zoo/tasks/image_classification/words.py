@@ -1,0 +1,74 @@
+"""What the cards of students that classify pictures say. Pure text, no I/O."""
+
+from __future__ import annotations
+
+from zoo.card.words import Words
+
+
+class PictureWords(Words):
+    """Of pictures."""
+
+    one, many = "a picture", "pictures"
+    example = "photo.jpg"
+    time_unit = (1, "ms a picture")
+
+    def use(self) -> str:
+        """How to run it, with and without this package."""
+        card, size = self.card, self.card.input.size
+        return f"""## Use
+
+```python
+import zoo  # pip install studentzoo
+
+student = zoo.load("{card.name}")
+print(student("photo.jpg"))  # [(label, probability), ...], the likeliest first
+```
+
+From a shell: `zoo run {card.name} photo.jpg`. Without any code of ours:
+
+```python
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("{card.variants[card.best].file}")
+labels = json.loads(session.get_modelmeta().custom_metadata_map["studentzoo.labels"])
+pictures = np.asarray(Image.open("photo.jpg").convert("RGB"))[np.newaxis]
+(logits,) = session.run(None, {{"{card.input.name}": pictures}})
+print(labels[logits[0].argmax()])
+```
+
+The file takes {card.input.dtype} {card.input.color} pictures `(n, height, width, 3)` of any size,
+resizes them to {size} x {size} pixels, normalises them and answers with float32 logits
+`(n, {len(card.labels)})`. There is no preprocessing to get wrong."""
+
+    def peak_memory(self) -> str:
+        """In the words that these cards came with."""
+        return "of a fresh process that answers once"
+
+    def single(self) -> str:
+        """What the headline row of the latencies is of."""
+        return "One picture"
+
+    def macs_of(self) -> str:
+        """What the multiply-accumulates are counted for."""
+        return f"a picture of {self.card.input.size} x {self.card.input.size}"
+
+    def limits(self) -> str:
+        """What it is not to be trusted with."""
+        card = self.card
+        labels = ", ".join(card.labels[:20]) + (", ..." if len(card.labels) > 20 else "")
+        data = card.variants["fp32"].accuracy.dataset
+        lines = [
+            "## Limits",
+            f"It knows {len(card.labels)} answers ({labels}) and gives one of them to every "
+            f"picture, also to pictures of something else. It was measured on {data} only: on "
+            "pictures from elsewhere it will be worse, by how much is not known, and its "
+            "probabilities are not to be relied on there. It is meant for research, teaching and "
+            "as a part of systems that check it on their own data first.",
+        ]
+        if "int8" in card.variants:
+            lines.append(self.int8_limits())
+        return "\n\n".join(lines)
