@@ -34,7 +34,7 @@ from distill.config import Data
 from distill.data import load
 from export.rewrite import prepare_int8
 from zoo.measure import bench
-from zoo.measure.devices import PictureLoad
+from zoo.measure.loads import PictureLoad
 from zoo.measure.verify import wilson
 from zoo.students.session import open_session
 

@@ -25,7 +25,7 @@ from distill.students import create
 from export import onnx_file, rewrite
 from export.files import save
 from zoo.measure import bench
-from zoo.measure.devices import PictureLoad
+from zoo.measure.loads import PictureLoad
 from zoo.records.measures import Measurement
 
 SIZE = 32  # pixels

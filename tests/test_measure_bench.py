@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from zoo.errors import InputError, ZooError
 from zoo.measure import bench, machine
-from zoo.measure.devices import PictureLoad, Runtime, TextLoad
+from zoo.measure.devices import Runtime
+from zoo.measure.loads import PictureLoad, TextLoad
 from zoo.records.measures import Measurement
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx2 avx512f avx512_vnni\n"

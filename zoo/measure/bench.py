@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError, ZooError
 from zoo.measure import machine
-from zoo.measure.devices import Call, Load, Runtime, TextLoad, runtime_for
+from zoo.measure.devices import Call, Runtime, runtime_for
+from zoo.measure.loads import Load
 from zoo.records.measures import Measurement
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def measure(
 
 def check_load(runtime: Runtime, load: Load) -> None:
     """Refuse what the runtime cannot run."""
-    if runtime.name == "torch" and isinstance(load, TextLoad):
+    if runtime.name == "torch" and not load.in_torch:
         raise ZooError(
-            "text students do not run in PyTorch yet, so they cannot be timed on this GPU",
+            "students of its kind do not run in PyTorch yet: they cannot be timed on this GPU",
             "measure on the processor, or install onnxruntime-gpu",
         )
 

@@ -1,6 +1,6 @@
-"""What runs a file for timing, and on what input.
+"""What runs a file for timing.
 
-onnxruntime on the processor, its CUDA provider, or PyTorch; random pictures or random words.
+onnxruntime on the processor, its CUDA provider, or PyTorch.
 """
 
 from __future__ import annotations
@@ -12,84 +12,12 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import InputError, ZooError
 from zoo.measure import machine
+from zoo.measure.loads import Load
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 Call = Callable[[], object]  # one inference, finished when it returns
-
-
-@dataclass(frozen=True)
-class PictureLoad:
-    """Random pictures, the input of every call."""
-
-    batch: int  # pictures
-    image_size: int  # pixels a side
-    seed: int = 0
-
-    def feed(self, kind: str) -> np.ndarray:
-        """What a file reads whose input is of this type, as onnxruntime names it."""
-        if kind == "tensor(uint8)":
-            return self.bytes()
-        if kind == "tensor(float)":
-            return self.planes()
-        raise InputError(f"a file that reads {kind} reads no pictures", "time it on texts")
-
-    def facts(self) -> dict[str, int | None]:
-        """The load by the names of Measurement's fields."""
-        return {"batch": self.batch, "image_size": self.image_size, "text_length": None}
-
-    def bytes(self) -> np.ndarray:
-        """uint8 (n, size, size, 3): what a student reads."""
-        import numpy as np
-
-        shape = (self.batch, self.image_size, self.image_size, 3)
-        return np.random.default_rng(self.seed).integers(0, 256, shape, dtype=np.uint8)
-
-    def planes(self) -> np.ndarray:
-        """float32 (n, 3, size, size) in [-2, 2]: what a plain torch export reads."""
-        import numpy as np
-
-        normalised = (self.bytes().astype(np.float32) - 128) / 64
-        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
-
-
-WORD, SENTENCE = 8, 100  # code points: the lengths that texts are timed at
-
-
-@dataclass(frozen=True)
-class TextLoad:
-    """Random lower-case Latin words, the input of every call; all texts are of one length."""
-
-    batch: int  # texts
-    text_length: int  # code points a text
-    seed: int = 0
-
-    def feed(self, kind: str) -> np.ndarray:
-        """What a file reads whose input is of this type, as onnxruntime names it."""
-        if kind == "tensor(int32)":
-            return self.codepoints()
-        raise InputError(f"a file that reads {kind} reads no texts", "time it on pictures")
-
-    def facts(self) -> dict[str, int | None]:
-        """The load by the names of Measurement's fields."""
-        return {"batch": self.batch, "image_size": None, "text_length": self.text_length}
-
-    def codepoints(self) -> np.ndarray:
-        """int32 (n, length): after three letters of a word, one place in six is a blank."""
-        import numpy as np
-
-        rng = np.random.default_rng(self.seed)
-        shape = (self.batch, self.text_length)
-        codes = rng.integers(ord("a"), ord("z") + 1, shape, dtype=np.int32)
-        ends = rng.random(shape) < 1 / 6
-        for place in range(self.text_length):
-            ends[:, place] &= place > 2 and ~ends[:, max(0, place - 3) : place].any(axis=1)
-        codes[ends] = ord(" ")
-        return codes
-
-
-Load = PictureLoad | TextLoad
 
 
 @dataclass(frozen=True)

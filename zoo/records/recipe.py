@@ -2,8 +2,7 @@
 
     recipe = recipe.find("cifar10-shufflenet-v2-x0.5.kd")   # or a path of your own file
 
-There are two kinds, told apart by `task`: of students that read pictures (`ImageRecipe`) and of
-students that read texts (`TextRecipe`). The sections are the frozen configs of the stages
+Each task has its own kind (`zoo.records.task`). The sections are the frozen configs of the stages
 themselves; they are imported when a recipe is read, and none of them needs torch. Reading a recipe
 touches neither data nor weights.
 """
@@ -14,32 +13,16 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NotFound, RecipeError
 from zoo.files import PACKAGE
-from zoo.records import plain, reader
+from zoo.records import plain, reader, task
 from zoo.records.names import check_name
 
 if TYPE_CHECKING:
-    from compress.config import Compress, Gates, Rows
-    from distill.config import (
-        Augment,
-        Data,
-        Labels,
-        Loss,
-        Pieces,
-        Student,
-        Teacher,
-        TextData,
-        Train,
-    )
-
-
-def _augment() -> Augment:
-    from distill.config import Augment
-
-    return Augment()
+    from compress.config import Gates
+    from distill.config import Labels, Loss, Student, Teacher, Train
 
 
 def _labels() -> Labels:
@@ -54,14 +37,11 @@ def _loss() -> Loss:
     return Loss()
 
 
-def _pieces() -> Pieces:
-    from distill.config import Pieces
-
-    return Pieces()
+_DEFAULT = "image-classification"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Recipe:
+class Recipe:
     """What `zoo build` does for any student. A variant is a second file."""
 
     name: str  # of the student, as in registry.yaml: <data>-<architecture>-<size>.<tag>
@@ -74,6 +54,8 @@ class _Recipe:
     loss: Loss = field(default_factory=_loss)  # what is minimised
     compress: Any = None  # how 8 bits are reached, by kind; none: an fp32 file only
     gates: Gates | None = None  # what an 8-bit file must reach to be published
+    task: str = ""  # what kind of student it is
+    data: Any  # the examples; at least `source`, `home` and `licence`
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -91,36 +73,6 @@ class _Recipe:
             raise ValueError("compress and gates belong together: give both, or neither")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageRecipe(_Recipe):
-    """Of a student that reads pictures."""
-
-    task: Literal["image-classification"] = "image-classification"
-    data: Data  # the labelled pictures
-    augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
-    compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextRecipe(_Recipe):
-    """Of a student that reads texts."""
-
-    task: Literal["text-classification"] = "text-classification"
-    data: TextData  # the labelled texts
-    pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
-    unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
-    compress: Rows | None = None  # the 8-bit codecs to try; none: an fp32 file only
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.unknown_below < 1:
-            raise ValueError(f"unknown_below must lie in [0, 1), not {self.unknown_below}")
-
-
-Recipe = ImageRecipe | TextRecipe
-KINDS = {"image-classification": ImageRecipe, "text-classification": TextRecipe}
-
-
 def read(path: str | Path) -> Recipe:
     """The recipe in a YAML file."""
     return bind(reader.load_yaml(path, RecipeError))
@@ -129,12 +81,14 @@ def read(path: str | Path) -> Recipe:
 def bind(document: reader.Document) -> Recipe:
     """The recipe in a document, such as the one that run.json keeps."""
     data = document.data if isinstance(document.data, dict) else {}
-    task = data.get("task", "image-classification")
-    if isinstance(task, str) and task not in KINDS:
+    name = data.get("task", _DEFAULT)
+    try:
+        found = task.find(name if isinstance(name, str) else _DEFAULT)  # the reader refuses it
+    except NotFound:
         where = document.where(("task",))
-        raise RecipeError(f'{where}: no task is called "{task}"', reader.near(task, KINDS))
-    kind = KINDS.get(str(task), ImageRecipe)  # what is no text is refused by the reader
-    return reader.read(kind, document, RecipeError, _configs())
+        hint = reader.near(name, task.names())
+        raise RecipeError(f'{where}: no task is called "{name}"', hint) from None
+    return reader.read(found.part("recipe", Recipe), document, RecipeError, _configs())
 
 
 def digest(recipe: Recipe) -> str:

@@ -1,18 +1,6 @@
-"""What a build does differently for pictures and for texts."""
+"""One folder a task: everything that students of pictures, or of texts, decide for themselves.
 
-from __future__ import annotations
-
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoo.records.recipe import Recipe
-
-
-def of(recipe: Recipe) -> ModuleType:
-    """The module of the recipe's task."""
-    from zoo.tasks.image_classification import making as image
-    from zoo.tasks.text_classification import making as text
-
-    modules = {"image-classification": image, "text-classification": text}
-    return modules[recipe.task]
+In comes what each room asks of a task (`zoo.records.task`): a recipe, a card, a file. Uses every
+room but `cli` and `serve`; no room imports it: a task is found by its name, so that those of other
+packages are used like ours.
+"""

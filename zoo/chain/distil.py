@@ -1,0 +1,128 @@
+"""distil: every seed's weights, trained on the kept answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.chain.job import Job
+from zoo.chain.made import Distilled, Labelled
+from zoo.errors import RecipeError
+from zoo.records import plain, reader
+from zoo.records.run import KeptLabels, Training, commit, versions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distill import config
+    from distill.labels import Kept
+
+TRAIN_FORMAT = 1  # counts up when training changes what it makes of the same settings
+
+
+def run(
+    labelled: Labelled,
+    job: Job,
+    *,
+    student: config.Student,
+    labels: config.Labels,
+    loss: config.Loss,
+    train: config.Train,
+) -> Distilled:
+    """What was trained before for the same settings is not trained again."""
+    teacher, settings = labelled.teacher, plain.essentials(train)
+    del settings["seeds"]
+    reads = job.maker.reads() | {
+        "format": TRAIN_FORMAT,
+        "student": asdict(student),
+        "data": [labelled.train.sha256, labelled.validation.sha256],
+        "teacher": teacher.sha256 if teacher else "",
+        "labels": plain.essentials(labels) if teacher else {},
+        "loss": asdict(loss),
+        "train": settings,
+    }
+    done = {}
+    for seed in train.seeds:
+        job.tell(f"training, seed {seed}")
+        make = _Fit(labelled, job, seed)
+        done[seed] = job.once(f"train-seed{seed}", reads | {"seed": seed}, make)
+    return Distilled(
+        labelled,
+        done[train.seeds[0]].folder,
+        {seed: _training(one.result, one.folder) for seed, one in done.items()},
+        {seed: one.folder / "student.pt" for seed, one in done.items()},
+    )
+
+
+class _Fit:
+    """One seed of a student."""
+
+    def __init__(self, labelled: Labelled, job: Job, seed: int) -> None:
+        self.labelled, self.maker, self.seed = labelled, job.maker, seed
+
+    def __call__(self, out: Path) -> dict[str, Any]:
+        import torch
+
+        from distill.train import save
+
+        kept, maker, validation = self.labelled.kept(), self.maker, self.labelled.validation
+        where, name = device()
+        began = commit()
+        torch.manual_seed(self.seed)
+        net = maker.network(self.labelled.labels).to(where)
+        curves = maker.fit(net, self.labelled.train, validation, self.seed, out, kept)
+        temperature = maker.calibrate(net.to("cpu"), validation)
+        save(net.state_dict(), out / "student.pt")
+        (out / "checkpoint.pt").unlink(missing_ok=True)
+        return plain.to_dict(
+            Training(
+                weights_sha256=digest_of(net),
+                commit=began,
+                device=f"{where}: {name}",
+                versions=versions(),
+                seconds=round(sum(row["seconds"] for row in curves), 1),
+                curves=tuple(curves),
+                labels=_about(kept) if kept else None,
+                temperature=temperature,
+            )
+        )
+
+
+def device() -> tuple[str, str]:
+    """("cuda" or "cpu", its name): training takes a GPU where there is one."""
+    import torch
+
+    from zoo.measure.machine import cpu_name
+
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.get_device_name()
+    return "cpu", cpu_name()
+
+
+def _training(result: dict[str, Any], folder: Path) -> Training:
+    return reader.read(Training, reader.Document(result, str(folder)), RecipeError)
+
+
+def _about(kept: Kept) -> KeptLabels:
+    return KeptLabels(
+        key=kept.key,
+        views=len(kept.logits),
+        top_k=kept.logits.shape[2],
+        size_bytes=kept.size_bytes,
+        audit_rows=kept.audit.rows,
+        audit_agreement=kept.audit.agreement,
+        audit_max_difference=kept.audit.max_difference,
+    )
+
+
+def digest_of(net: nn.Module) -> str:
+    """sha256 of a network's state: names, shapes and numbers, whatever file they came in."""
+    found = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        array = value.detach().cpu().contiguous().numpy()
+        found.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

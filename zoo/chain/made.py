@@ -1,0 +1,83 @@
+"""What each stage of the chain hands to the next; every record holds the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.records.card import Card
+from zoo.records.run import TeacherRun, Training
+
+if TYPE_CHECKING:
+    from distill.labels import Kept
+    from distill.teachers import Teacher
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Data, and what the teacher said of it."""
+
+    folder: Path  # of the kept answers
+    train: Any  # a split, as the task's maker loads it
+    validation: Any
+    labels: tuple[str, ...]  # names of the classes, empty where there are none
+    teacher: Teacher | None
+    teacher_run: TeacherRun | None
+    kept: Callable[[], Kept | None]  # read when a seed is trained
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """Weights."""
+
+    labelled: Labelled
+    folder: Path  # of the first seed
+    seeds: dict[int, Training]  # the first one is exported
+    weights: dict[int, Path]  # state dict of each seed
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The fp32 file, and what else the task's export wrote, proved equal to the weights."""
+
+    distilled: Distilled
+    folder: Path
+    parity: float  # largest difference of a number
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The 8-bit file that passed every gate."""
+
+    exported: Exported
+    folder: Path
+    winner: Path
+    attempts: list[dict[str, Any]]  # as `records.card.Attempt` has them
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The files to be published, and every figure of theirs."""
+
+    compressed: Compressed
+    folder: Path  # the student's files, fp32, int8 and golden.npz
+    found: dict[str, Any]  # scores, latency, when and where, as plain data
+
+
+@dataclass(frozen=True)
+class Carded:
+    """A folder that says what it holds."""
+
+    measured: Measured
+    folder: Path  # everything that is published
+    card: Card
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The student in the store and the registry."""
+
+    carded: Carded
+    folder: Path  # in the store

@@ -1,0 +1,155 @@
+"""How students of a task are made: the base of a task's part `maker`; its methods need torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from zoo.records.card import Input
+from zoo.records.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from compress.ladder import Climb, Judgement
+    from distill.labels import Kept
+    from distill.teachers import Teacher
+
+R = TypeVar("R", bound=Recipe)
+D = TypeVar("D")  # a split of data: it has a length and a sha256
+
+
+class Maker(ABC, Generic[R, D]):
+    """What a task decides on the way from one recipe to its files, in the order of the chain.
+
+    A task whose students choose among labels needs nothing but the abstract ones. `labels` are the
+    names of the data's classes, empty where there are none.
+    """
+
+    def __init__(self, recipe: R) -> None:
+        self.recipe = recipe
+
+    # --- label ---
+
+    @abstractmethod
+    def load(self, split: Literal["train", "validation"], root: Path | None) -> D:
+        """The split "train" or "validation"; `root` as in `zoo build --data`."""
+
+    def labels(self, data: D) -> tuple[str, ...]:
+        """The names of its classes, in order."""
+        return tuple(data.classes)  # type: ignore[attr-defined]
+
+    @abstractmethod
+    def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
+        """Who answers; `onnx` is the file of another recipe's student."""
+
+    @abstractmethod
+    def views(self) -> Any:
+        """How a view is drawn, as `distill.views` takes it."""
+
+    def keep(self, teacher: Teacher, train: D, root: Path) -> Kept:
+        """What the teacher says of every view, kept below `root`."""
+        from distill import labels
+
+        how, data = self.views(), train
+        return labels.keep(teacher, teacher.sha256, data, how, self.recipe.labels, root)  # type: ignore[arg-type]
+
+    # --- distil ---
+
+    @abstractmethod
+    def network(self, labels: tuple[str, ...], weights: Path | None = None) -> nn.Module:
+        """The student, fresh or with the state dict in `weights`."""
+
+    def reads(self) -> dict[str, Any]:
+        """What decides the weights, beside what every task has."""
+        return {}
+
+    def fit(
+        self, net: nn.Module, train: D, validation: D, seed: int, out: Path, kept: Kept | None
+    ) -> list[dict[str, float]]:
+        """Train `net` in place, on the device that it is on; its curves, a row an epoch."""
+        from distill.train import Plan, fit
+
+        views = self.recipe.labels.views if kept else 0
+        plan = Plan(self.recipe.loss, self.views(), self.recipe.train, seed, views)
+        device = str(next(net.parameters()).device)
+        return fit(net, train, validation, plan, out, kept, device)  # type: ignore[arg-type]
+
+    def calibrate(self, net: nn.Module, validation: D) -> float | None:
+        """Scale the answers of `net` on held-out data; the temperature, None where it is not."""
+        return None
+
+    # --- export ---
+
+    @abstractmethod
+    def export(self, net: nn.Module, about: dict[str, str], validation: D, out: Path) -> float:
+        """The fp32 file, and what else the next stages read, into `out`.
+
+        Returns the largest difference of a number to torch, which is at most `tolerance`.
+        """
+
+    tolerance = 1e-3  # largest difference between torch and ONNX
+
+    @abstractmethod
+    def input(self) -> Input:
+        """What the file reads."""
+
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself beside what every file does."""
+        return {}
+
+    # --- compress ---
+
+    def held_out(self, validation: D) -> D:
+        """What an attempt is judged on."""
+        return validation
+
+    @abstractmethod
+    def climb(self, folder: Path, train: D, out: Path, judge: Callable[[Path], Judgement]) -> Climb:
+        """The attempts at 8 bits of what `export` wrote into `folder`."""
+
+    # --- measure ---
+
+    @abstractmethod
+    def golden(self, validation: D) -> np.ndarray:
+        """Inputs (n, ...) of the self-test, as the file reads them."""
+
+    @abstractmethod
+    def examples(self, data: D) -> Any:
+        """What a teacher reads."""
+
+    def predict(self, net: nn.Module, data: D) -> np.ndarray:
+        """What a network answers, as its file would: float32 (n, ...)."""
+        from distill.train import predict
+
+        return predict(net, self.examples(data))
+
+    def yardsticks(self, folder: Path) -> dict[str, Path]:
+        """Files that the published ones are timed beside, by their label."""
+        return {}
+
+    def more(self, validation: D, test: D, outputs: np.ndarray, path: Path) -> dict[str, Any]:
+        """What else the card says; outputs are those of the file at `path` on the test set."""
+        return {}
+
+    # --- card ---
+
+    @abstractmethod
+    def macs(self, net: nn.Module) -> int:
+        """Multiply-accumulates of one example."""
+
+    def data_facts(self, train: D, dropped: dict[str, int]) -> dict[str, Any]:
+        """More fields of `records.card.DataFacts`; `dropped` is by test set."""
+        return {}
+
+    def card_facts(self, more: dict[str, Any]) -> dict[str, Any]:
+        """More fields of `records.card.Card`, from what `more` measured."""
+        return {}
+
+    def input_metadata(self) -> dict[str, Any]:
+        """`input` as the file's metadata have it, without what it has not."""
+        return {key: value for key, value in asdict(self.input()).items() if value is not None}

@@ -1,0 +1,72 @@
+"""How students of a task are measured: the base of a task's part `meter`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from zoo.records import task
+from zoo.records.card import Input
+from zoo.records.measures import Score
+from zoo.records.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.measure.loads import Load
+
+R = TypeVar("R", bound=Recipe)
+D = TypeVar("D")  # a split of data: it has a length and a sha256
+
+
+class Meter(ABC, Generic[R, D]):
+    """What is measured of the students of one recipe, and on what."""
+
+    def __init__(self, recipe: R) -> None:
+        self.recipe = recipe
+
+    @abstractmethod
+    def tests(self, root: Path | None) -> dict[str, D]:
+        """Every test set by its name, the headline's first; `root` as in `zoo build --data`."""
+
+    @abstractmethod
+    def outputs(
+        self, path: Path, data: D, progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """What the file answers to every example, float32 (n, ...)."""
+
+    @abstractmethod
+    def score(self, outputs: np.ndarray, data: D, dataset: str, split: str) -> Score:
+        """How good the outputs are."""
+
+    @abstractmethod
+    def example(self, data: D) -> np.ndarray:
+        """One example as a batch that a file reads: (1, ...)."""
+
+    @abstractmethod
+    def loads(self, data: D) -> list[Load]:
+        """What a build times; an attempt at 8 bits is judged on the first."""
+
+    @staticmethod
+    @abstractmethod
+    def loads_of(given: Input, batch: int) -> list[Load]:
+        """What `zoo bench` times, of a student with this input."""
+
+    def columns(self, data: D, labels: Sequence[str]) -> slice | list[int] | None:
+        """Of the outputs of a file with these labels, in the data's order; None: other labels."""
+        return slice(None)
+
+    def calibration_error(self, outputs: np.ndarray, data: D) -> float | None:
+        """How far its probabilities are off, a fraction; None: it gives none."""
+        return None
+
+    def dropped(self, data: D) -> int:
+        """Examples of a test that were left out, for they stand in the source of train."""
+        return 0
+
+
+def meter(recipe: Recipe) -> Meter[Any, Any]:
+    """The meter of the recipe's task."""
+    return task.find(recipe.task).part("meter", Meter)(recipe)

@@ -1,0 +1,148 @@
+"""How students that classify pictures are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.chain.maker import Maker
+from zoo.records.card import Input
+from zoo.records.names import FILES
+from zoo.tasks.image_classification.recipe import ImageRecipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from compress.ladder import Climb, Judgement
+    from distill.config import Augment
+    from distill.data import Dataset, Split
+    from distill.teachers import Teacher
+
+FLOAT = "float.onnx"  # what the quantizer starts from
+PLAIN = "plain.onnx"  # torch.onnx.export and nothing else: the yardstick
+PARITY_PICTURES, GOLDEN_PICTURES = 40, 16
+
+
+class PictureMaker(Maker[ImageRecipe, "Dataset"]):
+    """Squares of one size, in views that are cropped, mirrored, cut out and mixed."""
+
+    def load(self, split: Split, root: Path | None) -> Dataset:
+        """One split, decoded."""
+        from distill.data import load
+
+        return load(self.recipe.data, split, root)
+
+    def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
+        """Who answers."""
+        from distill.teachers import open_teacher
+
+        assert self.recipe.teacher is not None  # the caller looked
+        size = self.recipe.data.image_size
+        return open_teacher(self.recipe.teacher, len(labels), size, onnx_path=onnx)
+
+    def views(self) -> Augment:
+        """How a view is drawn."""
+        return self.recipe.augment
+
+    def network(self, labels: tuple[str, ...], weights: Path | None = None) -> nn.Module:
+        """The student, fresh or with the state dict in `weights`."""
+        from distill.students import create, load_weights
+
+        facts = self.recipe.student
+        net = create(facts.architecture, len(labels), self.recipe.data.image_size, facts.options)
+        if weights is not None:
+            return load_weights(net, weights)
+        if facts.init == "imagenet":
+            from distill.teachers.efficientnet_lite import load_imagenet
+
+            load_imagenet(net, str(facts.options.get("variant", "lite0")))
+        return net
+
+    def reads(self) -> dict[str, Any]:
+        """The size, the views, and the pretrained weights that the student starts from."""
+        recipe, init = self.recipe, {}
+        if recipe.student.init:
+            from distill.teachers.efficientnet_lite import sha256
+
+            init = {"init": sha256(str(recipe.student.options.get("variant", "lite0")))}
+        return init | {"image_size": recipe.data.image_size, "augment": asdict(recipe.augment)}
+
+    def export(
+        self, net: nn.Module, about: dict[str, str], validation: Dataset, out: Path
+    ) -> float:
+        """The fp32 file, the quantizer's float file and the plain export of `net` into `out`.
+
+        Parity is shown on real pictures at the network's own size: a resized one may differ by one
+        level of 255 between torch and onnxruntime.
+        """
+        import numpy as np
+        from PIL import Image
+
+        from export import onnx_file, parity, rewrite
+        from export.files import save
+
+        size = self.size
+        plain = onnx_file.core(net, size)
+        save(plain, out / PLAIN)
+        model = rewrite.optimize(onnx_file.finish(plain, size, about))
+        save(model, out / FILES["fp32"])
+        save(rewrite.prepare_int8(model), out / FLOAT)
+        pictures = [
+            np.asarray(Image.fromarray(image).resize((size, size)))
+            for image in _spread(validation.images, PARITY_PICTURES)
+        ]
+        files = (FILES["fp32"], FLOAT)
+        return max(parity.check(net, out / file, pictures, self.tolerance) for file in files)
+
+    @property
+    def size(self) -> int:
+        """Pixels a side that the network works on."""
+        return int(self.recipe.student.options.get("image_size", self.recipe.data.image_size))
+
+    def input(self) -> Input:
+        """Pictures of any size, resized in the graph."""
+        return Input("image", "uint8", "NHWC", "RGB", self.size)
+
+    def metadata(self) -> dict[str, str]:
+        """What the file says of its input."""
+        return {"studentzoo.input": json.dumps(self.input_metadata())}
+
+    def climb(
+        self, folder: Path, train: Dataset, out: Path, judge: Callable[[Path], Judgement]
+    ) -> Climb:
+        """The ladder of static quantization, calibrated on pictures of the train split."""
+        from compress import ladder
+
+        compress, gates = self.recipe.compress, self.recipe.gates
+        assert compress is not None and gates is not None  # the caller looked
+        pictures = _spread(train.images, compress.calibration_images)
+        return ladder.climb(folder / FLOAT, out, [pictures], compress, gates, judge)
+
+    def golden(self, validation: Dataset) -> np.ndarray:
+        """Pictures uint8 (n, s, s, 3)."""
+        return _spread(validation.images, GOLDEN_PICTURES)
+
+    def examples(self, data: Dataset) -> np.ndarray:
+        """Pictures uint8 (n, s, s, 3)."""
+        return data.images
+
+    def yardsticks(self, folder: Path) -> dict[str, Path]:
+        """The plain export."""
+        return {"plain-fp32": folder / PLAIN}
+
+    def macs(self, net: nn.Module) -> int:
+        """Multiply-accumulates of one picture."""
+        from distill.students import counts
+
+        return counts.macs(net, self.size)
+
+
+def _spread(images: np.ndarray, count: int) -> np.ndarray:
+    """`count` pictures evenly over a split, and so over its classes: images (n, s, s, 3)."""
+    import numpy as np
+
+    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]

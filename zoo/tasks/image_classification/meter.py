@@ -1,0 +1,57 @@
+"""How students that classify pictures are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.measure.loads import Load, PictureLoad
+from zoo.records.card import Input
+from zoo.records.measures import Score
+from zoo.tasks.classification import ClassMeter
+from zoo.tasks.image_classification.recipe import ImageRecipe
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from distill.data import Dataset
+
+
+class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
+    """On the test split of the recipe's own data."""
+
+    def tests(self, root: Path | None) -> dict[str, Dataset]:
+        """The test split under its data set's name."""
+        from distill.data import load
+
+        data = self.recipe.data
+        return {data.name or data.source: load(data, "test", root)}
+
+    def outputs(
+        self, path: Path, data: Dataset, progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Logits float32 (n, classes)."""
+        from zoo.measure.verify import logits_of
+
+        return logits_of(path, data.images, progress=progress)
+
+    def score(self, outputs: np.ndarray, data: Dataset, dataset: str, split: str) -> Score:
+        """Top-1 accuracy."""
+        from zoo.measure.verify import accuracy_score
+
+        return accuracy_score(outputs, data.labels, dataset=dataset, split=split)
+
+    def example(self, data: Dataset) -> np.ndarray:
+        """One picture."""
+        return data.images[:1]
+
+    def loads(self, data: Dataset) -> list[Load]:
+        """One picture, on which an attempt is judged, and 32 together."""
+        side = data.images.shape[1]
+        return [PictureLoad(1, side), PictureLoad(32, side)]
+
+    @staticmethod
+    def loads_of(given: Input, batch: int) -> list[Load]:
+        """Pictures of the student's own size."""
+        return [PictureLoad(batch, given.size or 1)]

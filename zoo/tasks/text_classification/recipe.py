@@ -1,0 +1,34 @@
+"""What a recipe of a student that classifies texts may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from zoo.records.recipe import Recipe
+
+if TYPE_CHECKING:
+    from compress.config import Rows
+    from distill.config import Pieces, TextData
+
+
+def _pieces() -> Pieces:
+    from distill.config import Pieces
+
+    return Pieces()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe(Recipe):
+    """Of a student that reads texts."""
+
+    task: Literal["text-classification"] = "text-classification"
+    data: TextData  # the labelled texts
+    pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
+    unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
+    compress: Rows | None = None  # the 8-bit codecs to try; none: an fp32 file only
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.unknown_below < 1:
+            raise ValueError(f"unknown_below must lie in [0, 1), not {self.unknown_below}")
