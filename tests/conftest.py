@@ -6,6 +6,7 @@ import http.server
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from zoo.files import sha256
 from zoo.records.entry import Entry, FileRef, Headline
 from zoo.registry import local
 from zoo.stores.folders import Folders
+
+# What several test files share is a plain module there.
+sys.path.append(str(Path(__file__).parent / "files"))
 
 # Read by the Hub's client when it is imported: no traffic but the one under test.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,13 +1,8 @@
-"""Training: what one step does, what an epoch sees, and the same bits however often it was cut."""
+"""Training: what one step does, what an epoch sees, how the rate goes, and what stops it."""
 
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,77 +15,32 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from small_training import (  # noqa: E402
+    AUGMENT,
+    CLASSES,
+    HELD,
+    PLAN,
+    SETTINGS,
+    SIZE,
+    N,
+    Watching,
+    dataset,
+    linear,
+    network,
+    read,
+    same,
+    teacher,
+    weights,
+)
+from torch import Tensor  # noqa: E402
 
 from distill import augment as views  # noqa: E402
 from distill import train  # noqa: E402
 from distill.config import Augment, Loss, Train  # noqa: E402
-from distill.data import Dataset  # noqa: E402
 from distill.errors import DistillError  # noqa: E402
-from distill.students.image import ImageInput  # noqa: E402
 from distill.train import Plan, fit, rate  # noqa: E402
 
-ROOT = Path(__file__).parent.parent
-SIZE, CLASSES, N = 8, 3, 24
 CE = Loss(name="ce")
-AUGMENT = Augment(crop_padding=1, flip=True, cutout=2, mixup=0.3)
-SETTINGS = Train(epochs=3, batch_size=8, learning_rate=0.05, ema=0.9)
-PLAN = Plan(Loss(), AUGMENT, SETTINGS, seed=5, views=2)
-
-
-def dataset(n: int = N, split: str = "train") -> Dataset:
-    """Noise that is brighter in one of the three colours, its class."""
-    images = np.random.default_rng(3).integers(0, 160, (n, SIZE, SIZE, 3), np.uint8)
-    labels = np.arange(n) % CLASSES
-    images[np.arange(n), :, :, labels] += 90
-    return Dataset(images, labels, ("red", "green", "blue"), split, "d" * 64)
-
-
-HELD = dataset(9, "validation")
-
-
-def network(seed: int = 0, dropout: float = 0.3) -> nn.Module:
-    """All that a checkpoint must hold: weights, running statistics, and dropout's chance."""
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        ImageInput(SIZE),
-        nn.Conv2d(3, 6, 3, 2, bias=False),
-        nn.BatchNorm2d(6),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Dropout(dropout),
-        nn.Linear(54, CLASSES),
-    )
-
-
-def linear(seed: int = 0) -> nn.Module:
-    """Without batch norm and dropout, so that a step can be computed by hand."""
-    torch.manual_seed(seed)
-    net = nn.Sequential(ImageInput(SIZE), nn.Flatten(), nn.Linear(SIZE * SIZE * 3, CLASSES))
-    with torch.no_grad():
-        net[2].weight.mul_(0.1)
-    return net
-
-
-def teacher(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-    """Logits (b, classes): the mean of each colour."""
-    return pictures.float().mean((1, 2)) / 20
-
-
-def weights(net: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in net.state_dict().items()}
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-def timeless(curves: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in curves]
-
-
-def read(path: Path) -> Any:
-    return torch.load(path, weights_only=True)
 
 
 # --- learning ------------------------------------------------------------------------------------
@@ -191,17 +141,6 @@ def test_the_file_holds_what_the_student_ends_with(tmp_path: Path) -> None:
 # --- what an epoch sees --------------------------------------------------------------------------
 
 
-class Watching:
-    """A teacher that remembers what it was shown."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[int, list[int], Tensor]] = []
-
-    def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-        self.shown.append((view, rows.tolist(), pictures.clone()))
-        return teacher(view, rows, pictures)
-
-
 @pytest.mark.parametrize(("known", "expected"), [(2, [0, 1, 0]), (5, [0, 1, 2]), (0, [0, 1, 2])])
 def test_epochs_cycle_the_views_that_were_labelled(
     tmp_path: Path, known: int, expected: list[int]
@@ -289,130 +228,7 @@ def test_the_rate_ends_near_nothing(schedule: Any) -> None:
     assert rate(middle, 1000, settings) == pytest.approx(0.2)
 
 
-# --- cut and started again -----------------------------------------------------------------------
-
-
-def dying(after: int, kill: Callable[[], None]) -> Watching:
-    """A teacher that ends the process in place of its answer number `after`."""
-
-    class Dying(Watching):
-        def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-            if len(self.shown) == after:
-                kill()
-            return super().__call__(view, rows, pictures)
-
-    return Dying()
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], list[Any]]:
-    """Weights and curves of three epochs of three steps."""
-    net = network()
-    curves = fit(net, dataset(), HELD, PLAN, tmp_path_factory.mktemp("whole"), teacher)
-    return weights(net), timeless(curves)
-
-
-@pytest.mark.parametrize(
-    ("pause", "died_at", "goes_on_at"),
-    [(3600.0, 3, 3), (3600.0, 5, 3), (-1.0, 4, 4), (-1.0, 8, 8), (3600.0, 1, 0)],
-    ids=["epoch-end", "back-to-epoch-end", "middle", "last-step", "before-any-checkpoint"],
-)
-def test_a_cut_run_ends_with_the_same_bits(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    uninterrupted: tuple[dict[str, Tensor], list[Any]],
-    pause: float,
-    died_at: int,
-    goes_on_at: int,
-) -> None:
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", pause)
-    with pytest.raises(KeyboardInterrupt):
-        fit(network(), dataset(), HELD, PLAN, tmp_path, dying(died_at, _interrupt))
-    assert not (tmp_path / "student.pt").exists()
-    other = network(seed=0 if goes_on_at == 0 else 99)  # all comes from the checkpoint
-    watching = Watching()
-    curves = fit(other, dataset(), HELD, PLAN, tmp_path, watching)
-    assert len(watching.shown) == 9 - goes_on_at
-    assert same(weights(other), uninterrupted[0])
-    assert timeless(curves) == uninterrupted[1]
-
-
-def test_a_process_killed_in_an_epoch_goes_on_to_the_same_bits(
-    tmp_path: Path, uninterrupted: tuple[dict[str, Tensor], list[Any]]
-) -> None:
-    threads = str(torch.get_num_threads())
-    died = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    assert read(tmp_path / "checkpoint.pt")["step"] == 5
-    net = network(seed=99)
-    curves = fit(net, dataset(), HELD, PLAN, tmp_path, teacher)
-    assert same(weights(net), uninterrupted[0])
-    assert timeless(curves) == uninterrupted[1]
-
-
-def _train_and_die(out: Path) -> None:
-    """In a process of its own: killed in the middle of the second epoch."""
-    train.CHECKPOINT_SECONDS = -1.0
-    killer = dying(5, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    fit(network(), dataset(), HELD, PLAN, out, killer)
-
-
-def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
-    first, second, watching = network(), network(seed=99), Watching()
-    curves = fit(first, dataset(), HELD, PLAN, tmp_path, teacher)
-    assert fit(second, dataset(), HELD, PLAN, tmp_path, watching) == curves
-    assert watching.shown == []
-    assert same(weights(first), weights(second))
-
-
 # --- refused -------------------------------------------------------------------------------------
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-300])
-
-
-def _without_step(path: Path) -> None:
-    kept = read(path)
-    del kept["step"]
-    torch.save(kept, path)
-
-
-def _of_another_network(path: Path) -> None:
-    torch.save({**read(path), "student": linear().state_dict()}, path)
-
-
-BROKEN: dict[str, Callable[[Path], object]] = {
-    "empty": lambda path: path.write_bytes(b""),
-    "noise": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9),
-    "text": lambda path: path.write_text("checkpoint"),
-    "cut": _cut,
-    "a list": lambda path: torch.save([1, 2], path),
-    "without a key": _without_step,
-    "of another network": _of_another_network,
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_checkpoint_is_one_error(tmp_path: Path, kind: str) -> None:
-    short = replace(PLAN, train=replace(SETTINGS, epochs=1))
-    fit(network(), dataset(), HELD, short, tmp_path, teacher)
-    path = tmp_path / "checkpoint.pt"
-    BROKEN[kind](path)
-    with pytest.raises(DistillError, match=r"checkpoint\.pt cannot be read") as told:
-        fit(network(), dataset(), HELD, short, tmp_path, teacher)
-    assert "delete it" in told.value.hint
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -427,7 +243,3 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, value: float) ->
     kept = read(tmp_path / "checkpoint.pt")
     assert kept["step"] == 3
     assert all(value.isfinite().all() for value in kept["student"].values())
-
-
-if __name__ == "__main__":
-    _train_and_die(Path(sys.argv[1]))
