@@ -1,6 +1,6 @@
 """Run a student: onnxruntime, its labels, and nothing to know about preprocessing.
 
-    student = zoo.load("cifar10-shufflenet-v2-x0.5.kd")
+    student = zoo.load("cifar10-separable-small.kd")
     student("cat.jpg")       # [("cat", 0.93), ("dog", 0.04), ...]
     student = zoo.load("langid75-ngram-small.lingua")
     student("guten Morgen")  # [("de", 0.97), ("lb", 0.01), ...]
