@@ -88,6 +88,17 @@ def shelf(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
 
 
 @pytest.fixture
+def students(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shelf's student has moved from its store to what `studentzoo-students` installs."""
+    root = tmp_path / "site" / "studentzoo_students"
+    shutil.copytree(shelf.store.root, root, ignore=shutil.ignore_patterns(".*"))
+    shutil.rmtree(shelf.store.root)
+    (root / "__init__.py").touch()
+    monkeypatch.syspath_prepend(root.parent)
+    return root
+
+
+@pytest.fixture
 def make_shelf() -> Callable[..., Shelf]:
     """Publish a folder into a new store and registry: make_shelf(root, folder)."""
     return _make_shelf

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from zoo.card import metadata
+from zoo.files import PACKAGE
 from zoo.records import card as cards
 from zoo.records.card import Card
 
-STUDENTS = sorted((Path(metadata.__file__).parent / "embedded").glob("*/README.md"))
+STUDENTS = sorted(PACKAGE.glob("embedded/*/README.md"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo import cli
 from zoo.cli import doctor
-from zoo.registry import registries
+from zoo.registry import local, registries
 
 
 def test_the_report_names_versions_machine_cache_and_source(
@@ -54,6 +54,24 @@ def test_a_student_without_files_is_told(shelf: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ZOO_STORE", str(shelf.root / "elsewhere"))
     (problem,) = doctor.examine()["source"]["problems"]
     assert problem == f"{shelf.entry.name} is in the registry but not in the store"
+
+
+def test_a_student_that_only_the_registry_of_the_wheel_has_is_no_problem(
+    shelf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_STORE", str(shelf.root / "elsewhere"))
+    monkeypatch.setattr(local, "WHEEL", shelf.registry)
+    assert doctor.examine()["source"]["problems"] == []
+
+
+def test_students_of_the_second_distribution_are_examined_too(shelf: Any, students: Path) -> None:
+    facts = doctor.examine()
+    assert facts["source"]["store"] == f"{shelf.store.root}, {students}"
+    assert facts["source"]["problems"] == []
+    assert facts["int8"]["self_test"] == [f"{shelf.entry.name} ok"]
+    (students / shelf.entry.name / "card.json").write_text("{}")
+    (problem,) = doctor.examine()["source"]["problems"]
+    assert problem.endswith("in the store is not the revision of the registry")
 
 
 def test_a_broken_student_is_told_and_the_doctor_goes_on(shelf: Any) -> None:

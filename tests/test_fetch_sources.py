@@ -19,6 +19,7 @@ from zoo.errors import NotFound, PullError, StoreError
 from zoo.fetch import bundle, sources
 from zoo.fetch.fetch import fetch
 from zoo.registry import local
+from zoo.stores import folders
 from zoo.stores.store import Add, Store
 
 if TYPE_CHECKING:
@@ -133,12 +134,12 @@ def test_a_file_that_is_no_bundle_is_one_error(tmp_path: Path) -> None:
 
 
 def test_sources_are_asked_in_their_order(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, students: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_MIRRORS", f"http://one:1,{tmp_path / 'gone'}  http://two:2/")
     monkeypatch.setenv("HF_ENDPOINT", "http://own:3")
     labels = [one.label for one in sources.in_order(shelf.entry, [str(tmp_path), "http://from:4"])]
-    first = [str(shelf.store.root), str(tmp_path), "http://from:4"]
+    first = [str(shelf.store.root), str(students), str(tmp_path), "http://from:4"]
     assert labels == [
         *first,
         "http://one:1",
@@ -160,6 +161,42 @@ def test_a_broken_folder_is_passed_over(shelf: Shelf, tmp_path: Path) -> None:
     for path in shelf.store.folder(TINY).iterdir():
         path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert whole(shelf, zoo.pull(TINY, sources=[good]))
+
+
+def test_a_student_of_the_second_distribution_asks_no_network(
+    shelf: Shelf, students: Path, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MIRRORS", site.url)
+    assert whole(shelf, zoo.pull(TINY))
+    assert site.asked == []
+
+
+def test_a_second_distribution_of_another_release_is_passed_over(
+    shelf: Shelf, students: Path, tmp_path: Path
+) -> None:
+    good = shutil.copytree(students, tmp_path / "good")
+    (students / TINY / "card.json").write_text("{}")
+    assert whole(shelf, zoo.pull(TINY, sources=[good]))
+
+
+def test_a_student_that_the_wheel_lists_and_lacks_is_hinted_to_be_in_the_second_distribution(
+    shelf: Shelf, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hint() -> str:
+        with pytest.raises(PullError) as caught:
+            zoo.pull(TINY)
+        return caught.value.hint
+
+    if len(folders.here()) > 1:
+        pytest.skip("studentzoo-students is installed")
+    assert "studentzoo[students]" not in hint()  # a registry of somebody else's
+    monkeypatch.setattr(local, "WHEEL", shelf.registry)
+    assert hint().startswith("pip install 'studentzoo[students]' brings it; or name another folder")
+    elsewhere.rename(elsewhere.with_name("students"))
+    (package := elsewhere / "studentzoo_students").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(elsewhere)  # it is installed, and lacks the student as well
+    assert "studentzoo[students]" not in hint()
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -138,10 +138,10 @@ def test_a_bare_name_is_a_packaged_recipe_whatever_lies_about(
     )
 
 
-@pytest.mark.parametrize("name", sorted(local.load()))
+@pytest.mark.parametrize("name", [n for n in sorted(local.load()) if folders.holder(n).has(n)])
 def test_a_published_student_names_the_recipe_that_is_packaged(name: str) -> None:
     """A setting that came later, at its default, must not change the hash of an older recipe."""
-    card = cards.read(folders.default().folder(name))
+    card = cards.read(folders.holder(name).folder(name))
     assert digest(recipes.find(name)) == card.recipe_sha256
 
 

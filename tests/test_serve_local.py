@@ -103,6 +103,12 @@ def test_a_row_without_a_folder_is_no_student_of_this_machine(shelf: Any, store:
     assert adopt_students(store) == []
 
 
+def test_a_student_of_the_second_distribution_is_one_of_this_machine(
+    shelf: Any, students: Path, store: Store
+) -> None:
+    assert adopt_students(store) == [shelf.entry.name]
+
+
 def test_a_registry_that_cannot_be_read_is_a_warning(shelf: Any, store: Store) -> None:
     shelf.registry.write_text("format: 1\nstudents: [")
     with pytest.warns(ZooWarning, match="no student of this machine is offered: .*registry.yaml"):

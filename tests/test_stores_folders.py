@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zoo.errors import NotFound, StoreError
+from zoo.stores import folders
 from zoo.stores.folders import Folders, tree_id
 
 
@@ -125,3 +127,22 @@ def test_whether_a_student_is_there_is_answered_without_reading_its_files(tmp_pa
     store.put("toy", made(tmp_path / "one", a="1"))
     (store.folder("toy") / "link").symlink_to("a")  # reading it would be an error
     assert store.has("toy")
+
+
+# --- the distribution of data alone --------------------------------------------------------------
+
+
+def test_a_student_is_found_in_the_store_and_then_in_studentzoo_students(
+    shelf: Any, students: Path
+) -> None:
+    name = shelf.entry.name
+    assert [store.root for store in folders.here()] == [shelf.store.root, students]
+    assert folders.holder(name).revision(name) == shelf.entry.revision
+    shelf.store.put(name, students / name)
+    assert folders.holder(name).root == shelf.store.root
+    assert folders.holder("other").root == shelf.store.root
+
+
+def test_what_python_keeps_beside_the_students_is_none(students: Path) -> None:
+    (students / "__pycache__").mkdir()
+    assert Folders(students).names() == ["colours-tiny.test"]

@@ -1,7 +1,11 @@
-"""Every student that the repository publishes: its hashes, its page, its answers."""
+"""Every published student that is here: its hashes, its page, its answers.
+
+A checkout has all of them, and so have the two distributions together; the wheel has two.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,42 +17,43 @@ from zoo.publish import shelf
 from zoo.records import card
 from zoo.records.entry import Entry
 from zoo.registry import local
-from zoo.stores.folders import Folders
+from zoo.stores import folders
 from zoo.students import load
 from zoo.students.golden import golden
 
-ROOT = Path(__file__).parent.parent
-STORE = Folders(ROOT / "zoo" / "embedded")
-ENTRIES = local.load(ROOT / "registry.yaml")
-STUDENTS = [pytest.param(entry, id=name) for name, entry in ENTRIES.items()]
+IN_THE_WHEEL = {"cifar10-separable-small.kd", "langid75-ngram-small.lingua"}
+ENTRIES = local.load(local.own_path())
+STORES = {name: folders.holder(name) for name in ENTRIES}
+HERE = {name: store.folder(name) for name, store in STORES.items() if store.has(name)}
+STUDENTS = [pytest.param(ENTRIES[name], id=name) for name in HERE]
 TEXT_STUDENTS = [
-    pytest.param(entry, id=name)
-    for name, entry in ENTRIES.items()
-    if entry.task == "text-classification"
+    pytest.param(ENTRIES[name], id=name)
+    for name in HERE
+    if ENTRIES[name].task == "text-classification"
 ]
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_the_row_is_what_the_folder_says(entry: Entry) -> None:
-    folder = STORE.folder(entry.name)
-    revision = STORE.revision(entry.name)  # none of them is on a hub yet
+    folder = HERE[entry.name]
+    revision = folders.tree_id(folder)  # none of them is on a hub yet
     assert shelf.entry(card.read(folder), folder, revision, entry.repo) == entry
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_page_and_figures_follow_from_the_card(entry: Entry) -> None:
-    assert writing.drift(STORE.folder(entry.name)) == []
+    assert writing.drift(HERE[entry.name]) == []
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_the_fp32_file_answers_as_it_was_published(entry: Entry) -> None:
-    verdict = golden(STORE.folder(entry.name), "fp32")
+    verdict = golden(HERE[entry.name], "fp32")
     assert verdict.ok, verdict
 
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_the_8_bit_file_answers_as_it_was_published(entry: Entry) -> None:
-    folder = STORE.folder(entry.name)
+    folder = HERE[entry.name]
     if "int8" not in card.read(folder).variants:
         pytest.skip("fp32 only")
     verdict = golden(folder, "int8")
@@ -58,7 +63,7 @@ def test_the_8_bit_file_answers_as_it_was_published(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", STUDENTS)
 def test_an_8_bit_file_was_published_because_an_attempt_passed_every_gate(entry: Entry) -> None:
-    published = card.read(STORE.folder(entry.name))
+    published = card.read(HERE[entry.name])
     passed = [attempt.name for attempt in published.attempts if attempt.verdict == "pass"]
     assert bool(passed) == ("int8" in published.variants)
     assert published.of_texts or len(passed) <= 1  # of texts every code is tried to the end
@@ -84,7 +89,7 @@ SENTENCES = {
 
 def of_texts(entry: Entry) -> Iterable[load.TextStudent]:
     """The student of each of its files."""
-    folder = STORE.folder(entry.name)
+    folder = HERE[entry.name]
     for variant in card.read(folder).variants.values():
         student = load.load(folder / variant.file)
         assert isinstance(student, load.TextStudent)
@@ -117,5 +122,22 @@ def test_long_sentences_are_told_apart(entry: Entry) -> None:
         assert student.label(known.values()) == list(known)
 
 
-def test_nothing_is_in_the_store_that_is_not_in_the_registry() -> None:
-    assert set(STORE.names()) == set(ENTRIES)
+@pytest.mark.parametrize("store", folders.here(), ids=lambda store: store.root.name)
+def test_what_a_store_has_is_in_the_registry_and_whole(store: folders.Folders) -> None:
+    revisions = {name: store.revision(name) for name in store.names()}
+    assert revisions == {name: ENTRIES[name].revision for name in revisions}
+
+
+def test_the_wheel_has_two_students_and_everything_else_has_all() -> None:
+    alone = local.WHEEL.is_file() and len(folders.here()) == 1
+    assert set(HERE) == (IN_THE_WHEEL if alone else set(ENTRIES))
+
+
+def test_the_two_distributions_are_of_one_release() -> None:
+    root = Path(__file__).parent.parent
+    code, data = (
+        tomllib.loads((root / path / "pyproject.toml").read_text())["project"]
+        for path in ("", "zoo/embedded")
+    )
+    assert code["version"] == data["version"]
+    assert code["optional-dependencies"]["students"] == [f"{data['name']}=={data['version']}"]

@@ -2,7 +2,7 @@
 
     import zoo
 
-    student = zoo.load("cifar10-shufflenet-v2-x0.5.kd")
+    student = zoo.load("cifar10-separable-small.kd")
     student("photo.jpg")  # [("cat", 0.93), ("dog", 0.04), ...]
 
 Nothing heavy is imported before it is needed: `import zoo` loads neither numpy nor onnxruntime.

@@ -13,9 +13,11 @@ from zoo.measure import machine
 
 if TYPE_CHECKING:
     from zoo.records.entry import Entry
-    from zoo.stores.folders import Folders
 
-PACKAGES = ("studentzoo", "onnxruntime", "numpy", "pillow", "huggingface-hub", "onnx", "torch")
+PACKAGES = (
+    *("studentzoo", "studentzoo-students", "onnxruntime"),
+    *("numpy", "pillow", "huggingface-hub", "onnx", "torch"),
+)
 
 
 def examine(cache: Path | None = None) -> dict[str, Any]:
@@ -70,15 +72,15 @@ def int8_advice(isa: str) -> str:
 
 
 def self_tests() -> list[str]:
-    """Whether the 8-bit file of every student in the store answers here as it was published."""
+    """Whether the 8-bit file of every student in the stores answers here as it was published."""
     from zoo.registry import local
     from zoo.stores import folders
 
     try:
-        names = [name for name in local.load() if folders.default().has(name)]
+        stores = {name: folders.holder(name) for name in local.load()}
+        there = {name: store.folder(name) for name, store in stores.items() if store.has(name)}
     except ZooError:  # said under "source"
         return []
-    there = {name: folders.default().folder(name) for name in names}
     return [
         f"{name} {_self_test(folder)}"
         for name, folder in there.items()
@@ -132,12 +134,11 @@ def source_facts() -> dict[str, Any]:
     from zoo.registry import endpoints, registries
     from zoo.stores import folders
 
-    store = folders.default()
     places = {origin: registries.path(origin) for origin in registries.origins()}
-    found = [_registry(origin, path, store) for origin, path in places.items()]
+    found = [_registry(origin, path) for origin, path in places.items()]
     return {
         "registry": ", ".join(str(path or origin) for origin, path in places.items()),
-        "store": str(store.root),
+        "store": ", ".join(str(store.root) for store in folders.here()),
         "mirrors": sources.mirror_names(),
         "hub": endpoints.default(),
         "problems": [problem for _, problems in found for problem in problems],
@@ -145,9 +146,9 @@ def source_facts() -> dict[str, Any]:
     }
 
 
-def _registry(origin: str, path: Path | None, store: Folders) -> tuple[int, list[str]]:
+def _registry(origin: str, path: Path | None) -> tuple[int, list[str]]:
     """How many students a registry has, and what is wrong with it: a line each."""
-    from zoo.registry import registries
+    from zoo.registry import local, registries
 
     try:
         entries = registries.load(origin, fetch=False)
@@ -156,15 +157,19 @@ def _registry(origin: str, path: Path | None, store: Folders) -> tuple[int, list
     if path is None:
         missing = [] if entries else [f"{origin} is not here yet: no copy of it is kept"]
         return len(entries), missing
-    problems = [problem for name, row in entries.items() for problem in _problem(store, name, row)]
-    return len(entries), problems
+    some = path == local.WHEEL  # of its students a wheel has a few
+    return len(entries), [problem for row in entries.values() for problem in _problem(row, some)]
 
 
-def _problem(store: Folders, name: str, row: Entry) -> list[str]:
-    """What is wrong with one student of the store: a line, or none."""
+def _problem(row: Entry, may_lack: bool) -> list[str]:
+    """What is wrong with one student of the stores: a line, or none."""
+    from zoo.stores import folders
+
+    name = row.name
     try:
+        store = folders.holder(name)
         if not store.has(name):
-            return [f"{name} is in the registry but not in the store"]
+            return [] if may_lack else [f"{name} is in the registry but not in the store"]
         if not store.has(name, row.revision):
             return [f"{name} in the store is not the revision of the registry"]
     except (ZooError, OSError) as error:

@@ -48,8 +48,9 @@ def pull(
 ) -> None:
     """Fetch students, every byte checked.
 
-    Asked in this order: the folders that come with the package ($ZOO_STORE), each --from,
-    $ZOO_MIRRORS, the hub that the registry names. What has arrived is kept and not fetched twice.
+    Asked in this order: the folders that come with the package ($ZOO_STORE), those of
+    studentzoo[students], each --from, $ZOO_MIRRORS, the hub that the registry names. What has
+    arrived is kept and not fetched twice.
 
     The golden outputs are compared on this processor. Prints the folder of each student.
     """

@@ -73,10 +73,10 @@ def show_card(
 
 
 def _folder(name: str, registry: list[str] | None) -> Path:
-    """Where a student's card is: in the store here, else it is pulled."""
+    """Where a student's card is: in a store here, else it is pulled."""
     from zoo.stores import folders
 
-    store = folders.default()
+    store = folders.holder(name)
     if not registry and store.has(name):
         return store.folder(name)
     return pulled(name, registry=registry, verify=False)

@@ -18,6 +18,8 @@ from zoo.fetch.sources import Source
 from zoo.fetch.stream import Interrupted, Stream, Unreachable
 from zoo.files import sha256, sync, sync_folder
 from zoo.records.entry import Entry, FileRef
+from zoo.registry import local
+from zoo.stores import folders
 
 Progress = Callable[[str, int, int], None]  # file, bytes done, bytes in all
 
@@ -158,4 +160,6 @@ def _nowhere(entry: Entry, file: str, reasons: Sequence[ZooError]) -> PullError:
     listed = "; ".join(str(reason) for reason in reasons)
     message = f"{entry.name}: {file} came from nowhere, although the registry lists it: {listed}"
     hint = "name another folder, bundle or hub with --from, or set ZOO_STORE or ZOO_MIRRORS"
+    if local.is_packaged(entry) and len(folders.here()) == 1:
+        hint = f"pip install 'studentzoo[students]' brings it; or {hint}"
     return IntegrityError(message, hint) if broken else PullError(message, hint)

@@ -161,8 +161,9 @@ def hub(entry: Entry) -> Source:
 
 
 def in_order(entry: Entry, given: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
-    """Folders first ($ZOO_STORE, else those in the package), `given`, mirrors, the entry's hub."""
+    """The folders of this machine first (`folders.here`), `given`, mirrors, the entry's hub."""
     from zoo.stores import folders
 
     named = [source(one) if isinstance(one, str | os.PathLike) else one for one in given]
-    return [Folder(folders.default().root), *named, *mirrors(), hub(entry)]
+    here = [Folder(store.root) for store in folders.here()]
+    return [*here, *named, *mirrors(), hub(entry)]

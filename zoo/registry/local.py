@@ -18,6 +18,7 @@ from zoo.files import PACKAGE, replacing
 from zoo.records import reader
 from zoo.records.entry import REPO_ID, Entry, bind, render
 
+WHEEL = PACKAGE / "registry.yaml"  # there in an installed wheel, not in a checkout
 DEFAULT = "default"  # the name of the registry that is read where $ZOO_REGISTRY says nothing
 
 
@@ -41,8 +42,7 @@ def own_path(store: Path | None = None) -> Path:
     own = Path(root).expanduser() if root else package / "embedded"
     if own.resolve() != (package / "embedded").resolve():
         return own.parent / "registry.yaml"
-    packaged = package / "registry.yaml"
-    return packaged if packaged.is_file() else package.parent / "registry.yaml"
+    return WHEEL if WHEEL.is_file() else package.parent / "registry.yaml"
 
 
 def split(where: str) -> list[str]:
@@ -80,6 +80,12 @@ def find(name: str, path: str | Path | None = None) -> Entry:
     if name not in entries:
         raise NotFound(f'no student is called "{name}"', reader.near(name, entries))
     return entries[name]
+
+
+def is_packaged(entry: Entry) -> bool:
+    """Whether the registry in an installed wheel lists these very files; a checkout has none."""
+    known = load(WHEEL).get(entry.name) if WHEEL.is_file() else None
+    return known is not None and known.files == entry.files
 
 
 def write(entries: Iterable[Entry], path: str | Path | None = None) -> None:

@@ -31,11 +31,10 @@ def adopt_students(
     of its row is left out with a `ZooWarning`; one without a folder is not here to be offered.
     Where nothing has changed, no file is read.
     """
-    shelves = shelves or folders.default()
     adopted = []
     for entry in _own_entries() if entries is None else entries:
         try:
-            if _adopt(store, entry, shelves):
+            if _adopt(store, entry, shelves or folders.holder(entry.name)):
                 adopted.append(entry.name)
         except (ZooError, OSError) as problem:
             _warn(f"{entry.name} is not offered: {problem}")

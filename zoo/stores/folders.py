@@ -8,6 +8,7 @@ One revision of a name is kept; the older ones are in the history of the reposit
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class Folders:
         """Students in the store, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and p.name[0] != ".")
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and p.name[0] not in "._")
 
     def folder(self, name: str) -> Path:
         """Where a student's files are."""
@@ -111,6 +112,20 @@ def default() -> Folders:
     """$ZOO_STORE, else the store that comes with the package."""
     chosen = os.environ.get("ZOO_STORE")
     return Folders(Path(chosen).expanduser() if chosen else PACKAGE / "embedded")
+
+
+def here() -> list[Folders]:
+    """Where students are read on this machine: `default()`, then what `studentzoo-students` brings.
+
+    The wheel has a few of the students, that other distribution all of them (zoo/embedded).
+    """
+    spec = importlib.util.find_spec("studentzoo_students")
+    return [default(), *map(Folders, (spec and spec.submodule_search_locations) or ())]
+
+
+def holder(name: str) -> Folders:
+    """The first store `here` that has a student; `default()` where none has."""
+    return next((store for store in here() if store.has(name)), default())
 
 
 def plain_files(folder: Path) -> list[Path]:

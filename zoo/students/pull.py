@@ -24,7 +24,8 @@ def pull(
     """Folder with the student's files, each checked by its sha256.
 
     sources: folders, bundles and hubs (paths, URLs) to ask after the folders that come with the
-    package, and before $ZOO_MIRRORS and the hub that the registry names.
+    package and with studentzoo[students], and before $ZOO_MIRRORS and the hub that the registry
+    names.
     registry: a path, a URL or ORG/NAME, or several, in place of $ZOO_REGISTRY; see
     `zoo.registry.registries`. The hashes in it are what is trusted.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class PictureStudent(Classifier):
     """Paths, PIL images and uint8 arrays in; the graph resizes and normalises.
 
-    student = zoo.load("cifar10-shufflenet-v2-x0.5.kd")
+    student = zoo.load("cifar10-separable-small.kd")
     student("cat.jpg")                  # [("cat", 0.93), ("dog", 0.04), ...]
     student(["cat.jpg", "dog.png"])     # one such list a picture
     student.logits(batch)               # uint8 (n, h, w, 3) -> float32 (n, classes)
