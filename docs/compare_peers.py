@@ -39,7 +39,6 @@ from zoo.measure.verify import wilson
 from zoo.students.session import open_session
 
 BATCH = 64
-KINDS = {("tensor(uint8)", 4), ("tensor(float)", 4)}
 Quantizer = Callable[[Path, Path, np.ndarray], None]  # float file, 8-bit file, pictures
 
 
@@ -72,7 +71,7 @@ class Batches(CalibrationDataReader):
 
 def feeds(path: Path, pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """Batches as the file reads them: bytes, or normalised planes."""
-    (wanted,) = open_session(path, kinds=KINDS).get_inputs()
+    (wanted,) = open_session(path).get_inputs()
     for start in range(0, len(pictures), BATCH):
         batch = pictures[start : start + BATCH]
         if "float" in wanted.type:
@@ -82,7 +81,7 @@ def feeds(path: Path, pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
 
 def answers(path: Path, pictures: np.ndarray) -> np.ndarray:
     """Top-1 class of every picture, int (n,)."""
-    session = open_session(path, kinds=KINDS)
+    session = open_session(path)
     logits = [session.run(None, feed)[0] for feed in feeds(path, pictures)]
     return np.concatenate(logits).argmax(1)
 

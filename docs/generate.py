@@ -16,12 +16,13 @@ import ngram_vectors
 from zoo.card import latency, writing
 from zoo.card import page as card_page
 from zoo.card.markdown import between, table
+from zoo.card.words import words
 from zoo.publish import shelf
 from zoo.records import card
 from zoo.records.card import Card
 from zoo.registry import local
 from zoo.stores import folders
-from zoo.tasks.text_classification import page as card_text
+from zoo.tasks.text_classification import peers
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
@@ -64,7 +65,9 @@ def main(check: bool) -> int:
 
 def filled(text: str, published: list[Card]) -> str:
     """The README with its tables made anew."""
-    compared = [card_text.peer_tables(student) for student in published if student.peers]
+    compared = [
+        peers.tables(student, words(student).answers()) for student in published if student.peers
+    ]
     tables = {"students": students(published), "peers": "".join(f"{t}\n" for t in compared[:1])}
     for name, content in tables.items():
         text = between(text, name, content)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from zoo.card import metadata
+from zoo.card.words import words
 from zoo.files import PACKAGE
 from zoo.records import card as cards
 from zoo.records.card import Card
@@ -26,7 +27,7 @@ def taught_by(card: Card, source: str) -> dict[str, Any]:
     """The metadata where the teacher comes from `source`."""
     assert card.teacher
     teacher = dataclasses.replace(card.teacher, source=source)
-    return metadata.metadata(dataclasses.replace(card, teacher=teacher))
+    return metadata.metadata(words(dataclasses.replace(card, teacher=teacher)))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_teacher_that_has_no_hub_id_is_in_the_text_alone(card: Card, source: s
 
 def test_without_a_teacher_or_an_8_bit_file_nothing_is_claimed(card: Card) -> None:
     alone = dataclasses.replace(card, teacher=None)
-    assert "base_model" not in metadata.metadata(alone)
+    assert "base_model" not in metadata.metadata(words(alone))
     fp32 = dataclasses.replace(card, variants={"fp32": card.variants["fp32"]})
     assert taught_by(fp32, "hub:google/vit")["base_model_relation"] == "finetune"
 
@@ -71,7 +72,7 @@ def test_without_a_teacher_or_an_8_bit_file_nothing_is_claimed(card: Card) -> No
 def test_a_data_set_of_the_hub_is_named_with_its_folder_left_out(card: Card) -> None:
     for source in ("hub:uoft-cs/cifar10@0123", "hub:uoft-cs/cifar10/plain_text@0123"):
         data = dataclasses.replace(card.data, source=source)
-        told = metadata.metadata(dataclasses.replace(card, data=data))
+        told = metadata.metadata(words(dataclasses.replace(card, data=data)))
         assert told["datasets"] == ["uoft-cs/cifar10"]
 
 
@@ -80,7 +81,7 @@ def test_the_hubs_own_client_reads_every_published_page(page: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
     card = cards.read(page.parent)
     data = hub.ModelCard(page.read_text(encoding="utf-8")).data
-    told = metadata.metadata(card)
+    told = metadata.metadata(words(card))
     for key in ("license", "tags", "pipeline_tag", "library_name", "metrics"):
         assert getattr(data, key) == told[key], key
     assert data.model_name == card.name
@@ -89,5 +90,5 @@ def test_the_hubs_own_client_reads_every_published_page(page: Path) -> None:
         score = variant.accuracy
         name = f"{score.metric.removesuffix(' accuracy')}, {precision}"
         assert scores[score.dataset, name].metric_value == pytest.approx(score.value, abs=1e-6)
-    if card.of_texts:
+    if card.task == "text-classification":
         assert data.language == list(card.labels)

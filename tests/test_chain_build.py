@@ -25,10 +25,11 @@ import torch
 import zoo
 from distill.errors import DistillError
 from zoo.card import writing
-from zoo.chain import learn
-from zoo.chain.build import build
+from zoo.chain import distil
+from zoo.chain.build import build, chain
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
 from zoo.records import card, reader, recipe, run
+from zoo.records.names import FILES
 from zoo.registry import local
 from zoo.stores.folders import Folders
 
@@ -82,7 +83,7 @@ def make_lab(folder: Path, text: str = RECIPE) -> Path:
 @pytest.fixture(autouse=True)
 def _on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits are promised on a CPU."""
-    monkeypatch.setattr(learn, "device", lambda: ("cpu", "as it is"))
+    monkeypatch.setattr(distil, "device", lambda: ("cpu", "as it is"))
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     lab = make_lab(tmp_path_factory.mktemp("lab"))
     with pytest.MonkeyPatch.context() as patch:
         _enter(patch, lab)
-        patch.setattr(learn, "device", lambda: ("cpu", "as it is"))
+        patch.setattr(distil, "device", lambda: ("cpu", "as it is"))
         make()
     yield lab
     sys.modules.pop("oracle", None)
@@ -299,7 +300,7 @@ def _build_and_die(words: str) -> None:
 
     progress._LINE_SECONDS = 0.0
     train.CHECKPOINT_SECONDS = -1.0
-    learn.device = lambda: ("cpu", "as it is")
+    distil.device = lambda: ("cpu", "as it is")
     sys.stderr = _Fatal(words)
     make()
 
@@ -344,12 +345,12 @@ def test_a_teacher_is_built_by_its_own_recipe_and_not_published(lab: Path) -> No
     Path("teacher.yaml").write_text(text)
     said: list[str] = []
     folder = build("teacher.yaml", work=Path("runs"), store=Path("store"), say=said.append)
-    assert (folder / learn.FP32).is_file()
+    assert (folder / FILES["fp32"]).is_file()
     assert "nothing is published" in said[-1]
     assert not Path("store").exists()
     rewrite(CALLABLE, "recipe: teacher.yaml")
-    place = learn.Place(None, Path("runs"), said.append)
-    learned = learn.learn(recipe.find("student.yaml"), place)
+    exported = chain(recipe.find("student.yaml"), None, Path("runs"), until="export")
+    learned = exported.distilled.labelled
     assert learned.teacher and learned.teacher.name == "colours-teacher.ce"
     (trained,) = Path("runs/colours-teacher.ce").glob("train-*/done.json")
     assert learned.teacher.sha256 in trained.read_text()

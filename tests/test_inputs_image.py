@@ -21,8 +21,8 @@ from zoo.errors import InputError
 from zoo.inputs import image as images
 from zoo.registry import local
 from zoo.stores import folders
-from zoo.students.load import Student
-from zoo.students.student import softmax
+from zoo.students.classifier import softmax
+from zoo.students.student import Student
 
 SIZE = 8  # pixels, of the model that the pictures are for
 

@@ -13,9 +13,10 @@ from PIL import Image
 
 import zoo
 from zoo.errors import InputError, NotFound, ZooWarning
-from zoo.students.load import Student, load
-from zoo.students.student import softmax
-from zoo.tasks.image_classification.student import MAX_BATCH, MAX_BATCH_PIXELS, groups
+from zoo.inputs.pictures import MAX_BATCH, MAX_BATCH_PIXELS, groups
+from zoo.students.classifier import softmax
+from zoo.students.load import load
+from zoo.students.student import Student
 
 TINY = "colours-tiny.test"
 COLOURS = {"red": (220, 20, 30), "green": (20, 210, 40), "blue": (10, 20, 230)}

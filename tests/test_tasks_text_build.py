@@ -14,13 +14,14 @@ pytest.importorskip("onnx")
 import zoo
 from distill.errors import DistillError
 from zoo.card import writing
-from zoo.chain import learn
+from zoo.chain import distil
 from zoo.chain.build import build
 from zoo.errors import CardError, GateError, RecipeError
 from zoo.measure import remeasure
 from zoo.records import card, reader, recipe, run
 from zoo.records.card import Card
 from zoo.registry import local
+from zoo.tasks.text_classification.recipe import TextRecipe
 from zoo.tasks.text_classification.student import TextStudent
 
 pytestmark = pytest.mark.train
@@ -90,7 +91,7 @@ def enter(patch: pytest.MonkeyPatch, lab: Path) -> None:
     patch.setenv("ZOO_STORE", str(lab / "store"))
     patch.setenv("ZOO_CACHE", str(lab / "cache"))
     patch.delenv("ZOO_DATA", raising=False)
-    patch.setattr(learn, "device", lambda: ("cpu", "as it is"))
+    patch.setattr(distil, "device", lambda: ("cpu", "as it is"))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_the_run_tells_the_temperature_and_what_was_kept(built: Path) -> None:
     assert set(happened.data) == {"train", "validation", "test", "Almanac"}
     assert happened.words == {"listed": card.read(built).data.listed}
     kept = recipe.bind(reader.Document(happened.recipe, "run.json"))
-    assert isinstance(kept, recipe.TextRecipe)
+    assert isinstance(kept, TextRecipe)
 
 
 def test_the_accuracy_is_measured_again_from_the_folder_alone(built: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from text_cards import LABELS, page, sample
 
 from zoo.card.metadata import metadata
+from zoo.card.words import words
 from zoo.records.card import Card
 
 
@@ -17,7 +18,7 @@ def card() -> Card:
 
 
 def test_the_hub_is_told_task_languages_and_every_test_set(card: Card) -> None:
-    data = metadata(card)
+    data = metadata(words(card))
     assert data["pipeline_tag"] == "text-classification"
     assert data["language"] == list(LABELS)
     assert {"language-identification", "ngram", "int8"} <= set(data["tags"])
@@ -39,6 +40,6 @@ def test_the_hub_client_reads_norwegian_as_a_language_and_not_as_false(card: Car
 
 def test_training_data_of_the_hub_is_not_taken_for_the_test_set(card: Card) -> None:
     facts = dataclasses.replace(card.data, source="hub:org/texts@main")
-    data = metadata(dataclasses.replace(card, data=facts))
+    data = metadata(words(dataclasses.replace(card, data=facts)))
     assert data["datasets"] == ["org/texts"]
     assert data["model-index"][0]["results"][0]["dataset"]["type"] == "flores-200-devtest"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.errors import InputError, ZooWarning
-from zoo.students.load import PictureStudent, TextStudent
+from zoo.tasks.image_classification.student import PictureStudent
+from zoo.tasks.text_classification.student import TextStudent
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 PREFIX = "a lower case sentence of some Latin words "

@@ -90,7 +90,7 @@ def _accuracy(said: Words) -> str:
         table(head, rows),
         _other_tests(said),
         _seeds(card),
-        f"Agreement: the fraction of {said.many} with the same first answer. ECE: expected "
+        f"Agreement: the fraction of {said.many} {said.alike}. ECE: expected "
         f"calibration error, 15 bins. Peak memory: {said.peak_memory()}.",
         said.accuracy_notes(),
     )

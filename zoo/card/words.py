@@ -20,6 +20,7 @@ class Words:
     """Says everything that a card's page, its figures and the Hub's metadata say differently."""
 
     one, many = "an input", "inputs"  # what it answers to
+    alike = "answered alike"  # of two files, what agreement counts
     example = "FILE"  # what stands behind `zoo run NAME`
     tested_elsewhere = False  # on other data sets than it comes from, which have one split
     time_unit = (1, "ms an input")  # of the figure: factor of milliseconds, unit

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo.records.measures import FRACTION
 from zoo.records.names import printable
 
 if TYPE_CHECKING:
     from zoo.fetch.kept import Kept
     from zoo.measure.bench import Comparison
     from zoo.measure.remeasure import Again
-    from zoo.records.entry import Entry
+    from zoo.records.entry import Entry, Headline
     from zoo.records.measures import Measurement
     from zoo.students.golden import Verdict
 
@@ -58,9 +59,14 @@ def students(rows: Sequence[tuple[str, Entry]], with_origin: bool = False) -> st
 def student(entry: Entry) -> Row:
     """A line of `zoo list`."""
     facts = entry.headline
-    accuracy = f"{100 * facts.accuracy:.2f} %"
     size = f"{file_size(entry) / 1000:.0f} kB"
-    return (entry.name, accuracy, facts.accuracy_dataset, size, _latency(entry), entry.summary)
+    return (entry.name, _score(facts), facts.accuracy_dataset, size, _latency(entry), entry.summary)
+
+
+def _score(facts: Headline) -> str:
+    """With its unit; what is no accuracy is named."""
+    shown = f"{facts.scale.shown(facts.accuracy)} {facts.scale.unit}".rstrip()
+    return shown if facts.metric == "accuracy" else f"{shown} {facts.metric}"
 
 
 def _latency(entry: Entry) -> str:
@@ -77,7 +83,7 @@ def info(origin: str, entry: Entry) -> Iterator[Row]:
     yield "licence", entry.licence
     yield "registry", origin
     yield "repository", f"{hub}{entry.repo}@{entry.revision}"
-    yield "accuracy", f"{100 * facts.accuracy:.2f} % on {facts.accuracy_dataset}"
+    yield "accuracy", f"{_score(facts)} on {facts.accuracy_dataset}"
     yield "p50, ms", _latency(entry)
     for file, ref in entry.files.items():
         yield file, f"{ref.size} bytes, sha256 {ref.sha256}"
@@ -147,7 +153,8 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
-        yield f"accuracy, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
+        metric = "accuracy" if card.scale == FRACTION else card.metric
+        yield f"{metric}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
 
 
 def verified(

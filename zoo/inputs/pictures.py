@@ -92,6 +92,8 @@ def _answer(
 
 def as_array(picture: Picture, size: int) -> np.ndarray:
     """Array uint8 (h, w, 3) of a path, a PIL image or such an array, for a model of `size`."""
+    import numpy as np
+
     if isinstance(picture, np.ndarray):
         check_array(picture, "(h, w, 3)")
         return picture

@@ -9,6 +9,7 @@ class PictureWords(Words):
     """Of pictures."""
 
     one, many = "a picture", "pictures"
+    alike = "with the same first answer"
     example = "photo.jpg"
     time_unit = (1, "ms a picture")
 

@@ -19,6 +19,7 @@ class TextWords(Words):
     """Of texts; where the labels are languages, they are called so."""
 
     one, many = "a sentence", "texts"
+    alike = "with the same first answer"
     example = '--text "Où est la bibliothèque ?"'
     tested_elsewhere = True
     time_unit = (1000, "µs a text")

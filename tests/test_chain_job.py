@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.chain import stage
+from zoo.chain import job
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Work:
 
 def test_work_is_done_once_for_what_it_reads(tmp_path: Path) -> None:
     work = Work()
-    first = stage.run(tmp_path, "train", {"lr": 0.1}, work)
-    second = stage.run(tmp_path, "train", {"lr": 0.1}, work)
+    first = job.once(tmp_path, "train", {"lr": 0.1}, work)
+    second = job.once(tmp_path, "train", {"lr": 0.1}, work)
     assert work.folders == [first.folder]
     assert (first.fresh, second.fresh) == (True, False)
     assert (second.folder, second.result) == (first.folder, first.result)
@@ -49,26 +49,26 @@ def test_work_is_done_once_for_what_it_reads(tmp_path: Path) -> None:
 )
 def test_it_is_done_again_when_it_reads_something_else(tmp_path: Path, reads: Any) -> None:
     work = Work()
-    first = stage.run(tmp_path, "train", {"lr": 0.1}, work)
-    other = stage.run(tmp_path, "train", reads, work)
+    first = job.once(tmp_path, "train", {"lr": 0.1}, work)
+    other = job.once(tmp_path, "train", reads, work)
     assert other.fresh and other.folder != first.folder
-    assert not stage.run(tmp_path, "train", {"lr": 0.1}, work).fresh
+    assert not job.once(tmp_path, "train", {"lr": 0.1}, work).fresh
 
 
 def test_another_stage_may_read_the_same(tmp_path: Path) -> None:
-    names = [stage.run(tmp_path, name, 1, Work()).folder.name for name in ("train", "export")]
+    names = [job.once(tmp_path, name, 1, Work()).folder.name for name in ("train", "export")]
     assert len(set(names)) == 2
 
 
 def test_the_order_of_keys_says_nothing(tmp_path: Path) -> None:
     work = Work()
-    stage.run(tmp_path, "train", {"a": 1, "b": (1, 2)}, work)
-    assert not stage.run(tmp_path, "train", {"b": [1, 2], "a": 1}, work).fresh
+    job.once(tmp_path, "train", {"a": 1, "b": (1, 2)}, work)
+    assert not job.once(tmp_path, "train", {"b": [1, 2], "a": 1}, work).fresh
 
 
 def test_the_result_is_the_same_json_when_it_is_fresh_and_when_it_is_found(tmp_path: Path) -> None:
     work = Work({"figures": Figures((1.0, 0.5), None), "rows": [Figures((), 2.0)]})
-    first, second = (stage.run(tmp_path, "measure", 1, work).result for _ in range(2))
+    first, second = (job.once(tmp_path, "measure", 1, work).result for _ in range(2))
     assert (
         first
         == second
@@ -91,14 +91,14 @@ def test_any_json_comes_back(
     tmp_path_factory: pytest.TempPathFactory, reads: Any, result: dict[str, Any]
 ) -> None:
     root = tmp_path_factory.mktemp("stage")
-    fresh = stage.run(root, "any", reads, lambda folder: result)
+    fresh = job.once(root, "any", reads, lambda folder: result)
     assert fresh.fresh and fresh.result == result
-    assert stage.run(root, "any", reads, Work()).result == result
+    assert job.once(root, "any", reads, Work()).result == result
 
 
 def test_what_was_read_stands_beside_the_result(tmp_path: Path) -> None:
-    folder = stage.run(tmp_path, "train", {"lr": 0.1}, Work()).folder
-    told = json.loads((folder / stage.DONE).read_text())
+    folder = job.once(tmp_path, "train", {"lr": 0.1}, Work()).folder
+    told = json.loads((folder / job.DONE).read_text())
     assert told == {"reads": {"lr": 0.1}, "result": {"loss": 0.5}}
 
 
@@ -108,8 +108,8 @@ def test_work_that_failed_goes_on_with_what_it_left(tmp_path: Path) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        stage.run(tmp_path, "train", 1, fails)
-    found = stage.run(
+        job.once(tmp_path, "train", 1, fails)
+    found = job.once(
         tmp_path, "train", 1, lambda folder: {"left": (folder / "checkpoint").read_text()}
     )
     assert found.fresh and found.result == {"left": "half"}
@@ -118,13 +118,13 @@ def test_work_that_failed_goes_on_with_what_it_left(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from zoo.chain import stage
+from zoo.chain import job
 
 def work(folder):
     (folder / "checkpoint").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-stage.run(Path(sys.argv[1]), "train", 1, work)
+job.once(Path(sys.argv[1]), "train", 1, work)
 """
 
 
@@ -134,7 +134,7 @@ def test_a_killed_process_leaves_its_folder_unfinished(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, capture_output=True, check=False
     )
     assert died.returncode < 0, died.stderr
-    found = stage.run(
+    found = job.once(
         tmp_path, "train", 1, lambda folder: {"left": [p.name for p in folder.iterdir()]}
     )
     assert found.fresh and found.result == {"left": ["checkpoint"]}
@@ -143,10 +143,10 @@ def test_a_killed_process_leaves_its_folder_unfinished(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"reads": 1}'])
 def test_a_broken_mark_is_no_mark(tmp_path: Path, text: str) -> None:
     work = Work()
-    folder = stage.run(tmp_path, "train", 1, work).folder
-    (folder / stage.DONE).write_text(text)
-    assert stage.run(tmp_path, "train", 1, work).fresh
-    assert not stage.run(tmp_path, "train", 1, work).fresh
+    folder = job.once(tmp_path, "train", 1, work).folder
+    (folder / job.DONE).write_text(text)
+    assert job.once(tmp_path, "train", 1, work).fresh
+    assert not job.once(tmp_path, "train", 1, work).fresh
 
 
 def test_the_hash_of_code_sees_content_and_names(
@@ -157,11 +157,11 @@ def test_the_hash_of_code_sees_content_and_names(
     (package / "__init__.py").write_text("")
     (package / "a.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    hashes = [stage.code(package.name)]
+    hashes = [job.code(package.name)]
     (package / "note.txt").write_text("not code")
-    assert stage.code(package.name) == hashes[0]
+    assert job.code(package.name) == hashes[0]
     (package / "a.py").write_text("x = 2\n")
-    hashes.append(stage.code(package.name))
+    hashes.append(job.code(package.name))
     (package / "a.py").rename(package / "b.py")
-    hashes.append(stage.code(package.name))
+    hashes.append(job.code(package.name))
     assert len(set(hashes)) == 3

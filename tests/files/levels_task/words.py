@@ -1,0 +1,26 @@
+"""What its card says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.card.words import Words
+
+
+class LevelWords(Words):
+    one, many = "a picture", "pictures"
+    example = "photo.jpg"
+    time_unit = (1, "ms a picture")
+    hub_metric = "mae"
+
+    def accuracy(self) -> str:
+        return "A level is a tenth of the way from black to white."
+
+    def pipeline_tag(self) -> str:
+        return "image-feature-extraction"
+
+    def hub_tags(self) -> list[str]:
+        return ["regression"]
+
+    def hub_metadata(self) -> dict[str, Any]:
+        return {}
