@@ -5,8 +5,10 @@ A value out of its range is a `ValueError` that names the field. `zoo` reads the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from distill.losses import LOSSES
 
 
 def _check(ok: bool, message: str) -> None:
@@ -17,6 +19,11 @@ def _check(ok: bool, message: str) -> None:
 def _later(default: Any) -> Any:
     """A field that is no part of a hash while it holds its default: it came after the others."""
     return field(default=default, metadata={"later": True})
+
+
+def _paper(unused: float) -> Any:
+    """A setting of a loss that is the paper's where it is left out; a loss without it: `unused`."""
+    return field(default=None, metadata={"unused": unused})
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Teacher:
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
     onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
-    pretrained: str = ""  # efficientnet-lite0 ... lite2: ImageNet weights as they are; lingua
+    pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
     source: str = ""  # where onnx or callable comes from, for the card
 
@@ -155,66 +162,35 @@ class Labels:
         _check(0 < self.share <= 1, f"share must lie in (0, 1], not {self.share}")
 
 
-_PAPER: Any = None  # stands for the value that the paper of a loss gives
-
-# What each loss is by default: the papers' own settings (see distill.losses).
-_LOSSES: dict[str, dict[str, float | int]] = {
-    "ce": {},
-    "kd": {"temperature": 4.0, "ce": 0.1, "kd": 0.9},
-    "dkd": {
-        "temperature": 4.0,
-        "ce": 1.0,
-        "kd": 1.0,
-        "alpha": 1.0,
-        "beta": 8.0,
-        "warmup_epochs": 20,
-    },
-    "dist": {"temperature": 1.0, "ce": 1.0, "kd": 2.0, "beta": 1.0, "gamma": 1.0},
-}
-_UNUSED: dict[str, float | int] = {  # what stands in a field that the loss does not read
-    "temperature": 4.0,
-    "ce": 0.1,
-    "kd": 0.9,
-    "alpha": 1.0,
-    "beta": 8.0,
-    "gamma": 1.0,
-    "warmup_epochs": 0,
-}
-
-
 @dataclass(frozen=True)
 class Loss:
     """What is minimised; the formulas are in distill.losses. What is left out is the paper's."""
 
-    name: Literal["ce", "kd", "dkd", "dist"] = "kd"
-    temperature: float = _PAPER  # T of kd and dkd, tau of dist
-    ce: float = _PAPER  # weight of cross-entropy with the true label
-    kd: float = _PAPER  # weight of the distillation term; kd: ce + kd = 1
-    alpha: float = _PAPER  # dkd: weight of the target-class term
-    beta: float = _PAPER  # dkd: of the non-target, dist: inter-class term
-    gamma: float = _PAPER  # dist: weight of the intra-class term
-    warmup_epochs: int = _PAPER  # dkd: its weight rises from 0 over them
-    standardize: bool = False  # kd: logit standardisation of both sides (Sun et al. 2024)
+    name: Literal[tuple(LOSSES)] = "kd"  # type: ignore[valid-type]  # as the table is then
+    temperature: float = _paper(4.0)  # T of kd and dkd, tau of dist
+    ce: float = _paper(0.1)  # weight of cross-entropy with the true label
+    kd: float = _paper(0.9)  # weight of the distillation term; kd: ce + kd = 1
+    alpha: float = _paper(1.0)  # dkd: weight of the target-class term
+    beta: float = _paper(8.0)  # dkd: of the non-target, dist: inter-class term
+    gamma: float = _paper(1.0)  # dist: weight of the intra-class term
+    warmup_epochs: int = _paper(0)  # dkd: its weight rises from 0 over them
+    standardize: bool = _paper(False)  # kd: logit standardisation of both sides (Sun et al. 2024)
     label_smoothing: float = 0.0  # of the cross-entropy term
 
     def __post_init__(self) -> None:
-        _check(self.name in _LOSSES, f"name must be one of {', '.join(_LOSSES)}, not {self.name!r}")
-        known = _LOSSES[self.name]
-        for key, unused in _UNUSED.items():
-            given = getattr(self, key)
-            if given is None:
-                object.__setattr__(self, key, known.get(key, unused))
-            else:
-                _check(
-                    key in known or given == unused, f"{key} means nothing to the loss {self.name}"
-                )
+        _check(self.name in LOSSES, f"name must be one of {', '.join(LOSSES)}, not {self.name!r}")
+        paper = LOSSES.load(self.name).paper
+        for setting in (f for f in fields(self) if "unused" in f.metadata):
+            key, unused = setting.name, setting.metadata["unused"]
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, paper.get(key, unused))
+            reads = key in paper or getattr(self, key) == unused
+            _check(reads, f"{key} means nothing to the loss {self.name}")
         _check(self.temperature > 0, f"temperature must be > 0, not {self.temperature}")
         _check(0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)")
         _check(self.ce >= 0 and self.kd >= 0, "the weights ce and kd must not be negative")
         _check(self.warmup_epochs >= 0, "warmup_epochs must not be negative")
-        if self.standardize:  # its published weight is 9 beside 1, at T = 2
-            _check(self.name == "kd", f"standardize means nothing to the loss {self.name}")
-        elif self.name == "kd":
+        if self.name == "kd" and not self.standardize:
             _check(abs(self.ce + self.kd - 1) < 1e-6, f"ce + kd must be 1, not {self.ce + self.kd}")
 
 

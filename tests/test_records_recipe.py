@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from distill import losses
 from zoo.errors import NotFound, RecipeError
 from zoo.records import card as cards
 from zoo.records import plain, reader
@@ -93,6 +94,15 @@ def test_a_mistake_is_one_error_that_names_its_line(
     assert old in TAUGHT
     with pytest.raises(RecipeError, match=message):
         reading(TAUGHT.replace(old, new, 1), tmp_path)
+
+
+def test_a_loss_that_somebody_added_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = losses.Kind(lambda loss, s, t, target: s.mean(), {"gamma": 3.0})
+    monkeypatch.setitem(losses.LOSSES, "theirs", theirs)
+    loss = reading(TAUGHT.replace("teacher:", "loss: {name: theirs}\nteacher:"), tmp_path).loss
+    assert (loss.name, loss.gamma) == ("theirs", 3.0)
 
 
 def test_the_digest_is_of_the_meaning(tmp_path: Path) -> None:

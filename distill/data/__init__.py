@@ -6,7 +6,8 @@
 - a Hub data set in parquet, `hub:ORG/NAME@REVISION`, or local parquet (`parquet`);
 - `digits`, scikit-learn's (`digits`).
 
-Each gives `Example` rows and, for the rows asked for, their pictures; the rest is common to all.
+`sources.SOURCES` lists them. Each gives `Example` rows and, for the rows asked for, their pictures;
+the rest is common to all.
 """
 
 from __future__ import annotations

@@ -19,9 +19,8 @@ from distill.errors import DistillError
 class Digits:
     """Classes "0" to "9"; grey values 0 to 16 are spread over 0 to 255."""
 
-    where = "digits"
-
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self.where = where
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:

@@ -6,8 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distill.data import tree
-from distill.data.record import Example, Listing, Picture
+from distill.data.parquet import Parquet
+from distill.data.record import Example, Listing, Picture, Source
 from distill.errors import DistillError
+
+
+def open_folder(path: Path) -> Source:
+    """A folder of pictures, or of parquet."""
+    if any(next(path.glob(p), None) for p in ("*.parquet", "*/*.parquet")):
+        return Parquet.open(path)
+    return Folder(path)
 
 
 class Folder:

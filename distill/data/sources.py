@@ -1,4 +1,8 @@
-"""From `data.source` to the reader of it."""
+"""From `data.source` to the reader of it.
+
+A form is a word (`digits`), the start of an address (`hub:`), the end of a file's name (`.zip`; the
+longest that fits), or `/`, a folder.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +10,33 @@ import os
 from pathlib import Path
 
 from distill.config import Data
-from distill.data.archives import Tar, Zip
-from distill.data.folder import Folder
 from distill.data.record import Source
 from distill.errors import DistillError
+from distill.table import Table
 
 _NO_HOME = "its home (the recipe names none)"
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
+SOURCES = Table("form of data")  # -> what makes a Source of `data.source`, or of a Path
+SOURCES["digits"] = "distill.data.digits:Digits"
+SOURCES["hub:"] = "distill.data.parquet:from_hub"
+SOURCES["/"] = "distill.data.folder:open_folder"
+SOURCES[".zip"] = "distill.data.archives:Zip"
+SOURCES |= dict.fromkeys(TAR_SUFFIXES, "distill.data.archives:Tar")
+SOURCES[".parquet"] = "distill.data.parquet:Parquet.open"
+
 
 def open_source(data: Data, root: Path | None) -> Source:
     """The reader that `data.source` asks for; nothing is read yet."""
-    if data.source == "digits":
-        from distill.data.digits import Digits
-
-        return Digits()
-    if data.source.startswith("hub:"):
-        from distill.data.parquet import from_hub
-
-        return from_hub(data.source)
-    return open_path(locate(data.source, data.home, root))
-
-
-def open_path(path: Path) -> Source:
-    """A folder, an archive or parquet, told by its name."""
-    name = path.name.lower()
-    if path.is_dir():
-        return _folder(path)
-    if name.endswith(".zip"):
-        return Zip(path)
-    if name.endswith(TAR_SUFFIXES):
-        return Tar(path)
-    if name.endswith(".parquet"):
-        from distill.data.parquet import Parquet
-
-        return Parquet.open(path)
-    raise DistillError(
-        f"{path} is not a data set that can be read",
-        f"a folder, .zip, {', '.join(TAR_SUFFIXES)} or .parquet, hub:ORG/NAME@REVISION, digits",
-    )
+    word, colon, _ = data.source.partition(":")
+    if word + colon in SOURCES and word[0] not in "./":
+        return SOURCES.load(word + colon)(data.source)
+    path = locate(data.source, data.home, root)
+    ends = [form for form in SOURCES if form[0] == "." and path.name.lower().endswith(form)]
+    form = "/" if path.is_dir() else max(ends, key=len, default=path.suffix)
+    if form not in SOURCES:
+        raise DistillError(f"{path} is not a data set that can be read", SOURCES.near(form))
+    return SOURCES.load(form)(path)
 
 
 def locate(source: str, home: str, root: Path | None, hint: str = "") -> Path:
@@ -66,11 +58,3 @@ def locate(source: str, home: str, root: Path | None, hint: str = "") -> Path:
         f"{hint or f'fetch it from {home or _NO_HOME}'}, then give the "
         "directory that holds it by --data or the environment variable ZOO_DATA",
     )
-
-
-def _folder(path: Path) -> Source:
-    if any(next(path.glob(p), None) for p in ("*.parquet", "*/*.parquet")):
-        from distill.data.parquet import Parquet
-
-        return Parquet.open(path)
-    return Folder(path)

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import DistillError
+from distill.table import Table
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def _shufflenet_v1(**options: Any) -> nn.Module:
-    from distill.students.shufflenet_v1 import ShuffleNetV1
-
-    return ShuffleNetV1(**options)
-
-
-def _shufflenet_v2(**options: Any) -> nn.Module:
-    from distill.students.shufflenet_v2 import ShuffleNetV2
-
-    return ShuffleNetV2(**options)
-
-
-def _separable(**options: Any) -> nn.Module:
-    from distill.students.separable import SeparableNet
-
-    return SeparableNet(**options)
-
-
-def _efficientnet_lite(**options: Any) -> nn.Module:
-    from distill.students.efficientnet_lite import EfficientNetLite
-
-    return EfficientNetLite(**options)
-
-
-def _ngram(**options: Any) -> nn.Module:
-    from distill.students.ngram import Ngram
-
-    return Ngram(**options)
-
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "shufflenet-v1": _shufflenet_v1,
-    "shufflenet-v2": _shufflenet_v2,
-    "separable": _separable,
-    "efficientnet-lite": _efficientnet_lite,
-    "ngram": _ngram,
-}
+ARCHITECTURES = Table("architecture")  # name -> a class that takes classes and its options
+ARCHITECTURES["shufflenet-v1"] = "distill.students.shufflenet_v1:ShuffleNetV1"
+ARCHITECTURES["shufflenet-v2"] = "distill.students.shufflenet_v2:ShuffleNetV2"
+ARCHITECTURES["separable"] = "distill.students.separable:SeparableNet"
+ARCHITECTURES["efficientnet-lite"] = "distill.students.efficientnet_lite:EfficientNetLite"
+ARCHITECTURES["ngram"] = "distill.students.ngram:Ngram"
 
 
 def create(
@@ -60,13 +30,10 @@ def create(
     None is for one that reads texts. Raises `DistillError` for a name or an option that does not
     exist.
     """
-    if architecture not in ARCHITECTURES:
-        raise DistillError(
-            f"no architecture {architecture!r}", f"there are {', '.join(ARCHITECTURES)}"
-        )
+    network = ARCHITECTURES.load(architecture)
     size = {} if image_size is None else {"image_size": image_size}
     try:
-        return ARCHITECTURES[architecture](classes=classes, **(size | dict(options)))
+        return network(classes=classes, **(size | dict(options)))
     except (TypeError, KeyError, ValueError) as error:
         raise DistillError(
             f"{architecture} cannot be made with {dict(options)}: {error}",

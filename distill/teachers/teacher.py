@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from distill import config
 from distill.errors import DistillError
 
 Answer = Callable[[Any], np.ndarray]
@@ -62,3 +64,21 @@ class Teacher:
                 "logits in the range of float32 are needed; the log of a probability of 0 is not",
             )
         return logits
+
+
+class Asked(NamedTuple):
+    """What a teacher will be asked."""
+
+    what: str  # "pictures" or "texts"
+    classes: int  # how many the data has
+    names: tuple[str, ...] = ()  # of the classes, of texts only
+    image_size: int = 0  # side in pixels of the pictures
+    onnx_path: Path | None = None  # the file of another recipe's student
+    threads: int = 0  # of onnxruntime; 0: its own choice
+
+
+class Kind(NamedTuple):
+    """How the teachers of one kind are opened."""
+
+    open: Callable[[config.Teacher, Asked], Teacher]  # raises `DistillError`
+    reads: tuple[str, ...]  # "pictures", "texts" or both
