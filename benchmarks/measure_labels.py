@@ -1,6 +1,6 @@
 """What it saves to keep the teacher's outputs: CPU seconds of an epoch, kept against live.
 
-    python docs/measure_labels.py RECIPE --data ROOT [--steps N] [--rounds N]
+    python benchmarks/measure_labels.py RECIPE --data ROOT [--steps N] [--rounds N]
 
 Takes a recipe that was built under `runs` (its teacher must be there), and times the same training
 steps with kept outputs and with the teacher asked at every step, in turns.
