@@ -132,9 +132,11 @@ class Pieces:
     def __post_init__(self) -> None:
         text = (self.whole, self.snatch, self.pair, self.word)
         words = (self.alone, self.paired, self.strung)
-        for name, fractions in (("whole + snatch + pair + word", text), ("alone + ...", words)):
-            _check(min(fractions) >= 0, f"{name}: no fraction may be negative")
-            _check(abs(sum(fractions) - 1) < 1e-6, f"{name} must be 1, not {sum(fractions)}")
+        _check(min(*text, *words) >= 0, "no fraction may be negative")
+        _check(
+            abs(sum(text) - 1) < 1e-6, f"whole + snatch + pair + word must be 1, not {sum(text)}"
+        )
+        _check(abs(sum(words) - 1) < 1e-6, f"alone + paired + strung must be 1, not {sum(words)}")
         _check(self.cuts >= 1, f"cuts must be >= 1, not {self.cuts}")
 
 
@@ -186,7 +188,7 @@ _UNUSED: dict[str, float | int] = {  # what stands in a field that the loss does
 class Loss:
     """What is minimised; the formulas are in distill.losses. What is left out is the paper's."""
 
-    name: Literal["ce", "kd", "dkd", "dist"] = "kd"
+    name: Literal["ce", "kd", "dkd", "dist"] = "kd"  # ce: labels alone, the others add a teacher
     temperature: float = _PAPER  # T of kd and dkd, tau of dist
     ce: float = _PAPER  # weight of cross-entropy with the true label
     kd: float = _PAPER  # weight of the distillation term; kd: ce + kd = 1
@@ -222,10 +224,10 @@ class Loss:
 class Train:
     """How long, how fast."""
 
-    epochs: int
+    epochs: int  # times that the student sees every training example
     batch_size: int = 128  # views a step
     learning_rate: float = 0.1  # peak
-    schedule: Literal["cosine", "one-cycle"] = "one-cycle"
+    schedule: Literal["cosine", "one-cycle"] = "one-cycle"  # cosine: falls; one-cycle: rises first
     warmup: float = 0.15  # fraction of all steps over which the rate rises (one-cycle)
     momentum: float = 0.9  # of SGD, Nesterov; adam does not read it
     weight_decay: float = 5e-4  # not on norms and biases

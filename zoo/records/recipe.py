@@ -95,7 +95,7 @@ class _Recipe:
 class ImageRecipe(_Recipe):
     """Of a student that reads pictures."""
 
-    task: Literal["image-classification"] = "image-classification"
+    task: Literal["image-classification"] = "image-classification"  # where none is named, this one
     data: Data  # the labelled pictures
     augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
     compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only
@@ -105,7 +105,7 @@ class ImageRecipe(_Recipe):
 class TextRecipe(_Recipe):
     """Of a student that reads texts."""
 
-    task: Literal["text-classification"] = "text-classification"
+    task: Literal["text-classification"] = "text-classification"  # must be named
     data: TextData  # the labelled texts
     pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
     unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
