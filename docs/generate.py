@@ -28,7 +28,7 @@ from zoo.tasks.text_classification import page as card_text
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
 STORE = folders.Folders(ROOT / "zoo" / "embedded")
-README = ROOT / "README.md"
+README, FAST = ROOT / "README.md", ROOT / "docs" / "fast.md"
 NGRAMS, RECIPE = ROOT / "docs" / "ngrams.md", ROOT / "docs" / "recipe.md"
 HEAD = (
     "Student",
@@ -69,6 +69,7 @@ def pages() -> dict[Path, tuple[Callable[[str], str], str]]:
     said = "a table is not what the cards say"
     return {
         README: (tables, said),
+        FAST: (tables, said),
         NGRAMS: (ngram_vectors.fill, "the vectors are not what the student computes"),
         RECIPE: (recipe_page.fill, "the keys are not those of the configs"),
     }
