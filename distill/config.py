@@ -139,9 +139,11 @@ class Pieces:
     def __post_init__(self) -> None:
         text = (self.whole, self.snatch, self.pair, self.word)
         words = (self.alone, self.paired, self.strung)
-        for name, fractions in (("whole + snatch + pair + word", text), ("alone + ...", words)):
-            _check(min(fractions) >= 0, f"{name}: no fraction may be negative")
-            _check(abs(sum(fractions) - 1) < 1e-6, f"{name} must be 1, not {sum(fractions)}")
+        _check(min(*text, *words) >= 0, "no fraction may be negative")
+        _check(
+            abs(sum(text) - 1) < 1e-6, f"whole + snatch + pair + word must be 1, not {sum(text)}"
+        )
+        _check(abs(sum(words) - 1) < 1e-6, f"alone + paired + strung must be 1, not {sum(words)}")
         _check(self.cuts >= 1, f"cuts must be >= 1, not {self.cuts}")
 
 
@@ -166,7 +168,7 @@ class Labels:
 class Loss:
     """What is minimised; the formulas are in distill.losses. What is left out is the paper's."""
 
-    name: Literal[tuple(LOSSES)] = "kd"  # type: ignore[valid-type]  # as the table is then
+    name: Literal[tuple(LOSSES)] = "kd"  # type: ignore[valid-type]  # ce: no teacher
     temperature: float = _paper(4.0)  # T of kd and dkd, tau of dist
     ce: float = _paper(0.1)  # weight of cross-entropy with the true label
     kd: float = _paper(0.9)  # weight of the distillation term; kd: ce + kd = 1
@@ -198,10 +200,10 @@ class Loss:
 class Train:
     """How long, how fast."""
 
-    epochs: int
+    epochs: int  # times that the student sees every training example
     batch_size: int = 128  # views a step
     learning_rate: float = 0.1  # peak
-    schedule: Literal["cosine", "one-cycle"] = "one-cycle"
+    schedule: Literal["cosine", "one-cycle"] = "one-cycle"  # cosine: falls; one-cycle: rises first
     warmup: float = 0.15  # fraction of all steps over which the rate rises (one-cycle)
     momentum: float = 0.9  # of SGD, Nesterov; adam does not read it
     weight_decay: float = 5e-4  # not on norms and biases

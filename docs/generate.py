@@ -1,4 +1,4 @@
-"""Text that is made: the README's table, each student's page and figures, ngrams.md's vectors.
+"""Text that is made: tables of the pages, each student's page, ngrams.md's vectors, recipe.md.
 
     python docs/generate.py           write them
     python docs/generate.py --check   say what has drifted, and exit 1
@@ -9,9 +9,11 @@ Figures are checked here and drawn by `zoo card` and `zoo build`, which have mat
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import ngram_vectors
+import recipe_page
 
 from zoo.card import latency, writing
 from zoo.card import page as card_page
@@ -27,8 +29,8 @@ from zoo.tasks.text_classification import peers
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "registry.yaml"
 STORE = folders.Folders(ROOT / "zoo" / "embedded")
-README = ROOT / "README.md"
-NGRAMS = ROOT / "docs" / "ngrams.md"
+README, FAST = ROOT / "README.md", ROOT / "docs" / "fast.md"
+NGRAMS, RECIPE = ROOT / "docs" / "ngrams.md", ROOT / "docs" / "recipe.md"
 HEAD = (
     "Student",
     "Accuracy int8 (fp32), %",
@@ -44,18 +46,13 @@ HEAD = (
 def main(check: bool) -> int:
     """0, or 1 where something has drifted."""
     drifted = registry_drift() if check else rewrite()
-    text = README.read_text(encoding="utf-8")
-    fresh = filled(text, cards())
-    if check and text != fresh:
-        drifted.append("README.md: a table is not what the cards say")
-    elif text != fresh:
-        README.write_text(fresh, encoding="utf-8")
-    vectors = NGRAMS.read_text(encoding="utf-8")
-    fresh = ngram_vectors.fill(vectors)
-    if check and vectors != fresh:
-        drifted.append("docs/ngrams.md: the vectors are not what the student computes")
-    elif vectors != fresh:
-        NGRAMS.write_text(fresh, encoding="utf-8")
+    for page, (fill, complaint) in pages().items():
+        text = page.read_text(encoding="utf-8")
+        fresh = fill(text)
+        if check and text != fresh:
+            drifted.append(f"{page.relative_to(ROOT)}: {complaint}")
+        elif text != fresh:
+            page.write_text(fresh, encoding="utf-8")
     for line in drifted:
         print(line, file=sys.stderr)
     if drifted:
@@ -63,8 +60,24 @@ def main(check: bool) -> int:
     return 1 if drifted else 0
 
 
+def pages() -> dict[Path, tuple[Callable[[str], str], str]]:
+    """Pages with generated parts: what makes those anew, and what is wrong where they differ."""
+    published = cards()
+
+    def tables(text: str) -> str:
+        return filled(text, published)
+
+    said = "a table is not what the cards say"
+    return {
+        README: (tables, said),
+        FAST: (tables, said),
+        NGRAMS: (ngram_vectors.fill, "the vectors are not what the student computes"),
+        RECIPE: (recipe_page.fill, "the keys are not those of the configs"),
+    }
+
+
 def filled(text: str, published: list[Card]) -> str:
-    """The README with its tables made anew."""
+    """A page with its tables made anew."""
     compared = [
         peers.tables(student, words(student).answers()) for student in published if student.peers
     ]

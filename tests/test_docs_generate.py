@@ -1,8 +1,9 @@
-"""The README's generated tables."""
+"""The generated parts of the pages."""
 
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,31 @@ def test_without_a_student_with_peers_nothing_stands_between_their_marks(
     assert generate.filled(marks.format("old\n"), []) == marks.format("")
 
 
-def test_the_readme_says_what_the_cards_say(generate: ModuleType) -> None:
-    text = generate.README.read_text(encoding="utf-8")
-    assert generate.filled(text, generate.cards()) == text
+def test_the_pages_say_what_cards_and_configs_say(generate: ModuleType) -> None:
+    for page, (fill, _) in generate.pages().items():
+        text = page.read_text(encoding="utf-8")
+        assert "generated -->\n<!--" not in text  # something stands between the marks
+        assert fill(text) == text
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/fast.md", "docs/ngrams.md", "docs/recipe.md"])
+def test_a_page_that_has_drifted_is_named_and_mended(
+    generate: ModuleType,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pages = {page.name: (page, *made) for page, made in generate.pages().items()}
+    page, fill, complaint = pages[Path(name).name]
+    drifted = tmp_path / name
+    drifted.parent.mkdir(exist_ok=True)
+    drifted.write_text(re.sub(r"\d(?= \|)", "?", page.read_text(encoding="utf-8")), "utf-8")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "pages", lambda: {drifted: (fill, complaint)})
+    monkeypatch.setattr(generate, "registry_drift", list)
+    monkeypatch.setattr(generate, "rewrite", list)
+    assert generate.main(check=True) == 1
+    assert capsys.readouterr().err.startswith(f"{name}: {complaint}\n")
+    assert generate.main(check=False) == 0
+    assert generate.main(check=True) == 0

@@ -17,34 +17,66 @@ from zoo.records import card, reader
 from zoo.records.recipe import bind
 
 ROOT = Path(__file__).parent.parent
+USE = ROOT / "docs" / "use.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
 
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_recipe_in_contributing_is_one() -> None:
-    (text,) = blocks((ROOT / "CONTRIBUTING.md").read_text(), "yaml")
-    recipe = bind(reader.parse_yaml(text, "CONTRIBUTING.md", RecipeError))
+@pytest.mark.parametrize("page", ["README.md", "docs/make.md"])
+def test_the_recipe_on_a_page_is_one(page: str) -> None:
+    (text,) = blocks((ROOT / page).read_text(), "yaml")
+    recipe = bind(reader.parse_yaml(text, page, RecipeError))
     assert recipe.teacher
     assert recipe.compress
 
 
-def test_every_command_of_the_readme_exists_and_none_is_left_out() -> None:
-    said = set(re.findall(r"^\| `zoo ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+def test_every_command_of_the_page_exists_and_none_is_left_out() -> None:
+    said = set(re.findall(r"^\| `zoo ([a-z]+)", USE.read_text(), re.MULTILINE))
     shown = CliRunner().invoke(cli.app, ["--help"]).stdout.partition("Commands:")[2]
     assert said == set(re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE))
 
 
-def test_every_option_of_the_readme_exists() -> None:
-    for line in (ROOT / "README.md").read_text().splitlines():
+def test_every_option_of_the_page_exists() -> None:
+    for line in USE.read_text().splitlines():
         command = re.match(r"\| `zoo ([a-z]+)", line)
         for option in re.findall(r"`(--[a-z-]+)", line) if command else []:
             assert command
             assert option in CliRunner().invoke(cli.app, [command[1], "--help"]).stdout, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "card"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_a_block_exists(page: Path) -> None:
+    known = set(re.findall(r"^\| `zoo ([a-z]+)", USE.read_text(), re.MULTILINE))
+    for block in blocks(page.read_text(encoding="utf-8"), "sh"):
+        assert set(re.findall(r"(?:^|[|&] )zoo ([a-z]+)", block, re.MULTILINE)) <= known
+        for script in re.findall(r"^(?:python|node) (\S+)", block, re.MULTILINE):
+            assert (ROOT / script).is_file(), script
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings]
+            assert anchor in slugs, target
+
+
+def test_the_first_page_is_one_screen_and_names_every_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    for page in ROOT.glob("docs/*.md"):
+        assert f"(docs/{page.name}" in text
+
+
+@pytest.mark.parametrize("page", ["docs/use.md", "card"])
 def test_the_snippet_without_our_code_answers(
     page: str, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

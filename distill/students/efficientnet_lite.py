@@ -84,10 +84,10 @@ class EfficientNetLite(nn.Module):
     def __init__(
         self,
         classes: int,
-        image_size: int,
-        variant: str = "lite0",
-        dropout: float = 0.2,
-        frozen: int = 0,
+        image_size: int,  # pixels a side that the network works on; left out: the data's
+        variant: str = "lite0",  # lite0, lite1 or lite2
+        dropout: float = 0.2,  # fraction of the last features set to 0 in training
+        frozen: int = 0,  # the stem and this many blocks do not learn; 0: all of it learns
     ) -> None:
         super().__init__()
         self.frozen = frozen

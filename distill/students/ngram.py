@@ -50,14 +50,14 @@ class Ngram(nn.Module):
     def __init__(
         self,
         classes: int,
-        unigrams: int = 0,
-        bigrams: int = 0,
-        trigrams: int = 0,
-        quadrigrams: int = 0,
-        fivegrams: int = 0,
-        scripts: int = 1,
-        dim: int = 16,
-        hidden: int = 208,
+        unigrams: int = 0,  # rows of the table for single letters, a prime; 0: left out
+        bigrams: int = 0,  # the same for pairs of letters
+        trigrams: int = 0,  # for three letters
+        quadrigrams: int = 0,  # for four letters
+        fivegrams: int = 0,  # for five letters
+        scripts: int = 1,  # 1: a row for each script too; 0: none
+        dim: int = 16,  # numbers a row
+        hidden: int = 208,  # units of the one layer between rows and answers
     ) -> None:
         super().__init__()
         rows = {1: unigrams, 2: bigrams, 3: trigrams, 4: quadrigrams, 5: fivegrams}

@@ -17,7 +17,12 @@ SIZES: dict[str, tuple[int, tuple[tuple[int, int], ...]]] = {
 class SeparableNet(nn.Module):
     """uint8 (n, h, w, 3) to logits (n, classes); size small or base."""
 
-    def __init__(self, classes: int, image_size: int, size: str = "small") -> None:
+    def __init__(
+        self,
+        classes: int,
+        image_size: int,  # pixels a side that the network works on; left out: the data's
+        size: str = "small",  # small, or base, which is twice as wide at the end
+    ) -> None:
         super().__init__()
         if size not in SIZES:
             raise ValueError(f"size must be one of {tuple(SIZES)}, not {size!r}")

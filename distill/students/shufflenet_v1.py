@@ -52,10 +52,10 @@ class ShuffleNetV1(nn.Module):
     def __init__(
         self,
         classes: int,
-        image_size: int,
-        groups: int = 3,
-        width: float = 1.0,
-        stem: str = "imagenet",
+        image_size: int,  # pixels a side that the network works on; left out: the data's
+        groups: int = 3,  # of the 1x1 convolutions: 1, 2, 3, 4 or 8
+        width: float = 1.0,  # what every channel count is multiplied with
+        stem: str = "imagenet",  # imagenet: the side is quartered; small: it is kept
     ) -> None:
         super().__init__()
         if groups not in _CHANNELS:

@@ -60,7 +60,11 @@ class ShuffleNetV2(nn.Module):
     """uint8 (n, h, w, 3) to logits (n, classes); width 0.5, 1, 1.5 or 2; stem small or imagenet."""
 
     def __init__(
-        self, classes: int, image_size: int, width: float = 1.0, stem: str = "imagenet"
+        self,
+        classes: int,
+        image_size: int,  # pixels a side that the network works on; left out: the data's
+        width: float = 1.0,  # 0.5, 1, 1.5 or 2
+        stem: str = "imagenet",  # imagenet: the side is quartered; small: it is kept
     ) -> None:
         super().__init__()
         if width not in _CHANNELS:

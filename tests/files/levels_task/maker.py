@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from levels_task import data as levels
 from levels_task.data import Pictures
 from levels_task.recipe import LevelRecipe
-
 from zoo.chain.maker import Maker
 from zoo.records.card import Input
 from zoo.records.names import FILES

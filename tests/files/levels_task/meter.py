@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from levels_task import data as levels
 from levels_task.data import Pictures
 from levels_task.recipe import LevelRecipe
-
 from zoo.measure.loads import Load, PictureLoad
 from zoo.measure.meter import Meter
 from zoo.measure.verify import Z95, logits_of

@@ -22,7 +22,7 @@ def _augment() -> Augment:
 class ImageRecipe(Recipe):
     """Of a student that reads pictures."""
 
-    task: Literal["image-classification"] = "image-classification"
+    task: Literal["image-classification"] = "image-classification"  # where none is named, this one
     data: Data  # the labelled pictures
     augment: Augment = field(default_factory=_augment)  # how a view is drawn from a picture
     compress: Compress | None = None  # the ladder to 8 bits; none: an fp32 file only

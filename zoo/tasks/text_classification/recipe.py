@@ -22,7 +22,7 @@ def _pieces() -> Pieces:
 class TextRecipe(Recipe):
     """Of a student that reads texts."""
 
-    task: Literal["text-classification"] = "text-classification"
+    task: Literal["text-classification"] = "text-classification"  # must be named
     data: TextData  # the labelled texts
     pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
     unknown_below: float = 0.5  # an answer of a smaller probability is called unknown

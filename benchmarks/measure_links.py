@@ -1,6 +1,6 @@
 """What bad links do to a pull, ours and the stock client's, into docs/links.md.
 
-    python docs/measure_links.py [--mb 40] [--print]
+    python benchmarks/measure_links.py [--mb 40] [--print]
 
 A small hub on loopback serves one file through a proxy that breaks the link. Each download is a
 process of its own with an empty cache. Without huggingface_hub its columns stay empty.

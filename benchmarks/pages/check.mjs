@@ -1,8 +1,8 @@
 // The pages of a running `zoo serve` in a real Chromium, wide and on a phone, light and dark:
 // no violation that axe finds, no word on the console, no request elsewhere, no sideways scroll.
 //
-//     npm install --prefix docs/pages
-//     node docs/pages/check.mjs http://127.0.0.1:8080 [/usr/bin/chromium] [FOLDER for screenshots]
+//     npm install --prefix benchmarks/pages
+//     node benchmarks/pages/check.mjs http://127.0.0.1:8080 [/usr/bin/chromium] [FOLDER for screenshots]
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

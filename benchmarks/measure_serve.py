@@ -1,6 +1,6 @@
 """How fast `zoo serve` is beside nginx, and how much memory uploads take.
 
-    python docs/measure_serve.py [--rounds N] [--nginx PATH]
+    python benchmarks/measure_serve.py [--rounds N] [--nginx PATH]
 
 On loopback, with a file of 40 MB for throughput (both servers in turns, from the same disk), 100
 clients at once that pull a file of 0.5 MB each, and 20 clients that upload 60 MB each. The table is
@@ -32,7 +32,7 @@ from zoo.measure import machine
 from zoo.serve.tokens import Tokens
 from zoo.stores.store import Add, Store
 
-PAGE = Path(__file__).parent / "hub.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "hub.md"
 LARGE, SMALL, UPLOAD = 40_000_000, 500_000, 60_000_000  # bytes
 PULLERS, PULLS, UPLOADERS = 100, 5, 20
 REPO, PIECE = "lab/student", 1 << 20

@@ -1,6 +1,6 @@
 """What it saves to keep the teacher's outputs: CPU seconds of an epoch, kept against live.
 
-    python docs/measure_labels.py RECIPE --data ROOT [--steps N] [--rounds N]
+    python benchmarks/measure_labels.py RECIPE --data ROOT [--steps N] [--rounds N]
 
 Takes a recipe that was built under `runs` (its teacher must be there), and times the same training
 steps with kept outputs and with the teacher asked at every step, in turns.
@@ -20,9 +20,10 @@ import torch
 
 from distill import labels
 from distill.config import Labels
-from distill.data import Dataset, load
+from distill.data import Dataset
 from distill.train import Answers, Plan, fit
-from zoo.chain import learn
+from zoo.chain.build import chain
+from zoo.chain.job import Job
 from zoo.records import recipe as recipes
 
 
@@ -36,9 +37,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     recipe = recipes.find(chosen.recipe)
-    place = learn.Place(chosen.data, chosen.work, lambda line: None)
-    whole = load(recipe.data, "train", place.data)
-    teacher, _ = learn.teacher_of(recipe, whole, place)
+    labelled = chain(recipe, chosen.data, chosen.work, until="label")
+    whole, teacher = labelled.train, labelled.teacher
     if teacher is None:
         parser.error(f"{recipe.name} has no teacher")
     some = part(whole, chosen.steps * recipe.train.batch_size)
@@ -65,7 +65,7 @@ def part(data: Dataset, n: int) -> Dataset:
 
 def seconds(recipe: recipes.Recipe, data: Dataset, answers: Answers) -> float:
     """CPU seconds of one epoch over data, a fresh student."""
-    net = learn.network(recipe, len(data.classes))
+    net = Job(recipe, None, Path()).maker.network(data.classes)
     plan = Plan(recipe.loss, recipe.augment, replace(recipe.train, epochs=1), 0, 1)
     few = part(data, 16)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """What the rewrites and 8 bits do to latency, by architecture: timing only, random live weights.
 
-    python docs/measure_speed.py [--rounds N] [--threads N]
+    python benchmarks/measure_speed.py [--rounds N] [--threads N]
 
 Each network goes through the build's own steps. The yardstick is `torch.onnx.export` of the same
 weights and nothing else, in the same interleaved run, with its own second session as control.

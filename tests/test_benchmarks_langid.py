@@ -9,14 +9,14 @@ from types import ModuleType
 
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = Path(__file__).parent / "files" / "tiny-text"
 TEXTS = {"de": ["guten Tag", "wie geht es"], "nb": ["god dag"], "lg": ["wasuze otya"]}
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("compare_langid")
 
 

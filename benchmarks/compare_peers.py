@@ -1,6 +1,7 @@
 """Our 8-bit file beside those of other quantizers: one float file, one run, one table.
 
-    python docs/compare_peers.py model.fp32.onnx --data cifar10.zip [--plain plain.onnx] [--json]
+    python benchmarks/compare_peers.py model.fp32.onnx --data cifar10.zip [--plain plain.onnx]
+        [--json]
 
 FLOAT is a student's fp32 file (uint8 pictures in). The peers quantize the same file; with --plain
 they also quantize a plain torch export of the same weights (float32 (n, 3, h, w) in), and ratios
