@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.errors import NotFound, RegistryError
+from zoo.errors import NotFound, RegistryError, ZooWarning
 from zoo.records import entry as records_entry
 from zoo.records.entry import Entry, FileRef, Headline
+from zoo.records.measures import Scale
 from zoo.registry import local
 
 ROW = f"""\
@@ -223,3 +224,40 @@ def test_what_would_not_be_read_back_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(RegistryError):
         local.write([broken], tmp_path / "registry.yaml")
     assert (tmp_path / "registry.yaml").read_text() == before
+
+
+# --- newer than this version ---------------------------------------------------------------------
+
+NEWER = ROW + ROW.split("students:\n")[1].replace("toy-net.kd", "video-net.kd").replace(
+    "    task: image-classification", "    format: 2\n    task: {of: video}\n    frames: 16"
+)
+
+
+def test_a_row_of_a_newer_format_is_passed_over_and_said(tmp_path: Path) -> None:
+    with pytest.warns(ZooWarning, match=r"registry\.yaml: 'video-net\.kd': passed over"):
+        assert list(loaded(NEWER, tmp_path)) == ["toy-net.kd"]
+
+
+def test_who_would_write_the_registry_again_must_read_it_whole(tmp_path: Path) -> None:
+    (tmp_path / "registry.yaml").write_text(NEWER)
+    with pytest.raises(RegistryError, match="would be lost") as caught:
+        local.load(tmp_path / "registry.yaml", whole=True)
+    assert "upgrade" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "true", "two", "1.5"])
+def test_a_format_that_is_no_newer_one_is_an_error(value: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="format"):
+        loaded(NEWER.replace("format: 2", f"format: {value}"), tmp_path)
+
+
+def test_a_score_that_is_no_fraction_has_its_scale_in_the_row(tmp_path: Path) -> None:
+    scale = "{unit: px, best: lowest, high: null}"
+    told = f"accuracy: 3.2\n      metric: mean absolute error\n      scale: {scale}"
+    entry = loaded(ROW.replace("accuracy: 0.9", told), tmp_path)["toy-net.kd"]
+    assert entry.headline.scale == Scale("px", "lowest", 0.0, None)
+    path = tmp_path / "again.yaml"
+    local.write([entry], path)
+    assert local.load(path) == {"toy-net.kd": entry}
+    with pytest.raises(RegistryError, match=r"accuracy must lie in \[0\.0, None\], not -3\.2"):
+        loaded(ROW.replace("accuracy: 0.9", told.replace("3.2", "-3.2")), tmp_path)

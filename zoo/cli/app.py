@@ -8,11 +8,32 @@ import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from zoo.errors import ZooWarning
 
+USE, MAKE, PUBLISH, SERVE = "Use", "Make", "Publish", "Serve"  # what commands are for
+
+
+class _Grouped(TyperGroup):
+    """Plain help that groups the commands by what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A section for each `rich_help_panel`, in the order of the commands."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            said = command.get_short_help_str(formatter.width - 6 - width)
+            panel = str(getattr(command, "rich_help_panel", None) or "Commands")
+            sections.setdefault(panel, []).append((name.ljust(width), said))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="zoo",
+    cls=_Grouped,
     help="Small, fast, honest students of large models: find, pull, run, measure, build.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: importing rich would double the time to start

@@ -43,6 +43,12 @@ def complete_recipe(incomplete: str) -> list[str]:
     return [name for name in recipe.recipes() if name.startswith(incomplete)]
 
 
+def complete_stage(incomplete: str) -> list[str]:
+    from zoo.chain.build import STAGES
+
+    return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
+
+
 def size(text: str) -> int:
     """`480k`, `1.5MB`, `1MiB` or plain bytes -> bytes."""
     units = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -92,6 +98,14 @@ JsonLines = Annotated[
 ]
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)
+]
+Until = Annotated[
+    str,
+    typer.Option(
+        metavar="STAGE",
+        help="Stop after label, distil, export, compress, measure or card.",
+        autocompletion=complete_stage,
+    ),
 ]
 Size = Annotated[
     int | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import USE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.errors import ZooError
 
@@ -32,7 +32,7 @@ From = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def pull(
     names: Annotated[
         list[str] | None,
@@ -121,7 +121,7 @@ def _all(places: Sequence[Source], registry: list[str] | None) -> list[Entry]:
     return [entry for some in found for entry in some] if found else rows
 
 
-@app.command("bundle")
+@app.command("bundle", rich_help_panel=USE)
 def make_bundle(
     names: Annotated[
         list[str],
@@ -148,7 +148,9 @@ def make_bundle(
 # --- the cache -----------------------------------------------------------------------------------
 
 cache_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(cache_app, name="cache", help="See, check and clear what was pulled.")
+app.add_typer(
+    cache_app, name="cache", rich_help_panel=USE, help="See, check and clear what was pulled."
+)
 
 
 @cache_app.command("list")

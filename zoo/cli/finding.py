@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import USE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Name, Registry, Size
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Task = Annotated[str | None, typer.Option(help="Only students of this task.")]
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=USE)
 def list_students(
     task: Task = None, max_size: Size = None, registry: Registry = None, as_json: Json = False
 ) -> None:
@@ -24,7 +24,7 @@ def list_students(
     return _show([], task, max_size, registry, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def search(
     words: Annotated[
         list[str],
@@ -62,7 +62,7 @@ def _show(
     return text(tables.students(rows, with_origin=len(registries.origins(registry)) > 1))
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def info(name: Name, registry: Registry = None, as_json: Json = False) -> None:
     """Show a student's row of the registry."""
     from zoo.registry import registries

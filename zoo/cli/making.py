@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import app, talk
-from zoo.cli.arguments import Name, Recipe, Registry
+from zoo.cli.app import MAKE, app, talk
+from zoo.cli.arguments import Name, Recipe, Registry, Until
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo.records.card import Card
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def build(
     recipe: Recipe,
     data: Annotated[
@@ -28,16 +28,17 @@ def build(
         Path | None,
         typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
     ] = None,
+    until: Until = "store",
 ) -> None:
     """Make a student from a recipe.
 
     Distil, export, quantize, measure, publish; a second build goes on where it stopped. Prints the
-    folder.
+    folder of the last stage.
     """
     try:
         from zoo.chain.build import build
 
-        folder = build(recipe, data=data, work=work, store=store, say=talk)
+        folder = build(recipe, data=data, work=work, store=store, until=until, say=talk)
     except ModuleNotFoundError as error:
         if error.name not in _TRAIN:
             raise
@@ -49,7 +50,7 @@ def build(
 _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
 
 
-@app.command("card")
+@app.command("card", rich_help_panel=MAKE)
 def show_card(
     name: Name,
     add: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, text
+from zoo.cli.app import USE, app, json_out, text
 from zoo.cli.arguments import Device, Json, Name, Registry
 from zoo.cli.fetching import pulled
 from zoo.errors import IntegrityError
@@ -16,7 +16,7 @@ from zoo.errors import IntegrityError
 _BENCH_JSON = "Print what `zoo card NAME --add FILE` reads; with --compare, the comparison."
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def bench(
     name: Name,
     device: Annotated[Device, typer.Option(help="What runs it.")] = Device.cpu,
@@ -55,7 +55,7 @@ def bench(
     return text(tables.columns(map(tables.beside, beside), tables.BESIDE))
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def verify(
     name: Name,
     data: Annotated[
@@ -95,7 +95,7 @@ _DATA_HINT = (
 )
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def doctor(as_json: Json = False) -> None:
     """Show what a bug report needs.
 

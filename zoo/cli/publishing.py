@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import PUBLISH, app, json_out, talk, text
 from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo.publish.release import Published
 
 
-@app.command()
+@app.command(rich_help_panel=PUBLISH)
 def publish(
     name: Annotated[
         str | None,

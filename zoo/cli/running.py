@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.app import app
+from zoo.cli.app import USE, app
 from zoo.cli.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Registry, Texts, Top
 from zoo.errors import NothingGiven, ZooError
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def run(
     name: NameOrPath,
     files: Files = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import SERVE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Root
 from zoo.errors import ZooError
 
@@ -26,12 +26,12 @@ class Scope(StrEnum):
 TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Of a person or a machine.")]
 
 token_app = typer.Typer(no_args_is_help=True, help="Who may do what on a hub of one's own.")
-app.add_typer(token_app, name="token")
+app.add_typer(token_app, name="token", rich_help_panel=SERVE)
 
 _SERVE = ("anyio", "jinja2", "starlette", "uvicorn")  # what the extra brings
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def serve(
     root: Root = None,
     host: Annotated[

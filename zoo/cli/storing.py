@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import SERVE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Root
 from zoo.errors import StoreError
 
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(store_app, name="store", help="Keep the directory of a hub in order.")
+app.add_typer(
+    store_app, name="store", rich_help_panel=SERVE, help="Keep the directory of a hub in order."
+)
 
 Hours = Annotated[float, typer.Option(metavar="HOURS", min=0, help="Nothing younger is removed.")]
 

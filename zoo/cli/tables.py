@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.records.measures import FRACTION
-from zoo.records.names import printable
+from zoo.records.names import FILES, printable
 
 if TYPE_CHECKING:
     from zoo.fetch.kept import Kept
@@ -44,7 +44,7 @@ def _line(row: Row, widths: Sequence[int]) -> str:
 
 def file_size(entry: Entry) -> int:
     """Bytes of the file that is used: 8 bits where there is one."""
-    fp32 = entry.files.get("model.fp32.onnx")
+    fp32 = entry.files.get(FILES["fp32"])
     return entry.headline.int8_size_bytes or (fp32.size if fp32 else entry.size_bytes)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo.errors import PullError, ZooWarning
 from zoo.fetch.fetch import From, fetch
 from zoo.fetch.fetcher import Progress
+from zoo.records.names import FILES
 from zoo.registry import registries
 from zoo.registry.registries import Where
 
@@ -42,7 +43,7 @@ def self_test(folder: Path, name: str) -> None:
     """Run the golden vectors of the student's files in `folder` on this processor."""
     from zoo.students.golden import golden
 
-    if (folder / "model.int8.onnx").is_file():
+    if (folder / FILES["int8"]).is_file():
         if golden(folder, "int8").ok:
             return
         warnings.warn(

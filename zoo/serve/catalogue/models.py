@@ -46,7 +46,6 @@ class Row:
     accuracy_low: float  # ends of its 95 % interval
     accuracy_high: float
     metric: str
-    scale: Scale
     dataset: str
     size_bytes: int  # of that file
     latency_ms: float | None  # p50 of one picture, or a sentence, on one CPU thread
@@ -54,6 +53,7 @@ class Row:
     parameters: int
     created: str  # ISO date of the build
     revision: str  # the commit that main is at, 40 hex digits
+    scale: Scale = FRACTION  # of the metric
 
 
 @dataclass(frozen=True)
