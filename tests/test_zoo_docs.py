@@ -35,7 +35,7 @@ def test_the_recipe_on_a_page_is_one(page: str) -> None:
 
 def test_every_command_of_the_page_exists_and_none_is_left_out() -> None:
     said = set(re.findall(r"^\| `zoo ([a-z]+)", USE.read_text(), re.MULTILINE))
-    shown = CliRunner().invoke(cli.app, ["--help"]).stdout.partition("Commands:")[2]
+    shown = CliRunner().invoke(cli.app, ["--help"]).stdout.partition("\nUse:\n")[2]
     assert said == set(re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE))
 
 
