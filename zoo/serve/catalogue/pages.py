@@ -239,19 +239,13 @@ async def registry_yaml(request: Request) -> Response:
 
 async def document(request: Request) -> Response:
     """The OpenAPI document of every route."""
-    return answers.json(openapi.document(_all_routes(), base_url(request)), headers=_SAFE)
+    return answers.json(openapi.document(base_url(request)), headers=_SAFE)
 
 
 @_page
 async def api(request: Request) -> Response:
     """The same document as a page."""
-    return _html("api.html", document=openapi.document(_all_routes(), base_url(request)))
-
-
-def _all_routes() -> list[Route]:
-    from zoo.serve import all_routes
-
-    return all_routes()
+    return _html("api.html", document=openapi.document(base_url(request)))
 
 
 def _packaged(name: str, kind: str) -> Handler:
