@@ -39,7 +39,7 @@ def metadata(said: Words) -> dict[str, Any]:
         **said.hub_metadata(),
         **_base(card),
         "library_name": "onnx",
-        "pipeline_tag": said.pipeline_tag(),
+        "pipeline_tag": said.pipeline_tag or card.task,
         "tags": ["studentzoo", *tags],
         **({"datasets": [hub]} if hub else {}),  # it takes nothing but ids of its own
         "metrics": [said.hub_metric],
@@ -108,7 +108,7 @@ def _result(said: Words, scores: list[tuple[str, Score]]) -> dict[str, Any]:
     """`scores` are of one data set and split, with the precision of their file."""
     score = scores[0][1]
     return {
-        "task": {"type": said.pipeline_tag(), "name": said.title},
+        "task": {"type": said.pipeline_tag or said.card.task, "name": said.title},
         "dataset": {
             "type": _dataset_id(said, score.dataset),
             "name": score.dataset,

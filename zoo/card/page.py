@@ -36,7 +36,7 @@ def body(said: Words, figures: Sequence[str] = ()) -> str:
         _accuracy(said),
         _by_class(said, _pictures(figures, "classes.svg")),
         said.peers(),
-        latency.section(card, said.single(), _pictures(figures, "latency.svg")),
+        latency.section(card, said.single, _pictures(figures, "latency.svg")),
         _ladder(said),
         _lineage(said, figures),
         _again(card),

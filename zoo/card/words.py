@@ -22,9 +22,11 @@ class Words:
     one, many = "an input", "inputs"  # what it answers to
     alike = "answered alike"  # of two files, what agreement counts
     example = "FILE"  # what stands behind `zoo run NAME`
+    single = "One input"  # what the headline row of the latencies is of
     tested_elsewhere = False  # on other data sets than it comes from, which have one split
     time_unit = (1, "ms an input")  # of the figure: factor of milliseconds, unit
     hub_metric = "accuracy"  # its id on the Hub
+    pipeline_tag = ""  # the Hub's name for the task; empty: the task's own
 
     def __init__(self, card: Card, title: str = "") -> None:
         self.card, self.title = card, title or card.task  # of the task, for people
@@ -45,12 +47,7 @@ class Words:
 
     def times(self, rows: Sequence[Measurement]) -> str:
         """The headline's latencies, the headline row first; at least one."""
-        return f"**{ms(rows[0].p50_ms)} ms** {self.each} on one thread of {rows[0].device_name}"
-
-    @property
-    def each(self) -> str:
-        """As in milliseconds a picture."""
-        return f"a{self.one.removeprefix('an').removeprefix('a')}"
+        return f"**{ms(rows[0].p50_ms)} ms** {self.one} on one thread of {rows[0].device_name}"
 
     def split(self, score: Score) -> str:
         """The split that a score was measured on, where that needs to be said; else empty."""
@@ -91,10 +88,6 @@ From a shell: `zoo run {card.name} {self.example}`. The file `{card.variants[car
         """Other tools on the same test; empty: none was measured."""
         return ""
 
-    def single(self) -> str:
-        """What the headline row of the latencies is of."""
-        return f"{self.one[:1].upper()}{self.one[1:]}"
-
     def ladder(self) -> str:
         """How the attempts at 8 bits were made, and which is published."""
         passed = [a.name for a in self.card.attempts if a.verdict == "pass"]
@@ -132,10 +125,6 @@ From a shell: `zoo run {card.name} {self.example}`. The file `{card.variants[car
         )
 
     # --- the Hub ---
-
-    def pipeline_tag(self) -> str:
-        """The Hub's name for the task."""
-        return self.card.task
 
     def hub_metadata(self) -> dict[str, Any]:
         """More keys of the front matter, after the licence."""

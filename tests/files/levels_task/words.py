@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zoo.card.words import Words
 
 
@@ -12,15 +10,10 @@ class LevelWords(Words):
     example = "photo.jpg"
     time_unit = (1, "ms a picture")
     hub_metric = "mae"
+    pipeline_tag = "image-feature-extraction"
 
     def accuracy(self) -> str:
         return "A level is a tenth of the way from black to white."
 
-    def pipeline_tag(self) -> str:
-        return "image-feature-extraction"
-
     def hub_tags(self) -> list[str]:
         return ["regression"]
-
-    def hub_metadata(self) -> dict[str, Any]:
-        return {}

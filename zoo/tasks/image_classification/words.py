@@ -10,6 +10,7 @@ class PictureWords(Words):
 
     one, many = "a picture", "pictures"
     alike = "with the same first answer"
+    single = "One picture"
     example = "photo.jpg"
     time_unit = (1, "ms a picture")
 
@@ -48,10 +49,6 @@ resizes them to {size} x {size} pixels, normalises them and answers with float32
     def peak_memory(self) -> str:
         """In the words that these cards came with."""
         return "of a fresh process that answers once"
-
-    def single(self) -> str:
-        """What the headline row of the latencies is of."""
-        return "One picture"
 
     def macs_of(self) -> str:
         """What the multiply-accumulates are counted for."""

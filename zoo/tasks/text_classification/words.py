@@ -20,6 +20,7 @@ class TextWords(Words):
 
     one, many = "a sentence", "texts"
     alike = "with the same first answer"
+    single = "The longest text alone"
     example = '--text "Où est la bibliothèque ?"'
     tested_elsewhere = True
     time_unit = (1000, "µs a text")
@@ -105,10 +106,6 @@ end of a word, hashes the n-grams of the letters and answers with float32 logits
     def peers(self) -> str:
         """Other tools on the same test, a table for each run."""
         return peers.section(self.card, self.answers())
-
-    def single(self) -> str:
-        """What the headline row of the latencies is of."""
-        return "The longest text alone"
 
     def ladder(self) -> str:
         """Which storage code the file uses, and what each other one would have cost."""
