@@ -16,6 +16,7 @@ from zoo.card import latency, writing
 from zoo.card import page as card_page
 from zoo.card.markdown import table
 from zoo.card.metadata import metadata
+from zoo.card.words import words
 from zoo.errors import CardError
 from zoo.records import card as cards
 from zoo.records import plain as records_plain
@@ -141,7 +142,7 @@ def test_a_bench_document_is_read_strictly(card: Card, tmp_path: Path) -> None:
 
 
 def test_the_front_matter_has_what_the_hub_asks_for(card: Card) -> None:
-    data = metadata(card)
+    data = metadata(words(card))
     assert data["license"] == "apache-2.0"
     assert data["library_name"] == "onnx"
     assert data["pipeline_tag"] == "image-classification"
@@ -163,13 +164,13 @@ def test_the_hub_client_reads_the_front_matter(card: Card) -> None:
 
 def test_a_licence_that_the_hub_does_not_list_is_named_in_words(card: Card) -> None:
     own = dataclasses.replace(card, licence="See the data's page")
-    data = metadata(own)
+    data = metadata(words(own))
     assert (data["license"], data["license_name"]) == ("other", "see-the-data-s-page")
 
 
 def test_data_from_the_hub_is_named_by_its_id_there(card: Card) -> None:
     facts = dataclasses.replace(card.data, source="hub:org/pictures@main")
-    data = metadata(dataclasses.replace(card, data=facts))
+    data = metadata(words(dataclasses.replace(card, data=facts)))
     assert data["datasets"] == ["org/pictures"]
     assert data["model-index"][0]["results"][0]["dataset"]["type"] == "org/pictures"
 
@@ -207,7 +208,7 @@ def test_a_student_without_int8_says_so(card: Card) -> None:
     page = card_page.render(dataclasses.replace(card, variants=fp32, attempts=refused))
     assert "None passed: there is no int8 file." in page
     assert 'InferenceSession("model.fp32.onnx")' in page
-    assert "int8" not in metadata(dataclasses.replace(card, variants=fp32))["tags"]
+    assert "int8" not in metadata(words(dataclasses.replace(card, variants=fp32)))["tags"]
 
 
 def test_what_was_not_attempted_or_not_recorded_is_said(card: Card) -> None:

@@ -14,6 +14,7 @@ from text_cards import digest, line, page, peer, sample, score, section, timed
 from zoo.card import latency as card_latency
 from zoo.card.markdown import duration
 from zoo.card.metadata import metadata
+from zoo.card.words import words
 from zoo.publish import shelf
 from zoo.records import card as cards
 from zoo.records.card import Card, Teaching
@@ -245,4 +246,4 @@ def test_labels_that_are_no_languages_are_called_labels(card: Card) -> None:
     found = page(feelings)
     assert "2 labels" in found
     assert "languages" not in section(found, "Limits")
-    assert "language" not in metadata(feelings)
+    assert "language" not in metadata(words(feelings))

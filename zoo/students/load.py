@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zoo.registry.registries import Where
-from zoo.students.pull import pull
 from zoo.students.student import Precision, Student
+
+if TYPE_CHECKING:
+    from zoo.registry.registries import Where
 
 
 def load(
@@ -39,6 +41,8 @@ def load(
     """
     path: str | os.PathLike[str] = name_or_path
     if _is_name(name_or_path):
+        from zoo.students.pull import pull
+
         path = pull(str(name_or_path), cache=cache, registry=registry, verify=False)
     return Student.open(path, precision=precision, threads=threads)
 
