@@ -245,9 +245,12 @@ def _curves_figure(seeds: dict[str, list[dict[str, float]]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 2.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw_curves(left, seeds, "loss", 1, "loss")
-    _draw_curves(right, seeds, "accuracy", 100, "accuracy, %")
+    keys = {key for rows in seeds.values() for row in rows for key in row}
+    wanted = [("loss", 1, "loss"), ("accuracy", 100, "accuracy, %")]
+    shown = [one for one in wanted if any(key.endswith(one[0]) for key in keys)]
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (word, factor, label) in zip(panels, shown, strict=True):
+        _draw_curves(axes, seeds, word, factor, label)
     return figure
 
 

@@ -42,7 +42,7 @@ def metadata(said: Words) -> dict[str, Any]:
         "pipeline_tag": said.pipeline_tag or card.task,
         "tags": ["studentzoo", *tags],
         **({"datasets": [hub]} if hub else {}),  # it takes nothing but ids of its own
-        "metrics": [said.hub_metric],
+        **({"metrics": [said.hub_metric]} if said.hub_metric else {}),
         "model-index": [{"name": card.name, "results": _results(said)}],
     }
 
@@ -116,7 +116,7 @@ def _result(said: Words, scores: list[tuple[str, Score]]) -> dict[str, Any]:
         },
         "metrics": [
             {
-                "type": said.hub_metric,
+                "type": said.hub_metric or _slug(one.metric),
                 "value": round(one.value, 6),
                 "name": f"{one.metric.removesuffix(' accuracy')}, {precision}",
             }

@@ -98,8 +98,7 @@ def _accuracy(said: Words) -> str:
 
 def heading(score: Score) -> str:
     """Of a column of scores: "Accuracy, %", or the metric and its unit."""
-    metric = "accuracy" if score.metric.endswith("accuracy") else score.metric
-    return ", ".join(filter(None, (capital(metric), score.scale.unit)))
+    return ", ".join(filter(None, (capital(score.name), score.scale.unit)))
 
 
 def _other_tests(said: Words) -> str:
@@ -114,7 +113,8 @@ def _other_tests(said: Words) -> str:
         for precision, variant in said.card.by_use()
         for score in variant.also
     ]
-    head = ("File", "Test set", "Metric", "%", "95 % interval", "n")
+    unit = said.card.variants["fp32"].accuracy.scale.unit
+    head = ("File", "Test set", "Metric", unit or "Score", "95 % interval", "n")
     lead = f"On other {said.many}, which nothing was trained, chosen or calibrated on either:"
     return paragraphs(lead, table(head, rows)) if rows else ""
 

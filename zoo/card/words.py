@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.card.markdown import ms, paragraphs
-from zoo.errors import NotFound
+from zoo.errors import ZooError
 from zoo.records import task
 from zoo.records.card import Card
 from zoo.records.measures import Measurement, Score
@@ -25,7 +25,7 @@ class Words:
     single = "One input"  # what the headline row of the latencies is of
     tested_elsewhere = False  # on other data sets than it comes from, which have one split
     time_unit = (1, "ms an input")  # of the figure: factor of milliseconds, unit
-    hub_metric = "accuracy"  # its id on the Hub
+    hub_metric = ""  # its id on the Hub; empty: none is known
     pipeline_tag = ""  # the Hub's name for the task; empty: the task's own
 
     def __init__(self, card: Card, title: str = "") -> None:
@@ -136,9 +136,9 @@ From a shell: `zoo run {card.name} {self.example}`. The file `{card.variants[car
 
 
 def words(card: Card) -> Words:
-    """The words of the card's task; of one that is not known here, those that fit any."""
+    """The words of the card's task; of one that cannot be used here, those that fit any."""
     try:
         found = task.find(card.task)
-    except NotFound:
+    except ZooError:
         return Words(card)
     return found.part("words", Words)(card, found.title)

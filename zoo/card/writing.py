@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.files import sha256, write_bytes
+from zoo.records import task
 from zoo.records.card import FILE, PAGE, RUN, Card, Variant, read, read_run, to_json
 
 
@@ -12,6 +13,7 @@ def write(card: Card, folder: Path) -> None:
     """card.json, README.md and the figures of `card` into `folder`, each in one step."""
     from zoo.card import figures, page
 
+    task.find(card.task)  # in words that fit any, it would not be its page
     made = {PAGE: page.render(card, figure_names(card, folder)).encode()}
     made |= figures.draw(card, read_run(folder))
     made[FILE] = to_json(card).encode()  # last: the source stands only beside its page
@@ -32,6 +34,7 @@ def drift(folder: Path) -> list[str]:
     from zoo.card import figures, page
 
     card = read(folder)
+    task.find(card.task)
     found = [f"{folder / v.file}: not the file of the card" for v in _strangers(card, folder)]
     if _text(folder / PAGE) != page.render(card, figure_names(card, folder)):
         found.append(f"{folder / PAGE}: not what card.json says")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.records.measures import FRACTION
 from zoo.records.names import FILES, printable
 
 if TYPE_CHECKING:
@@ -153,8 +152,7 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
-        metric = "accuracy" if card.scale == FRACTION else card.metric
-        yield f"{metric}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
+        yield f"{card.name}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
 
 
 def verified(

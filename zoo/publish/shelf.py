@@ -20,7 +20,7 @@ from zoo.files import sha256
 from zoo.records import card as cards
 from zoo.records.card import Card
 from zoo.records.entry import Entry, FileRef, Headline
-from zoo.records.measures import FRACTION, Measurement
+from zoo.records.measures import Measurement
 from zoo.registry import local
 from zoo.stores.folders import Folders, default, plain_files, tree_id
 
@@ -163,6 +163,6 @@ def headline(card: Card) -> Headline:
         accuracy_dataset=score.dataset,
         int8_size_bytes=int8.size_bytes if int8 else 0,
         int8_latency_ms=row.p50_ms if row else 0.0,
-        metric="accuracy" if score.scale == FRACTION else score.metric,
+        metric=score.name,
         scale=score.scale,
     )

@@ -206,7 +206,7 @@ class Card:
             check(label in self.labels, f"per_class names {label!r}, which is not a label")
             check_fraction(accuracy, f"per_class of {label}")
         check("fp32" in self.variants, "variants must hold fp32")
-        named = "accuracy" not in self.variants["fp32"].accuracy.metric or bool(self.labels)
+        named = bool(self.labels) or not self.variants["fp32"].accuracy.is_accuracy
         check(named, "labels must not be empty")  # an answer is right or wrong among them
         check_hex(self.recipe_sha256, 64, "recipe_sha256")
         check_hex(self.run_sha256, 64, "run_sha256")

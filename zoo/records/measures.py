@@ -18,6 +18,14 @@ class Scale:
     low: float = 0.0  # the least value that there can be
     high: float | None = 1.0  # and the largest; None: there is none
 
+    def __post_init__(self) -> None:
+        check(self.high is None or self.low < self.high, "high must be above low")
+        if self.unit == "%":
+            inside = self.high is not None and self.low >= 0 and self.high <= 1
+            check(inside, 'low and high of the unit "%" are fractions in [0, 1]')
+        plain = self.unit.isprintable() and len(self.unit) <= 16
+        check(plain, "unit must be a word of at most 16 characters")
+
     @property
     def factor(self) -> int:
         """From a value to the number that people see."""
@@ -25,7 +33,9 @@ class Scale:
 
     def shown(self, value: float | None) -> str:
         """The number that people see, without its unit; "-" where there is none."""
-        return "-" if value is None else f"{self.factor * value:.2f}"
+        if value is None:
+            return "-"
+        return f"{100 * value:.2f}" if self.unit == "%" else f"{value:.3g}"
 
     def points(self, before: float, after: float) -> float:
         """How much worse `after` is, in the unit that people see; negative where it is better."""
@@ -55,6 +65,16 @@ class Score:
     low: float  # lower end of the 95 % interval: Wilson's, or of a mean over classes
     high: float  # upper end
     scale: Scale = field(default=FRACTION, metadata={LATER: True})
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it counts right answers; other scores are called by their metric."""
+        return self.metric.endswith("accuracy")
+
+    @property
+    def name(self) -> str:
+        """What people call it in a table: "accuracy", or the metric."""
+        return "accuracy" if self.is_accuracy else self.metric
 
 
 @dataclass(frozen=True)

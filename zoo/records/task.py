@@ -25,6 +25,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from zoo.errors import NotFound, ZooError
+from zoo.records.names import one_line, shown
 
 T = TypeVar("T")
 GROUP = "studentzoo.tasks"
@@ -64,8 +65,9 @@ def find(name: str) -> Task:
     """The task of that name; NotFound where neither this package nor another one has it."""
     where = TASKS.get(name) or _others().get(name)
     if where is None:
-        hint = f"install the package that brings it, or a newer studentzoo; known: {_listed()}"
-        raise NotFound(f'the task "{name}" is not known here', hint)
+        known = ", ".join(names())
+        hint = f"install the package that brings it, or a newer studentzoo; known: {known}"
+        raise NotFound(f"the task {shown(name)} is not known here", hint)
     found = load(where)
     if not isinstance(found, Task) or found.name != name:
         raise ZooError(f'{where} is not the task "{name}"', "mend the package that registers it")
@@ -81,9 +83,13 @@ def load(where: str) -> Any:
     """What "module:name" means; a ZooError where there is no such thing."""
     module, _, name = where.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError:
-        raise ZooError(f"{module} has no {name}, which a task names") from None
+        found = importlib.import_module(module)
+    except (ImportError, SyntaxError) as problem:
+        hint = "mend or remove the package that registers this task"
+        raise ZooError(f"{where} cannot be imported: {one_line(problem)}", hint) from problem
+    if not hasattr(found, name):
+        raise ZooError(f"{module} has no {name}, which a task names")
+    return getattr(found, name)
 
 
 @cache
@@ -91,8 +97,4 @@ def _others() -> dict[str, str]:
     """Tasks that other packages registered."""
     from importlib.metadata import entry_points
 
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
-
-
-def _listed() -> str:
-    return ", ".join(names())
+    return {entry.name: f"{entry.module}:{entry.attr}" for entry in entry_points(group=GROUP)}

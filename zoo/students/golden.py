@@ -6,17 +6,21 @@ It needs nothing of the student's task, so a student whose task is not known her
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import InputError, NotFound
+from zoo.errors import InputError, ZooError
 from zoo.records import task
 from zoo.records.names import FILES, GOLDEN
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
+
+
+_BROKEN = (zipfile.BadZipFile, zlib.error)  # what numpy does not translate
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,6 @@ def golden(
     float32 (n, ...) under the precision's name and `tolerance_PRECISION`, a float32 scalar. A
     session that has the file open already saves opening it.
     """
-    import numpy as np
 
     from zoo.students.session import open_session, runner_of
 
@@ -52,13 +55,23 @@ def golden(
             f"the {precision} file answers {found.shape}, golden.npz has {expected.shape}",
             "pull the student again",
         )
-    off = np.abs(found - expected).reshape(len(found), -1).max(1)
+    off = _differences(found, expected)
     about = session.get_modelmeta().custom_metadata_map
     try:
         same = task.find(about.get("studentzoo.task", "")).agree(found, expected)
-    except NotFound:
+    except ZooError:  # a task that cannot be used here
         same = float((off <= tolerance).mean())
     return Verdict(float(off.max()) <= tolerance, float(off.max()), same, tolerance)
+
+
+def _differences(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The largest of each row (n,), of numbers of any type; what is equal, infinite too, is 0."""
+    import numpy as np
+
+    one, other = found.astype(np.float64), expected.astype(np.float64)
+    same = (found == expected) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.abs(one - other)).reshape(len(one), -1).max(1)
 
 
 def same_first(found: np.ndarray, expected: np.ndarray) -> float:
@@ -73,16 +86,20 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             inputs, expected, tolerance = (arrays[key] for key in keys)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            bound = float(tolerance.item())
+            if not 0 <= bound < np.inf or expected.dtype.kind not in "biuf" or not expected.size:
+                raise ValueError("outputs are numbers, and a tolerance is one that is not negative")
+    except (OSError, ValueError, TypeError, KeyError, EOFError, *_BROKEN) as error:
         hint = "pull the student again; golden.npz holds " + ", ".join(keys)
         raise InputError(f"{path} cannot be read: {error}", hint) from error
-    return inputs, expected, float(tolerance)
+    return inputs, expected, bound
 
 
 def _check(inputs: np.ndarray, session: onnxruntime.InferenceSession, path: Path) -> None:
     """Refuse inputs that are none of this file's."""
-    (node,) = session.get_inputs()
-    kind = f"tensor({'float' if inputs.dtype == 'float32' else inputs.dtype})"
-    if not inputs.size or (kind, inputs.ndim) != (node.type, len(node.shape)):
+    node, *others = session.get_inputs()
+    dtype = str(inputs.dtype)
+    kind = f"tensor({ {'float32': 'float', 'float64': 'double'}.get(dtype, dtype) })"
+    if others or not inputs.size or (kind, inputs.ndim) != (node.type, len(node.shape)):
         message = f"{path}: inputs are {inputs.dtype} {inputs.shape}, not {node.type} {node.shape}"
         raise InputError(message, "pull it again")

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.students.student import Precision, Student
+from zoo.students.student import Precision, Student, open_student
 
 if TYPE_CHECKING:
     from zoo.registry.registries import Where
@@ -44,7 +44,7 @@ def load(
         from zoo.students.pull import pull
 
         path = pull(str(name_or_path), cache=cache, registry=registry, verify=False)
-    return Student.open(path, precision=precision, threads=threads)
+    return open_student(Path(path), precision, threads)
 
 
 def _is_name(name_or_path: str | os.PathLike[str]) -> bool:

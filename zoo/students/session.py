@@ -91,12 +91,14 @@ def runner(path: Path, threads: int = 1) -> Run:
 
 
 def runner_of(session: ort.InferenceSession, path: Path) -> Run:
-    """A session on the file at `path` as such a function, from its input to its first output."""
+    """A session on the file at `path` as such a function: its logits, else its first output."""
     feed = session.get_inputs()[0].name
+    names = [output.name for output in session.get_outputs()]
+    wanted = ["logits" if "logits" in names else names[0]]
 
     def run(batch: np.ndarray) -> np.ndarray:
         try:
-            return session.run(None, {feed: batch})[0]
+            return session.run(wanted, {feed: batch})[0]
         except ORT_ERRORS as error:
             said = one_line(error, 2000)
             raise InputError(f"{path} cannot run: {said}", "pull the student again") from error

@@ -64,18 +64,7 @@ class Student(ABC):
         A file's precision is what its name says: int8 where that has "int8" in it, else fp32. One
         that is asked for by another precision is an InputError.
         """
-        path = Path(path)
-        _check_precision(path, precision)
-        student = _opened(_choose(path, precision) if path.is_dir() else path, threads)
-        if path.is_file() or precision != "auto" or not _differs(student, path):
-            return student
-        warnings.warn(
-            f"{student.name}: the 8-bit file answers differently on this processor; "
-            'the fp32 file is used (precision="int8" insists)',
-            ZooWarning,
-            stacklevel=3,
-        )
-        return _opened(path / FILES["fp32"], threads)
+        return open_student(Path(path), precision, threads)
 
     def __repr__(self) -> str:
         labels = f", {len(self.labels)} labels" if self.labels else ""
@@ -120,20 +109,40 @@ def metadata_value(about: dict[str, str], key: str, path: Path) -> Any:
 # --- opening -------------------------------------------------------------------------------------
 
 
+def open_student(path: Path, precision: Precision, threads: int) -> Student:
+    """See `Student.open`."""
+    _check_precision(path, precision)
+    student = _opened(_choose(path, precision) if path.is_dir() else path, threads)
+    if path.is_file() or precision != "auto" or not _differs(student, path):
+        return student
+    warnings.warn(
+        f"{student.name}: the 8-bit file answers differently on this processor; "
+        'the fp32 file is used (precision="int8" insists)',
+        ZooWarning,
+        stacklevel=3,
+    )
+    return _opened(path / FILES["fp32"], threads)
+
+
 def _opened(file: Path, threads: int) -> Student:
     """The student in a file; its task must be known before there is a session that suits it."""
-    named = metadata.read(file).get("studentzoo.task")
-    kinds = [_kind(name) for name in ([named] if named else task.TASKS)]
+    named = metadata.read(file).get("studentzoo.task", "")
+    kinds = [_kind(name) for name in ([named] if named else task.names())]
     likely = kinds[0] if named else Student
-    threads, arena = threads or likely.threads, likely.arena
-    session = sessions.create(file, threads=threads, arena=arena)
+    session = sessions.create(file, threads=threads or likely.threads, arena=likely.arena)
+    if session.get_modelmeta().custom_metadata_map.get("studentzoo.task", "") != named:
+        raise InputError(f"{file}: its metadata cannot be read in one way only", _MADE)
     for kind in kinds:
-        if kind.contract in sessions.inputs(session) and kind.output in sessions.outputs(session):
+        if [kind.contract] == sessions.inputs(session) and kind.output in sessions.outputs(session):
             return kind(file, session)
-    wanted = " or ".join(f"{_shown(kind.contract)} and {_shown(kind.output)}" for kind in kinds)
     nodes = (*session.get_inputs(), *session.get_outputs())
     shown = ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes)
-    raise InputError(f"{file}: an ONNX file, but not a student: it has {shown}", wanted)
+    wanted = " or ".join(f"{_shown(kind.contract)} -> {_shown(kind.output)}" for kind in kinds)
+    hint = f"a student has one input and an output, here {wanted}"
+    raise InputError(f"{file}: an ONNX file, but not a student: it has {shown}", hint)
+
+
+_MADE = "give an ONNX file that `zoo build` or `zoo pull` wrote"
 
 
 def _kind(name: str) -> type[Student]:

@@ -55,6 +55,11 @@ class Row:
     revision: str  # the commit that main is at, 40 hex digits
     scale: Scale = FRACTION  # of the metric
 
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether its score can stand beside accuracies."""
+        return self.metric.endswith("accuracy") and self.scale == FRACTION
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -143,7 +148,7 @@ def parse(data: bytes) -> Card:
     card = reader.read(Card, clean, CardError)
     for score in _scores(card):
         if not _is_sound(score):
-            raise CardError(f"{cards.FILE}: an accuracy is not a fraction inside its interval")
+            raise CardError(f"{cards.FILE}: a score is not inside its interval, on its scale")
     if any(r.p50_ms <= 0 or r.p95_ms <= 0 or r.batch < 1 for r in card.latency):
         raise CardError(f"{cards.FILE}: a latency is not above 0")
     return card
@@ -151,11 +156,8 @@ def parse(data: bytes) -> Card:
 
 def _is_sound(score: Score) -> bool:
     """Whether it lies in its interval, and that on its scale."""
-    scale, top = score.scale, score.scale.high
-    inside = scale.low <= score.low <= score.value <= score.high
-    return (
-        inside and (top is None or score.high <= top) and (scale.unit != "%" or scale == FRACTION)
-    )
+    top = score.high if score.scale.high is None else score.scale.high
+    return score.scale.low <= score.low <= score.value <= score.high <= top
 
 
 def _scores(card: Card) -> Iterator[Score]:

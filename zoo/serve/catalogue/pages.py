@@ -14,7 +14,6 @@ from starlette.responses import Response
 from zoo.card import markdown
 from zoo.card.words import words
 from zoo.errors import InputError, ZooError
-from zoo.records.measures import FRACTION
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
 from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
@@ -132,8 +131,8 @@ async def index(request: Request) -> Response:
         axes=list(AXES),
         front=on_front(selected, query.axis),
         best=_by_group(plot.front(dots)),
-        unlike=sum(row.scale != FRACTION for row in selected),
-        without=sum(row.scale == FRACTION for row in selected) - len(dots),
+        unlike=sum(not row.has_accuracy for row in selected),
+        without=sum(row.has_accuracy for row in selected) - len(dots),
         pictures=[plot.draw(dots, _COSTS[query.axis], frame) for frame in (plot.WIDE, plot.NARROW)],
     )
 

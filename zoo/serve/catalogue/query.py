@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.records.measures import FRACTION
 from zoo.serve.catalogue.models import Row
 from zoo.serve.catalogue.plot import Point, front
 
 SORTS: dict[str, tuple[str, Callable[[Row], Any]]] = {
     "name": ("name", lambda row: ()),
-    "accuracy": ("accuracy, best first", lambda row: (row.scale.unit != "%", _worse(row))),
+    "accuracy": (
+        "accuracy, best first",
+        lambda row: (not row.has_accuracy, row.metric, row.scale.unit, _worse(row)),
+    ),
     "size": ("size, smallest first", lambda row: row.size_bytes),
     "latency": ("latency, fastest first", lambda row: row.latency_ms or math.inf),
     "newest": ("newest first", lambda row: [-ord(c) for c in row.created]),
@@ -90,9 +92,9 @@ def _fits(row: Row, query: Query, words: list[str]) -> bool:
 def points(rows: Iterable[Row], axis: str) -> list[Point]:
     """What the plot shows: latency in ms or size in 1e6 bytes; without those not timed.
 
-    Students whose score is no fraction have no place on its other axis.
+    Students whose score is no accuracy have no place on its other axis.
     """
-    rows = [row for row in rows if row.scale == FRACTION]
+    rows = [row for row in rows if row.has_accuracy]
     if axis == "size":
         return [_point(row, row.size_bytes / 1e6, row.dataset) for row in rows]
     timed = [(row, row.latency_ms) for row in rows if row.latency_ms is not None]

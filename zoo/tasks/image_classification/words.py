@@ -9,6 +9,7 @@ class PictureWords(Words):
     """Of pictures."""
 
     one, many = "a picture", "pictures"
+    hub_metric = "accuracy"
     alike = "with the same first answer"
     single = "One picture"
     example = "photo.jpg"

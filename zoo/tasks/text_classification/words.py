@@ -19,6 +19,7 @@ class TextWords(Words):
     """Of texts; where the labels are languages, they are called so."""
 
     one, many = "a sentence", "texts"
+    hub_metric = "accuracy"
     alike = "with the same first answer"
     single = "The longest text alone"
     example = '--text "Où est la bibliothèque ?"'
