@@ -2,9 +2,9 @@
 
     build("digits-shufflenet-v2-x0.5.kd")
 
-Every piece of work is kept under `work` by the hash of what it reads (`job.once`), so a second
-build skips what has not changed and a killed one goes on. Nothing is stored unless every gate is
-passed.
+A stage says what it does as steps (`job.Step`); here each is told, kept under `work` by the hash of
+what it reads, and skipped where that was done before. So a second build skips what has not changed,
+and a killed one goes on. Nothing is stored unless every gate is passed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.chain import card, compress, distil, export, label, measure, store
-from zoo.chain.job import Job, Say
+from zoo.chain.job import Done, Job, Say, once
+from zoo.chain.made import Steps
 from zoo.errors import NotFound, RecipeError, StoreError
 from zoo.records import reader
 from zoo.records import recipe as recipes
@@ -22,20 +23,20 @@ from zoo.records.recipe import Recipe
 
 
 class Stage(NamedTuple):
-    """A function from the record of the stage before to its own; see `made`."""
+    """From the record of the stage before to its own; see `made`."""
 
     name: str  # as `zoo build --until` has it
-    run: Callable[..., Any]  # (record before, job, **sections)
-    sections: tuple[str, ...] = ()  # of the recipe, all that it reads
+    run: Callable[..., Steps[Any]]  # (record before, job, **sections) -> steps, and its record
+    sections: tuple[str, ...] = ()  # of the recipe, that it is handed
 
 
 STAGES = (
     Stage("label", label.run, ("teacher", "labels")),
     Stage("distil", distil.run, ("student", "labels", "loss", "train")),
-    Stage("export", export.run),
+    Stage("export", export.run, ("licence",)),
     Stage("compress", compress.run, ("compress", "gates")),
     Stage("measure", measure.run, ("data",)),
-    Stage("card", card.run, ("summary", "licence", "student")),
+    Stage("card", card.run, ("summary", "licence", "student", "data", "gates")),
     Stage("store", store.run),
 )
 
@@ -79,24 +80,41 @@ def chain(
     say: Say = lambda line: None,
 ) -> Any:
     """The record of the last stage; the teachers that are recipes' students are made first."""
+    if wanted.compress is None and until in ("compress", "measure", "card"):
+        hint = "add compress and gates, or end with export"
+        raise RecipeError(f"{wanted.name} has no compress section: there is no {until}", hint)
+    jobs = [Job(recipe, data, work, store, say) for recipe in _lineage(wanted)]
+    found = [label.read(job) for job in reversed(jobs)]  # of the wanted one first
     elder: label.Elder | None = None
-    for recipe in _lineage(wanted):
-        last = until if recipe is wanted else "export"
-        made = _run(Job(recipe, data, work, store, say), elder, last)
-        elder = (recipe, made)
+    for job, own in zip(jobs, reversed(found), strict=True):
+        made = _run(job, (own, elder), until if job.recipe is wanted else "export")
+        elder = (job.recipe, made)
     return made
 
 
 def _run(job: Job, made: Any, until: str) -> Any:
+    """The stages one after the other, up to `until`."""
     for stage in STAGES:
         given = {key: getattr(job.recipe, key) for key in stage.sections}
-        made = stage.run(made, job, **given)
+        made = _driven(job, stage.run(made, job, **given))
         if stage.name == until:
             break
         if stage.name == "export" and job.recipe.compress is None:
             job.tell("no compress section, so nothing is published")
             break
     return made
+
+
+def _driven(job: Job, steps: Steps[Any]) -> Any:
+    """The record of a stage, once all of its steps are done."""
+    done: Done | None = None
+    try:
+        while True:
+            step = steps.send(done)  # type: ignore[arg-type]  # None begins
+            job.tell(step.says)
+            done = once(job.folder, step)
+    except StopIteration as end:
+        return end.value
 
 
 def _lineage(wanted: Recipe) -> Iterator[Recipe]:

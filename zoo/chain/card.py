@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.card import writing
 from zoo.chain.job import Job
-from zoo.chain.made import Carded, Labelled, Measured
+from zoo.chain.made import Carded, Labelled, Measured, Steps
 from zoo.errors import CardError
 from zoo.files import sha256, write_text
 from zoo.records import card as cards
@@ -18,14 +18,17 @@ from zoo.records.names import FILES
 from zoo.records.run import Run, to_json
 
 
-def run(measured: Measured, job: Job, *, summary: str, licence: str, student: Any) -> Carded:
-    """Beside the student's files."""
+def run(
+    measured: Measured, job: Job, *, summary: str, licence: str, student: Any, data: Any, gates: Any
+) -> Steps[Carded]:
+    """Beside the student's files; made anew each time."""
+    yield from ()
     from distill.students import counts
 
     exported = measured.compressed.exported
     labelled, found, maker = exported.distilled.labelled, measured.found, job.maker
     write_text(measured.folder / cards.RUN, to_json(_run(measured, job)))
-    net = maker.network(labelled.labels)
+    net = maker.network(labelled.data.labels)
     card = cards.Card(
         format=1,
         name=job.name,
@@ -34,19 +37,19 @@ def run(measured: Measured, job: Job, *, summary: str, licence: str, student: An
         licence=licence,
         created=found["created"],
         code_commit=found["commit"],
-        labels=labelled.labels,
+        labels=labelled.data.labels,
         input=maker.input(),
         student=cards.StudentFacts(
             student.architecture, dict(student.options), counts.parameters(net), maker.macs(net)
         ),
         teacher=_teacher(labelled, found),
-        data=_data(labelled, found, job),
+        data=_data(labelled, data, found, job),
         recipe_sha256=job.digest,
         run_sha256=sha256(measured.folder / cards.RUN),
         variants={precision: _variant(precision, found, measured.folder) for precision in FILES},
         seeds=_spread(found["scores"]["seeds"]),
         attempts=tuple(cards.Attempt(**row) for row in measured.compressed.attempts),
-        gates={k: float(v) for k, v in plain.to_dict(job.recipe.gates).items()},
+        gates={k: float(v) for k, v in plain.to_dict(gates).items()},
         latency=tuple(Measurement(**row) for row in found["latency"]),
         **maker.card_facts(found["scores"]["more"]),
     )
@@ -62,17 +65,17 @@ def _teacher(labelled: Labelled, found: dict[str, Any]) -> cards.TeacherFacts | 
     return cards.TeacherFacts(teacher.name, teacher.source, teacher.sha256, teacher.licence, score)
 
 
-def _data(labelled: Labelled, found: dict[str, Any], job: Job) -> cards.DataFacts:
-    data = job.recipe.data
+def _data(labelled: Labelled, data: Any, found: dict[str, Any], job: Job) -> cards.DataFacts:
+    read = labelled.data
     return cards.DataFacts(
         source=data.source,
         home=data.home,
         licence=data.licence,
-        sha256=labelled.train.sha256,
-        train=len(labelled.train),
-        validation=len(labelled.validation),
+        sha256=read.train.sha256,
+        train=len(read.train),
+        validation=len(read.validation),
         test=found["n"],
-        **job.maker.data_facts(labelled.train, found["dropped"]),
+        **job.maker.data_facts(read.train, found["dropped"]),
     )
 
 
@@ -97,15 +100,16 @@ def _spread(values: list[float]) -> cards.Spread | None:
 def _run(measured: Measured, job: Job) -> Run:
     exported, found = measured.compressed.exported, measured.found
     labelled = exported.distilled.labelled
-    words = job.maker.data_facts(labelled.train, found["dropped"])
+    read = labelled.data
+    words = job.maker.data_facts(read.train, found["dropped"])
     return Run(
         format=1,
         name=job.name,
         recipe=plain.to_dict(job.recipe),
         recipe_sha256=job.digest,
         data={
-            "train": labelled.train.sha256,
-            "validation": labelled.validation.sha256,
+            "train": read.train.sha256,
+            "validation": read.validation.sha256,
             **found["test"],
         },
         teacher=labelled.teacher_run,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.chain.export import files
-from zoo.chain.job import Job, code
-from zoo.chain.made import Compressed, Exported
+from zoo.chain.job import Job, Step, code
+from zoo.chain.made import Compressed, Exported, Steps
 from zoo.errors import GateError
 from zoo.measure import bench
 from zoo.records import plain
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 ROUNDS = 30  # of interleaved timing
 
 
-def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Compressed:
+def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[Compressed]:
     """A GateError, with every attempt's reason, where none passes."""
-    labelled = exported.distilled.labelled
-    job.tell("quantizing")
+    data = exported.distilled.labelled.data
 
     def make(out: Path) -> dict[str, Any]:
         judge = Judge(exported, job)
-        climb = job.maker.climb(exported.folder, labelled.train, out, judge)
+        climb = job.maker.climb(exported.folder, data.train, out, judge)
         winner = climb.winner.name if climb.winner else ""
         return {"attempts": plain.to_dict(climb.attempts), "winner": winner}
 
@@ -38,11 +37,11 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Compres
         "exported": files(exported),
         "compress": plain.to_dict(compress),
         "gates": plain.to_dict(gates),
-        "data": [labelled.train.sha256, labelled.validation.sha256],
-        "load": job.meter.loads(labelled.validation)[0].facts(),
-        "code": code("compress"),
+        "data": [data.train.sha256, data.validation.sha256],
+        "load": job.meter.loads(data.validation)[0].facts(),
+        "code": [code("compress"), job.task_code],
     }
-    done = job.once("compress", reads, make)
+    done = yield Step("compress", "quantizing", reads, make)
     attempts, winner = done.result["attempts"], done.result["winner"]
     for tried in attempts:
         job.say(f"  {tried['name']}: {tried['verdict']} {tried['reason']}".rstrip())
@@ -60,7 +59,7 @@ class Judge:
 
     def __init__(self, exported: Exported, job: Job) -> None:
         self.fp32, self.job = exported.folder / FILES["fp32"], job
-        self.validation = job.maker.held_out(exported.distilled.labelled.validation)
+        self.validation = job.maker.held_out(exported.distilled.labelled.data.validation)
         self.expected = job.meter.outputs(self.fp32, self.validation)
 
     def __call__(self, path: Path) -> Judgement:

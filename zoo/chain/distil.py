@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.job import Job
-from zoo.chain.made import Distilled, Labelled
+from zoo.chain.job import Job, Step
+from zoo.chain.made import Distilled, Labelled, Steps
 from zoo.errors import RecipeError
 from zoo.records import plain, reader
 from zoo.records.run import KeptLabels, Training, commit, versions
@@ -31,24 +30,23 @@ def run(
     labels: config.Labels,
     loss: config.Loss,
     train: config.Train,
-) -> Distilled:
-    """What was trained before for the same settings is not trained again."""
-    teacher, settings = labelled.teacher, plain.essentials(train)
+) -> Steps[Distilled]:
+    """Every seed."""
+    teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     del settings["seeds"]
     reads = job.maker.reads() | {
-        "format": TRAIN_FORMAT,
-        "student": asdict(student),
-        "data": [labelled.train.sha256, labelled.validation.sha256],
+        "format": [TRAIN_FORMAT, job.maker.train_format],
+        "student": plain.essentials(student),
+        "data": [data.train.sha256, data.validation.sha256],
         "teacher": teacher.sha256 if teacher else "",
         "labels": plain.essentials(labels) if teacher else {},
-        "loss": asdict(loss),
+        "loss": plain.essentials(loss),
         "train": settings,
     }
     done = {}
     for seed in train.seeds:
-        job.tell(f"training, seed {seed}")
-        make = _Fit(labelled, job, seed)
-        done[seed] = job.once(f"train-seed{seed}", reads | {"seed": seed}, make)
+        make, says = _Fit(labelled, job, seed), f"training, seed {seed}"
+        done[seed] = yield Step(f"train-seed{seed}", says, reads | {"seed": seed}, make)
     return Distilled(
         labelled,
         done[train.seeds[0]].folder,
@@ -68,13 +66,15 @@ class _Fit:
 
         from distill.train import save
 
-        kept, maker, validation = self.labelled.kept(), self.maker, self.labelled.validation
+        labelled, data, maker = self.labelled, self.labelled.data, self.maker
+        teacher = labelled.teacher
+        kept = maker.keep(teacher, data.train, labelled.folder) if teacher else None
         where, name = device()
         began = commit()
         torch.manual_seed(self.seed)
-        net = maker.network(self.labelled.labels).to(where)
-        curves = maker.fit(net, self.labelled.train, validation, self.seed, out, kept)
-        temperature = maker.calibrate(net.to("cpu"), validation)
+        net = maker.network(data.labels).to(where)
+        curves = maker.fit(net, data.train, data.validation, self.seed, out, kept)
+        temperature = maker.calibrate(net.to("cpu"), data.validation)
         save(net.state_dict(), out / "student.pt")
         (out / "checkpoint.pt").unlink(missing_ok=True)
         return plain.to_dict(

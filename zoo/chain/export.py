@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo.chain.job import Job, code
-from zoo.chain.made import Distilled, Exported
+from zoo.chain.job import Job, Step, code
+from zoo.chain.made import Distilled, Exported, Steps
 from zoo.files import sha256
 
 
-def run(distilled: Distilled, job: Job) -> Exported:
+def run(distilled: Distilled, job: Job, *, licence: str) -> Steps[Exported]:
     """Proved equal to torch on held-out data, or an error."""
-    labelled, weights = distilled.labelled, next(iter(distilled.weights.values()))
-    reads = {
-        "recipe": job.digest,
-        "weights": sha256(weights),
-        "labels": list(labelled.labels),
-        "code": code("export"),
-    }
-    job.tell("exporting")
-
-    def make(out: Path) -> dict[str, Any]:
-        net = job.maker.network(labelled.labels, weights)
-        about = metadata(job, labelled.labels)
-        return {"parity": job.maker.export(net, about, labelled.validation, out)}
-
-    done = job.once("export", reads, make)
-    return Exported(distilled, done.folder, done.result["parity"])
-
-
-def metadata(job: Job, labels: tuple[str, ...]) -> dict[str, str]:
-    """What stands in the file itself: all that a program needs to use it."""
-    return {
+    data, weights = distilled.labelled.data, next(iter(distilled.weights.values()))
+    about = {
         "studentzoo.format": "1",
         "studentzoo.name": job.name,
         "studentzoo.task": job.task.name,
-        **({"studentzoo.labels": json.dumps(labels)} if labels else {}),
-        "studentzoo.licence": job.recipe.licence,
+        **({"studentzoo.labels": json.dumps(data.labels)} if data.labels else {}),
+        "studentzoo.licence": licence,
         "studentzoo.recipe": job.digest,
+        "studentzoo.input": json.dumps(_known(asdict(job.maker.input()))),
         **job.maker.metadata(),
     }
+
+    def make(out: Path) -> dict[str, Any]:
+        net = job.maker.network(data.labels, weights)
+        return {"parity": job.maker.export(net, about, data.validation, out)}
+
+    reads = {
+        "recipe": job.digest,
+        "weights": sha256(weights),
+        "labels": list(data.labels),
+        "code": [code("export"), job.task_code],
+    }
+    done = yield Step("export", "exporting", reads, make)
+    return Exported(distilled, done.folder, done.result["parity"])
+
+
+def _known(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def files(exported: Exported) -> dict[str, str]:

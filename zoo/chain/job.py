@@ -1,4 +1,4 @@
-"""One recipe at work: where, who is told, what its task decides, and what was done before."""
+"""One recipe at work: where, who is told, what its task decides; and a step of it, done once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.chain.maker import Maker
 from zoo.files import write_text
@@ -24,13 +24,18 @@ DONE = "done.json"
 Say = Callable[[str], None]
 
 
-def _silent(line: str) -> None:
-    pass
+class Step(NamedTuple):
+    """A piece of a stage, done once for what it reads."""
+
+    name: str  # of its folder
+    says: str  # to whoever watches, when it begins
+    reads: Any  # all that decides its result, as plain data
+    make: Callable[[Path], dict[str, Any]]  # into a folder; what a killed one left is there again
 
 
 @dataclass(frozen=True)
 class Done:
-    """A finished piece of a stage."""
+    """A finished step."""
 
     folder: Path  # its files
     result: dict[str, Any]  # what it found, as JSON
@@ -44,8 +49,8 @@ class Job:
     recipe: Recipe = field(repr=False)
     data: Path | None  # folder that holds the data; None: ZOO_DATA
     root: Path  # what all builds keep
-    store: Path | None = None  # where it is published; None: the default store
-    say: Say = _silent  # a line for whoever watches
+    store: Path | None  # where it is published; None: the default store
+    say: Say  # a line for whoever watches
 
     @property
     def name(self) -> str:
@@ -72,6 +77,11 @@ class Job:
         """How it is measured."""
         return meter(self.recipe)
 
+    @cached_property
+    def task_code(self) -> str:
+        """sha256 of the source of the task's folder."""
+        return code(type(self.maker).__module__.rpartition(".")[0] or type(self.maker).__module__)
+
     @property
     def folder(self) -> Path:
         """What is kept of this student."""
@@ -81,40 +91,36 @@ class Job:
         """Say it of this student."""
         self.say(f"{self.name}: {line}")
 
-    def once(self, name: str, reads: Any, make: Callable[[Path], dict[str, Any]]) -> Done:
-        """`make(folder)` unless it was done before for the same `reads`; see `once`."""
-        return once(self.folder, name, reads, make)
 
+def once(root: Path, step: Step) -> Done:
+    """The step, unless it was done before for the same `reads`.
 
-def once(root: Path, name: str, reads: Any, make: Callable[[Path], dict[str, Any]]) -> Done:
-    """`make(folder)` unless it was done before for the same `reads`: all that decides its result.
-
-    The folder is root/<name>-<hash>. What a killed `make` left there is still there when it is
-    called again, so it may go on; only a returned result marks the folder as done.
+    Its folder is root/<name>-<hash>; only a returned result marks it as done.
     """
-    text = canonical(reads)
-    folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = canonical(step.reads)
+    folder = root / f"{step.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     found = _result(folder / DONE)
     if found is not None:
         return Done(folder, found, False)
     folder.mkdir(parents=True, exist_ok=True)
-    result = json.loads(canonical(make(folder)))
+    result = json.loads(canonical(step.make(folder)))
     write_text(folder / DONE, json.dumps({"reads": json.loads(text), "result": result}, indent=1))
     return Done(folder, result, True)
 
 
 def _result(done: Path) -> dict[str, Any] | None:
-    """What a finished stage wrote down; None where there is nothing, or nothing whole."""
+    """What a finished step wrote down; None where there is nothing, or nothing whole."""
     try:
         return json.loads(done.read_text(encoding="utf-8"))["result"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def code(package: str) -> str:
-    """sha256 of a package's source: a stage that is cheap is done again when its code changed."""
-    root = Path(str(importlib.import_module(package).__file__)).parent
+def code(module: str) -> str:
+    """sha256 of the source of a package or module: what is cheap is done again when it changed."""
+    path = Path(str(importlib.import_module(module).__file__))
+    root = path.parent
     found = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        found.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for one in sorted(root.rglob("*.py")) if path.name == "__init__.py" else [path]:
+        found.update(one.relative_to(root).as_posix().encode() + one.read_bytes())
     return found.hexdigest()

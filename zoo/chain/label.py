@@ -1,13 +1,13 @@
-"""label: data is read, the teacher opened, and asked about every view once."""
+"""label: the teacher is opened, and asked about every view once."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from zoo.chain.job import Job
-from zoo.chain.made import Exported, Labelled
+from zoo.chain.job import Job, Step
+from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
 from zoo.records import plain
 from zoo.records.names import FILES
@@ -16,32 +16,45 @@ from zoo.records.run import TeacherRun
 
 if TYPE_CHECKING:
     from distill import config
-    from distill.labels import Kept
     from distill.teachers import Teacher
 
-Elder = tuple[Recipe, Exported]  # a recipe that is a teacher, and what the chain made of it
+Elder = tuple[Recipe, Exported]  # a recipe whose student is the teacher, and what was made of it
+
+
+def read(job: Job) -> Read:
+    """The data that is trained on, and what is held out of it."""
+    job.tell(f"reading {job.recipe.data.source}")
+    train = job.maker.load("train", job.data)
+    return Read(train, job.maker.load("validation", job.data), job.maker.labels(train))
 
 
 def run(
-    elder: Elder | None, job: Job, *, teacher: config.Teacher | None, labels: config.Labels
-) -> Labelled:
-    """`elder` is the teacher where it is another recipe's student."""
-    maker = job.maker
-    job.tell(f"reading {job.recipe.data.source}")
-    train, validation = maker.load("train", job.data), maker.load("validation", job.data)
-    names = maker.labels(train)
-    opened, record = _open(job, elder, names) if teacher else (None, None)
-    _check_labels(opened, names)
+    before: tuple[Read, Elder | None],
+    job: Job,
+    *,
+    teacher: config.Teacher | None,
+    labels: config.Labels,
+) -> Steps[Labelled]:
+    """What was kept before is asked for again only in part, as an audit, when it is used."""
+    data, elder = before
+    if teacher is None:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        return Labelled(data, job.folder, None, None)
+    opened, record = _open(job, elder, data.labels)
+    _check_labels(opened, data.labels)
     folder = job.root / "labels"
 
-    @cache
-    def kept() -> Kept | None:
-        if opened is None:
-            return None
-        job.tell(f"{opened.name} labels {labels.views} views")
-        return maker.keep(opened, train, folder)
+    def make(out: Path) -> dict[str, Any]:
+        return {"key": job.maker.keep(opened, data.train, folder).key}
 
-    return Labelled(folder, train, validation, names, opened, record, kept)
+    reads = job.maker.reads() | {
+        "teacher": opened.sha256,
+        "data": data.train.sha256,
+        "labels": plain.essentials(labels),
+    }
+    says = f"{opened.name} labels {labels.views} views"
+    yield Step("label", says, reads, make)
+    return Labelled(data, folder, opened, record)
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
@@ -69,11 +82,10 @@ def _record(teacher: Teacher) -> TeacherRun:
     return TeacherRun(*facts, recipe=None, recipe_sha256=None, training=None)
 
 
-def _check_labels(teacher: Teacher | None, labels: tuple[str, ...]) -> None:
+def _check_labels(teacher: Teacher, labels: tuple[str, ...]) -> None:
     """The teacher's classes, where its file names them, are those of the data in the same order."""
-    said = teacher.labels if teacher else ()
-    for theirs, ours in zip(said, labels, strict=False):
-        if teacher and theirs != ours:
+    for theirs, ours in zip(teacher.labels, labels, strict=False):
+        if theirs != ours:
             raise RecipeError(
                 f'{teacher.name} says "{theirs}" where the data says "{ours}"',
                 "a teacher and its student have the same classes in the same order",

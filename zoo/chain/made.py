@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from zoo.chain.job import Done, Step
 from zoo.records.card import Card
 from zoo.records.run import TeacherRun, Training
 
 if TYPE_CHECKING:
-    from distill.labels import Kept
     from distill.teachers import Teacher
+
+
+T = TypeVar("T")
+Steps = Generator[Step, Done, T]
+"""A stage at work: steps come out, each comes back done, and in the end there is a record"""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Data, before anything is done with it."""
+
+    train: Any  # a split, as the task's maker loads it
+    validation: Any
+    labels: tuple[str, ...]  # names of the classes, empty where there are none
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Data, and what the teacher said of it."""
+    """What the teacher said of every view."""
 
-    folder: Path  # of the kept answers
-    train: Any  # a split, as the task's maker loads it
-    validation: Any
-    labels: tuple[str, ...]  # names of the classes, empty where there are none
-    teacher: Teacher | None
+    data: Read
+    folder: Path  # below which it is kept
+    teacher: Teacher | None  # None: nobody was asked
     teacher_run: TeacherRun | None
-    kept: Callable[[], Kept | None]  # read when a seed is trained
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Compressed:
     """The 8-bit file that passed every gate."""
 
     exported: Exported
-    folder: Path
+    folder: Path  # of all attempts
     winner: Path
     attempts: list[dict[str, Any]]  # as `records.card.Attempt` has them
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -29,6 +28,9 @@ class Maker(ABC, Generic[R, D]):
     A task whose students choose among labels needs nothing but the abstract ones. `labels` are the
     names of the data's classes, empty where there are none.
     """
+
+    train_format = 1  # counts up when training makes something else of the same settings
+    tolerance = 1e-3  # largest difference of a number between torch and ONNX
 
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe
@@ -92,14 +94,12 @@ class Maker(ABC, Generic[R, D]):
         Returns the largest difference of a number to torch, which is at most `tolerance`.
         """
 
-    tolerance = 1e-3  # largest difference between torch and ONNX
-
     @abstractmethod
     def input(self) -> Input:
         """What the file reads."""
 
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself beside what every file does."""
+        """What the file says of itself beside what every file does, by key of its metadata."""
         return {}
 
     # --- compress ---
@@ -149,7 +149,3 @@ class Maker(ABC, Generic[R, D]):
     def card_facts(self, more: dict[str, Any]) -> dict[str, Any]:
         """More fields of `records.card.Card`, from what `more` measured."""
         return {}
-
-    def input_metadata(self) -> dict[str, Any]:
-        """`input` as the file's metadata have it, without what it has not."""
-        return {key: value for key, value in asdict(self.input()).items() if value is not None}

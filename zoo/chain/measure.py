@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.chain.export import files
-from zoo.chain.job import Job
-from zoo.chain.made import Compressed, Measured
+from zoo.chain.job import Job, Step
+from zoo.chain.made import Compressed, Measured, Steps
 from zoo.files import sha256
 from zoo.measure import bench
 from zoo.measure.loads import Load
@@ -22,28 +22,33 @@ ROUNDS = 120  # of interleaved timing
 CONTROL = 0.02  # how far from 1 the control of a good measurement may be
 
 
-def run(compressed: Compressed, job: Job, *, data: Any) -> Measured:
+def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
     """Into a fresh folder: the student's files with golden vectors, and their figures."""
     from export import golden
 
     exported = compressed.exported
     distilled, labelled = exported.distilled, exported.distilled.labelled
-    job.tell("measuring on the test split")
     folder = job.folder / "card"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     fp32, int8 = (folder / file for file in FILES.values())
     shutil.copyfile(exported.folder / fp32.name, fp32)
     shutil.copyfile(compressed.winner, int8)
-    golden.write(folder / GOLDEN, job.maker.golden(labelled.validation), fp32, int8)
+    golden.write(folder / GOLDEN, job.maker.golden(labelled.data.validation), fp32, int8)
     reads = {
         "files": [sha256(fp32), sha256(int8)],
         "exported": files(exported),
         "teacher": labelled.teacher.sha256 if labelled.teacher else "",
         "seeds": {str(seed): one.weights_sha256 for seed, one in distilled.seeds.items()},
         "data": plain.to_dict(data),
+        "code": job.task_code,
     }
-    done = job.once("measure", reads, lambda out: _measure(compressed, folder, job))
+    done = yield Step(
+        "measure",
+        "measuring on the test split",
+        reads,
+        lambda out: _measure(compressed, folder, job),
+    )
     return Measured(compressed, folder, done.result)
 
 
@@ -107,9 +112,9 @@ def _scores(
     if teacher is not None:
         found["teacher"] = {"accuracy": meter.score(teacher, test, name, "test")}
     seeds = list(compressed.exported.distilled.weights.values())[1:]
-    nets = (maker.network(labelled.labels, weights) for weights in seeds)
+    nets = (maker.network(labelled.data.labels, weights) for weights in seeds)
     values = [meter.score(maker.predict(net, test), test, "", "test").value for net in nets]
     found["seeds"] = [found["fp32"]["accuracy"].value, *values]
     best = folder / FILES["int8"]
-    found["more"] = maker.more(labelled.validation, test, outputs["int8"], best)
+    found["more"] = maker.more(labelled.data.validation, test, outputs["int8"], best)
     return found

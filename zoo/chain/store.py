@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from zoo.chain.job import Job
-from zoo.chain.made import Carded, Stored
+from zoo.chain.made import Carded, Steps, Stored
 from zoo.publish import shelf
 from zoo.stores.folders import Folders, default
 
 
-def run(carded: Carded, job: Job) -> Stored:
+def run(carded: Carded, job: Job) -> Steps[Stored]:
     """Refused where page, figures or files are not those of the card."""
+    yield from ()
     target = Folders(job.store) if job.store else default()
     shelf.publish(carded.folder, target)
     return Stored(carded, target.folder(job.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -106,10 +105,6 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
     def input(self) -> Input:
         """Pictures of any size, resized in the graph."""
         return Input("image", "uint8", "NHWC", "RGB", self.size)
-
-    def metadata(self) -> dict[str, str]:
-        """What the file says of its input."""
-        return {"studentzoo.input": json.dumps(self.input_metadata())}
 
     def climb(
         self, folder: Path, train: Dataset, out: Path, judge: Callable[[Path], Judgement]

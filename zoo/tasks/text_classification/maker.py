@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -86,11 +85,8 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
         return Input("codepoints", "int32", "NL")
 
     def metadata(self) -> dict[str, str]:
-        """What the file says of its input and of its answers."""
-        return {
-            "studentzoo.input": json.dumps(self.input_metadata()),
-            "studentzoo.unknown_below": str(self.recipe.unknown_below),
-        }
+        """Below which probability an answer is unknown."""
+        return {"studentzoo.unknown_below": str(self.recipe.unknown_below)}
 
     def held_out(self, validation: Texts) -> Texts:
         """Held-out texts cut as in training, words among them."""
