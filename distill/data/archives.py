@@ -13,10 +13,8 @@ import gzip
 import io
 import lzma
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,6 +23,7 @@ from typing import IO, Any
 from distill.data import tree
 from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
+from distill.files import DAMAGED
 
 MAX_MEMBER_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 2**20  # of a tar, before one member: long names and the like
@@ -35,18 +34,6 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {  # by the first bytes
     b"\xfd7zXZ\0": lzma.open,
     b"BZh": bz2.open,
 }
-
-_DAMAGED = (
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-    NotImplementedError,  # a zip's compression method that Python lacks
-    ValueError,  # a name that is not UTF-8, a number in a header that is none
-    struct.error,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 class _Budget:
@@ -94,7 +81,7 @@ class Zip:
                     self._check(info)
                     budget.take(name, info.file_size)
                     (folders if info.is_dir() else files).append(name)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise _damaged(self.path, error) from error
         return tree.parse(files, folders, self.where)
 
@@ -106,7 +93,7 @@ class Zip:
                 name = f"{self.where}: {example.key}"
                 try:
                     content = archive.read(members[str(example.key)])
-                except _DAMAGED as error:
+                except DAMAGED as error:
                     raise _damaged(name, error) from error
                 yield Picture(place, name, content)
 
@@ -165,7 +152,7 @@ class Tar:
                     yield member, archive
                     archive.members = []  # type: ignore[attr-defined]  # or every header is kept
                 file.finish()
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise _damaged(self.path, error) from error
 
 
@@ -216,7 +203,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> by
     try:
         file = archive.extractfile(member)
         return file.read() if file else b""
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise _damaged(name, error) from error
 
 
