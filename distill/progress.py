@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 _LINE_SECONDS = 20.0  # pause between two plain lines
 
@@ -61,8 +61,5 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield Progress(title, total, done)
         return
-    bar = _Bar(title, total, done)
-    try:
+    with closing(_Bar(title, total, done)) as bar:
         yield bar
-    finally:
-        bar.close()
