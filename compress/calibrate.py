@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, shape_inference
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from compress.config import Attempt
 from compress.errors import CompressError
@@ -25,13 +24,12 @@ LEVELS = 256  # of 8 bits; half of them on each side of zero where values have b
 FLOOR = 1e-6  # share of the mass that an empty bin counts as
 STEP = 32  # bins between two candidates of the entropy rule
 COPIES = frozenset({"Split", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice"})
-REFUSALS = (  # what onnxruntime raises for a model or an input that it cannot take
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
+
+# What onnxruntime raises for a model or an input that it cannot take.
+REFUSALS: tuple[type[Exception], ...] = tuple(
+    error
+    for error in vars(state).values()
+    if isinstance(error, type) and issubclass(error, Exception)
 )
 
 
@@ -76,6 +74,18 @@ def rebatch(calibration: Iterable[np.ndarray], size: int = BATCH) -> Iterator[np
             yield pictures[start : start + size]
     if empty:
         raise CompressError("there is no calibration picture", "give at least one batch of them")
+
+
+def first_pictures(calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
+    """At most `count` pictures, in batches."""
+    batches: list[np.ndarray] = []
+    left = count
+    for pictures in rebatch(calibration):
+        batches.append(pictures[:left])
+        left -= len(batches[-1])
+        if left == 0:
+            break
+    return batches
 
 
 def observe(
@@ -220,14 +230,14 @@ def runner(
     return run
 
 
-def session(model: ModelProto | Path) -> ort.InferenceSession:
-    """One-threaded session; a file that onnxruntime refuses is one clear error."""
+def session(model: ModelProto) -> ort.InferenceSession:
+    """One-threaded session; a model that onnxruntime refuses is one clear error."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    content = model.SerializeToString()
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except REFUSALS as error:
         raise CompressError(
             f"onnxruntime refuses the model: {error}", "export it again, or update onnxruntime"

@@ -96,9 +96,7 @@ def consumers(model: ModelProto) -> dict[str, list[NodeProto]]:
 def rename_inputs(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
     """Let every node read `names[x]` where it read `x`."""
     for node in nodes:
-        for i, name in enumerate(node.input):
-            if name in names:
-                node.input[i] = names[name]
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def drop_nodes(model: ModelProto, dropped: set[int]) -> None:

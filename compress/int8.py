@@ -91,7 +91,7 @@ def run_quantizer(
                 nodes_to_exclude=[*exclude, *sorted(graph.head(model))],
                 extra_options={"TensorQuantOverrides": tensor_overrides},
             )
-        except (ValueError, TypeError, RuntimeError, *calibrate.REFUSALS) as error:
+        except (ValueError, TypeError, RuntimeError, *calibrate.REFUSALS) as error:  # type: ignore[misc]
             hint = "see `onnxruntime.quantization`; the float file can be used as it is"
             raise CompressError(f"onnxruntime cannot quantize the model: {error}", hint) from error
         return onnx.load(str(out))
@@ -172,8 +172,7 @@ def free_logits(model: ModelProto) -> None:
     _drop_writers(model, dropped)
     graph.rename_inputs(model.graph.node, names)
     for node in model.graph.node:
-        for i, name in enumerate(node.output):
-            node.output[i] = names.get(name, name)
+        node.output[:] = [names.get(name, name) for name in node.output]
 
 
 def shield_float(model: ModelProto, exclude: tuple[str, ...]) -> None:

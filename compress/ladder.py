@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from compress import calibrate, int8, sensitivity
-from compress.config import Attempt, Compress, Gates
+from compress.config import Compress, Gates
 from compress.errors import CompressError
 
 
@@ -26,19 +27,19 @@ class Judgement:
     speed_ratio_high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tried:
     """One attempt as the card shows it; the measured fields are None where the attempt failed."""
 
     name: str
     settings: dict[str, Any]  # the attempt's own, with the nodes that stayed float
-    accuracy: float | None
-    agreement: float | None
-    drop_points: float | None
-    size_bytes: int | None
-    speed_ratio: float | None
-    speed_ratio_low: float | None
-    speed_ratio_high: float | None
+    accuracy: float | None = None
+    agreement: float | None = None
+    drop_points: float | None = None
+    size_bytes: int | None = None
+    speed_ratio: float | None = None
+    speed_ratio_low: float | None = None
+    speed_ratio_high: float | None = None
     verdict: Literal["pass", "fail", "error"]
     reason: str  # "" for a pass, else every gate that was missed
 
@@ -64,7 +65,7 @@ def climb(
     `calibration` yields uint8 (b, h, w, 3) from the train split; its first
     `config.calibration_images` pictures are used. `judge` measures one int8 file.
     """
-    batches = first_pictures(calibration, config.calibration_images)
+    batches = calibrate.first_pictures(calibration, config.calibration_images)
     ranked: list[str] | None = None
     tried: list[Tried] = []
     for attempt in config.ladder:
@@ -72,40 +73,13 @@ def climb(
             ranked = [name for name, _ in sensitivity.rank(fp32_path, batches)]
         exclude = tuple((ranked or [])[: attempt.float_layers])
         path = Path(out_dir) / f"{attempt.name}.onnx"
-        tried.append(_try(fp32_path, path, batches, attempt, exclude, gates, judge))
+        settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
+        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": list(exclude)}
+        make = partial(int8.quantize, fp32_path, path, batches, attempt, exclude)
+        tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
-
-
-def first_pictures(calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most `count` pictures, in batches."""
-    batches: list[np.ndarray] = []
-    left = count
-    for pictures in calibrate.rebatch(calibration):
-        batches.append(pictures[:left])
-        left -= len(batches[-1])
-        if left == 0:
-            break
-    return batches
-
-
-def _try(
-    fp32_path: Path,
-    path: Path,
-    batches: list[np.ndarray],
-    attempt: Attempt,
-    exclude: tuple[str, ...],
-    gates: Gates,
-    judge: Callable[[Path], Judgement],
-) -> Tried:
-    settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-    settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": list(exclude)}
-
-    def make() -> Path:
-        return int8.quantize(fp32_path, path, batches, attempt, exclude)
-
-    return try_out(attempt.name, settings, make, gates, judge)
 
 
 def try_out(
@@ -120,7 +94,7 @@ def try_out(
         path = make()
         judged = judge(path)
     except CompressError as error:
-        return _failed(name, settings, str(error))
+        return Tried(name=name, settings=settings, verdict="error", reason=str(error))
     size = path.stat().st_size
     missed = misses(judged, size, gates)
     return Tried(
@@ -130,22 +104,6 @@ def try_out(
         verdict="fail" if missed else "pass",
         reason="; ".join(missed),
         **asdict(judged),
-    )
-
-
-def _failed(name: str, settings: dict[str, Any], reason: str) -> Tried:
-    return Tried(
-        name=name,
-        settings=settings,
-        accuracy=None,
-        agreement=None,
-        drop_points=None,
-        size_bytes=None,
-        speed_ratio=None,
-        speed_ratio_low=None,
-        speed_ratio_high=None,
-        verdict="error",
-        reason=reason,
     )
 
 

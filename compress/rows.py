@@ -10,6 +10,7 @@ each number would cost more than all the rest).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,15 +38,12 @@ def climb(
     The first one that passes every gate wins. Files stay in `out_dir` as CODEC.onnx; `judge`
     measures one of them.
     """
-    tried = [_try(source, Path(out_dir) / f"{c}.onnx", c, gates, judge) for c in config.codecs]
+    tried: list[Tried] = []
+    for codec in config.codecs:
+        make = partial(quantize, source, Path(out_dir) / f"{codec}.onnx", codec)
+        tried.append(try_out(codec, {"codec": codec}, make, gates, judge))
     passed = [Path(out_dir) / f"{t.name}.onnx" for t in tried if t.verdict == "pass"]
     return Climb(tuple(tried), passed[0] if passed else None)
-
-
-def _try(
-    source: Path, path: Path, codec: Codec, gates: Gates, judge: Callable[[Path], Judgement]
-) -> Tried:
-    return try_out(codec, {"codec": codec}, lambda: quantize(source, path, codec), gates, judge)
 
 
 def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:

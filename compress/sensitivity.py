@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,10 @@ def rank(fp32_path: Path, calibration: Iterable[np.ndarray]) -> list[tuple[str, 
 
 
 def _first(calibration: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """The first `count` pictures of one size."""
-    kept: list[np.ndarray] = []
-    for batch in calibrate.rebatch(calibration):
-        if sum(map(len, kept)) >= count or (kept and batch.shape[1:] != kept[0].shape[1:]):
-            break
-        kept.append(batch)
-    return np.concatenate(kept)[:count]
+    """The first `count` pictures, as far as they are of one size."""
+    batches = calibrate.first_pictures(calibration, count)
+    size = batches[0].shape[1:]
+    return np.concatenate(list(takewhile(lambda batch: batch.shape[1:] == size, batches)))
 
 
 def weighted(model: ModelProto) -> tuple[list[NodeProto], dict[str, np.ndarray]]:

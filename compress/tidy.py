@@ -6,7 +6,7 @@ around 350 KB of weights on a ShuffleNet v2 x0.5.
 
 from __future__ import annotations
 
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from compress import graph
 
@@ -26,10 +26,8 @@ def tidy(model: ModelProto) -> ModelProto:
 
 def drop_notes(model: ModelProto) -> None:
     """Shapes of inner tensors, node names, doc strings, exporter metadata; ours stay."""
-    kept = [(p.key, p.value) for p in model.metadata_props if not p.key.startswith(NOTES)]
-    del model.metadata_props[:]
-    for key, value in kept:
-        model.metadata_props.add(key=key, value=value)
+    kept = {p.key: p.value for p in model.metadata_props if not p.key.startswith(NOTES)}
+    helper.set_model_props(model, kept)
     model.doc_string = model.graph.doc_string = ""
     del model.graph.value_info[:]
     del model.graph.metadata_props[:]
@@ -95,19 +93,12 @@ def shorten_names(model: ModelProto) -> None:
     for init in model.graph.initializer:
         init.name = _short(init.name, short)
     for node in model.graph.node:
-        _rename(node, short)
-
-
-def _rename(node: NodeProto, short: dict[str, str]) -> None:
-    for names in (node.input, node.output):
-        for i, name in enumerate(names):
-            names[i] = _short(name, short)
+        node.input[:] = [_short(name, short) for name in node.input]
+        node.output[:] = [_short(name, short) for name in node.output]
 
 
 def _short(name: str, short: dict[str, str]) -> str:
-    if name not in short:
-        short[name] = base62(len(short))
-    return short[name]
+    return short.setdefault(name, base62(len(short)))
 
 
 def base62(number: int) -> str:

@@ -52,15 +52,11 @@ class TextData:
 
     source: str  # place of the texts that are trained on and, in part, held out
     licence: str  # SPDX id, or plain words where there is none
-    tests: dict[
-        str, str
-    ]  # name -> place, read by the final measurement only; the first is headline
+    tests: dict[str, str]  # name: place, read by the final measurement only; the first is headline
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
     words: str = ""  # place of single words, one a line, trained on too
-    counts: str = (
-        ""  # wheel of lingua-language-detector 1.4: words are drawn from its n-gram counts
-    )
+    counts: str = ""  # lingua-language-detector 1.4's wheel: words are drawn from its n-gram counts
     drawn_words: int = 0  # of each class, from counts
     validation: float = 0.05  # fraction of source held out: per class, by the sha256 of the text
 

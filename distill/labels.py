@@ -11,10 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +24,7 @@ from distill.config import Augment, Labels, Pieces
 from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError
+from distill.files import DAMAGED, write
 from distill.progress import progress
 from distill.views import Views, views_of
 
@@ -35,19 +32,6 @@ SHARD = 8192  # examples
 _BATCH = 4096  # examples the teacher sees at once
 _LARGEST = 65504  # in fp16
 _FORMAT = 1
-
-_BROKEN = (  # what numpy and zipfile raise for a file that is cut or has bits turned
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 Ask = Callable[[Any], np.ndarray]
 """Pictures uint8 (n, s, s, 3), or a list of n texts -> float logits (n, classes)"""
@@ -87,12 +71,8 @@ class Kept:
         return torch.from_numpy(full)
 
 
-def key(teacher: str, data: Dataset | Texts, how: Augment | Pieces, config: Labels) -> str:
+def key(teacher: str, views: Views, config: Labels) -> str:
     """sha256 of what the records depend on: teacher's hash, data's hash, how views are drawn."""
-    return _key(teacher, views_of(data, how), config)
-
-
-def _key(teacher: str, views: Views, config: Labels) -> str:
     facts = {"format": _FORMAT, "teacher": teacher, "top_k": config.top_k, **views.key}
     if (config.of, config.share) != ("all", 1.0):
         facts |= {"of": config.of, "share": config.share}
@@ -113,7 +93,7 @@ def keep(
     another number of classes, are not finite, or do not match what was kept before.
     """
     views, classes = views_of(data, how), len(data.classes)
-    name = _key(teacher, views, config)
+    name = key(teacher, views, config)
     folder = root / name[:16]
     width = min(config.top_k, classes)
     asked = _asked(views, config)
@@ -197,19 +177,16 @@ def _read(path: Path, n: int, k: int) -> tuple[np.ndarray, ...] | None:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             record = (arrays["index"], arrays["logits"], arrays["rest"])
-    except _BROKEN:
+    except DAMAGED:
         return None
     return record if [r.shape for r in record] == [(n, k), (n, k), (n,)] else None
 
 
 def _write(path: Path, seed: int, index: np.ndarray, logits: np.ndarray, rest: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        np.savez(file, seed=np.uint64(seed), index=index, logits=logits, rest=rest)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write(
+        path,
+        lambda file: np.savez(file, seed=np.uint64(seed), index=index, logits=logits, rest=rest),
+    )
 
 
 def _audit(

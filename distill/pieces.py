@@ -173,10 +173,8 @@ class TextView:
 
 def padded(texts: Sequence[str]) -> np.ndarray:
     """Code points int32 (n, length of the longest), at least one, padded with 0."""
-    made = np.zeros((len(texts), max(map(len, texts), default=0) or 1), np.int32)
-    for row, text in enumerate(texts):
-        made[row, : len(text)] = np.frombuffer(text.encode("utf-32-le"), np.int32)
-    return made
+    characters = np.array(texts, np.str_)  # UTF-32, each text padded with 0
+    return characters.view(np.int32).reshape(len(texts), characters.itemsize // 4)
 
 
 class _Tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 _LINE_SECONDS = 20.0  # pause between two plain lines
 
@@ -24,16 +24,14 @@ class Progress:
         now = time.monotonic()
         if now - self._last >= _LINE_SECONDS or self.done >= self.total:
             self._last = now
-            self._show(f"{self.title}: {self.done:,}/{self.total:,} {text} {self._pace(now)}")
+            pace = self._pace(now)
+            sys.stderr.write(f"{self.title}: {self.done:,}/{self.total:,} {text} {pace}\n")
+            sys.stderr.flush()
 
     def _pace(self, now: float) -> str:
         rate = (self.done - self._first) / max(now - self._start, 1e-9)
         left = round((self.total - self.done) / max(rate, 1e-9))
         return f"{rate:,.0f} a second, {left // 60}:{left % 60:02} left"
-
-    def _show(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
 
 
 class _Bar(Progress):
@@ -63,8 +61,5 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield Progress(title, total, done)
         return
-    bar = _Bar(title, total, done)
-    try:
+    with closing(_Bar(title, total, done)) as bar:
         yield bar
-    finally:
-        bar.close()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,22 +22,13 @@ from distill.config import Augment, Loss, Pieces, Train
 from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError
+from distill.files import DAMAGED, write
 from distill.losses import total
+from distill.pieces import padded
 from distill.progress import Progress, progress
 from distill.views import views_of
 
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
-
-_BROKEN = (  # what torch.load and load_state_dict raise for a file that is no checkpoint of ours
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 
 Answers = Callable[[int, Tensor, Tensor], Tensor]
 """view number, rows (b,), what the student reads of them -> the teacher's logits (b, classes)"""
@@ -138,8 +127,6 @@ def _by_length(texts: Sequence[str]) -> np.ndarray:
 def _tensor(inputs: np.ndarray | Sequence[str], rows: np.ndarray) -> Tensor:
     if isinstance(inputs, np.ndarray):
         return torch.from_numpy(inputs[rows])
-    from distill.pieces import padded
-
     return torch.from_numpy(padded([inputs[row] for row in rows]))
 
 
@@ -313,17 +300,12 @@ def _resume(state: _State, path: Path, device: str) -> None:
         state.optimizer.load_state_dict(kept["optimizer"])
         state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
         torch.set_rng_state(kept["rng"].cpu())
-    except _BROKEN as error:
+    except DAMAGED as error:
         raise DistillError(
             f"{path} cannot be read: {type(error).__name__}", "delete it to train from the start"
         ) from error
 
 
 def save(content: Any, path: Path) -> None:
-    """torch.save to a temporary name, then rename: a reader never sees half a file."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """torch.save, whole or not at all."""
+    write(path, lambda file: torch.save(content, file))

@@ -18,6 +18,7 @@ from distill.config import Augment, Pieces
 from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError
+from distill.pieces import TextViews
 
 
 class View(Protocol):
@@ -58,8 +59,6 @@ def views_of(data: Dataset | Texts, how: Augment | Pieces) -> Views:
     if isinstance(data, Dataset) and isinstance(how, Augment):
         return PictureViews(data, how)
     if isinstance(data, Texts) and isinstance(how, Pieces):
-        from distill.pieces import TextViews
-
         return TextViews(data, how)
     raise TypeError(f"{type(data).__name__} cannot be drawn by {type(how).__name__}")
 

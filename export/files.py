@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from export.errors import ExportError
 
@@ -50,6 +51,12 @@ def write(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
     return path
 
 
+_REFUSALS: tuple[type[Exception], ...] = tuple(  # what onnxruntime raises for a bad file or input
+    error
+    for error in vars(state).values()
+    if isinstance(error, type) and issubclass(error, Exception)
+)
+
 CONTRACTS = {  # name of the one input -> its type and number of dimensions
     "image": ("tensor(uint8)", 4),
     "codepoints": ("tensor(int32)", 2),
@@ -68,7 +75,7 @@ class Runner:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise ExportError(f"cannot read {path}: {error.strerror}") from error
-        except _ORT_ERRORS as error:
+        except _REFUSALS as error:
             raise ExportError(
                 f"onnxruntime cannot load {path}: {error}", "is it an ONNX file?"
             ) from error
@@ -84,18 +91,5 @@ class Runner:
         """uint8 pictures (n, h, w, 3) or int32 texts (n, length) to float32 logits (n, classes)."""
         try:
             return self._session.run(None, {self._name: inputs})[0]
-        except _ORT_ERRORS as error:
+        except _REFUSALS as error:
             raise ExportError(f"onnxruntime cannot run {self._path}: {error}") from error
-
-
-_ORT_ERRORS = tuple(
-    getattr(ort.capi.onnxruntime_pybind11_state, name)
-    for name in (
-        "Fail",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "InvalidArgument",
-        "NotImplemented",
-        "RuntimeException",
-    )
-)

@@ -44,9 +44,7 @@ class Parts:
     delta: np.ndarray  # int32 (256,): what is added to a code point; below zero: no letter
     scripts: np.ndarray  # int64 (256,): row of `table` of an entry's script; 0: none
     orders: np.ndarray  # int64 (o,): which n-grams there are, of 1 to 5, ascending
-    multipliers: (
-        np.ndarray
-    )  # int64 (o, 5): of the k-th letter of an n-gram, >= 0; 0 beyond the n-th
+    multipliers: np.ndarray  # int64 (o, 5): of an n-gram's k-th letter, >= 0; 0 beyond the n-th
     rows: np.ndarray  # int64 (o,): how many rows of `table` each order has
     offsets: np.ndarray  # int64 (o,): where they begin
     table: np.ndarray  # float32 (r, d); row 0 is zeros

@@ -41,7 +41,6 @@ def plain_export(module: nn.Module, path: str | Path, *, image_size: int) -> Pat
 def finish(plain: onnx.ModelProto, image_size: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """The whole model around what `core` gave: the head for pictures, metadata, no debris."""
     model = run(graft(plain, image_size), [shorten_names])
-    del model.metadata_props[:]
     onnx.helper.set_model_props(model, dict(metadata))
     return model
 
@@ -87,8 +86,7 @@ def _silence() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logger.setLevel(level)

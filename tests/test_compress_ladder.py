@@ -3,9 +3,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.calibrate import first_pictures
 from compress.config import Attempt, Compress, Gates
 from compress.errors import CompressError
-from compress.ladder import Judgement, climb, first_pictures, misses
+from compress.ladder import Judgement, climb, misses
 from compress.sensitivity import fake_quantized, rank, relative_error
 
 GOOD = Judgement(0.9, 0.99, 0.1, 0.7, 0.69, 0.71)

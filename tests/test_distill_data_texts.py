@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from distill.config import TextData
 from distill.data import archives, texts
-from distill.data.texts import Texts, load_test, load_texts
+from distill.data.texts import Texts, load_tests, load_texts
 from distill.errors import DistillError
 
 few = settings(max_examples=40, deadline=None)
@@ -208,7 +208,7 @@ def test_a_held_out_text_is_not_trained_on_as_a_word(tmp_path: Path) -> None:
 def test_a_test_has_the_classes_of_the_source(tmp_path: Path) -> None:
     folder = to_folder(tmp_path / "talk", GOOD)
     exam = to_folder(tmp_path / "exam", {"en.txt": "Well?\nYes.", "de.txt": "Nun?"})
-    data = load_test(config(folder, exam), "exam")
+    data = load_tests(config(folder, exam))["exam"]
     assert data.split == "exam" and data.classes == ("de", "en") and not data.words.any()
     assert data.texts == ("Nun?", "Well?", "Yes.") and data.labels.tolist() == [0, 1, 1]
 
@@ -216,24 +216,23 @@ def test_a_test_has_the_classes_of_the_source(tmp_path: Path) -> None:
 def test_a_test_text_that_stands_in_the_source_is_left_out(tmp_path: Path) -> None:
     folder = to_folder(tmp_path / "talk", GOOD | {"de.txt": "Caf\u00e9.\nNun?\nJa."})
     exam = {"en.txt": "Well?\nSentence number 3.\nCafe\u0301.", "de.txt": "Gut."}
-    data = load_test(config(folder, to_folder(tmp_path / "exam", exam)), "exam")
+    data = load_tests(config(folder, to_folder(tmp_path / "exam", exam)))["exam"]
     assert data.texts == ("Gut.", "Well?") and data.dropped == 2
-    alone = load_test(config(folder, to_folder(tmp_path / "exam", {"en.txt": "Well?"})), "exam")
+    alone = load_tests(config(folder, to_folder(tmp_path / "exam", {"en.txt": "Well?"})))["exam"]
     assert alone.sha256 == data.sha256 and alone.dropped == 0
 
 
 def test_a_test_whose_class_stands_in_the_source_whole_is_named(tmp_path: Path) -> None:
     folder = to_folder(tmp_path / "talk", GOOD)
     exam = to_folder(tmp_path / "exam", {"en.txt": "Sentence number 3.", "de.txt": "Gut."})
-    error = error_of(lambda: load_test(config(folder, exam), "exam"))
+    error = error_of(lambda: load_tests(config(folder, exam))["exam"])
     assert "every text of en.txt stands in" in str(error) and error.hint
 
 
 def test_a_test_without_a_class_is_named(tmp_path: Path) -> None:
     folder = to_folder(tmp_path / "talk", GOOD)
     exam = to_folder(tmp_path / "exam", {"en.txt": "Well?"})
-    assert "de.txt is missing" in str(error_of(lambda: load_test(config(folder, exam), "exam")))
-    assert "no test 'flores'" in str(error_of(lambda: load_test(config(folder, exam), "flores")))
+    assert "de.txt is missing" in str(error_of(lambda: load_tests(config(folder, exam))["exam"]))
 
 
 @pytest.mark.parametrize("kind", ["test", "words"])
@@ -241,7 +240,7 @@ def test_a_class_that_the_source_lacks_is_named(tmp_path: Path, kind: str) -> No
     folder = to_folder(tmp_path / "talk", GOOD)
     more = to_folder(tmp_path / "more", {**GOOD, "xx.txt": "Hm."})
     data = config(folder, more, words=str(more))
-    call = {"test": lambda: load_test(data, "exam"), "words": lambda: load_texts(data, "train")}
+    call = {"test": lambda: load_tests(data), "words": lambda: load_texts(data, "train")}
     assert "xx.txt is of no class" in str(error_of(call[kind]))
 
 
@@ -342,4 +341,4 @@ def test_the_real_data_is_read_whole() -> None:
     )
     held, rest = load_texts(data, "validation", root), load_texts(data, "train", root)
     assert len(held) == 16751 and len(held) + len(rest) == 335024
-    assert len(load_test(data, "flores", root)) == 75955  # no line of it repeats in its class
+    assert len(load_tests(data, root)["flores"]) == 75955  # no line of it repeats in its class

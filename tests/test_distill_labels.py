@@ -24,6 +24,7 @@ from distill import labels  # noqa: E402
 from distill.config import Augment, Labels  # noqa: E402
 from distill.data import Dataset  # noqa: E402
 from distill.errors import DistillError  # noqa: E402
+from distill.views import views_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 SIZE, CLASSES, N = 8, 12, 20
@@ -185,15 +186,18 @@ OTHERS = {
 }
 
 
+def key(teacher: str, data: Dataset, how: Augment, config: Labels) -> str:
+    return labels.key(teacher, views_of(data, how), config)
+
+
 @pytest.mark.parametrize("changed", OTHERS)
 def test_another_origin_has_another_key(changed: str) -> None:
-    assert labels.key(*OTHERS[changed]) != labels.key(TEACHER, dataset(), AUGMENT, CONFIG)
+    assert key(*OTHERS[changed]) != key(TEACHER, dataset(), AUGMENT, CONFIG)
 
 
 def test_how_much_is_kept_and_audited_is_no_part_of_the_key() -> None:
     wider = replace(CONFIG, views=9, audit=1.0)
-    same = labels.key(TEACHER, dataset(), AUGMENT, wider)
-    assert same == labels.key(TEACHER, dataset(), AUGMENT, CONFIG)
+    assert key(TEACHER, dataset(), AUGMENT, wider) == key(TEACHER, dataset(), AUGMENT, CONFIG)
 
 
 @pytest.mark.usefixtures("small_shards")

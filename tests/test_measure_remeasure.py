@@ -127,7 +127,7 @@ TRAIN = {"el": ["νύχτα"], "en": ["day"], "ru": ["день"]}
 def text_student(tiny_text: Path, text_root: Path) -> Path:
     """The tiny text student with a run.json of its data; its card has a second test set."""
     from distill.config import TextData
-    from distill.data.texts import load_test
+    from distill.data.texts import load_tests
 
     data = {"source": "train", "licence": "CC0-1.0", "tests": {"A": "a", "B": "b"}}
     recipe = {
@@ -140,7 +140,7 @@ def text_student(tiny_text: Path, text_root: Path) -> Path:
         "train": {"epochs": 1},
         "loss": {"name": "ce"},
     }
-    tests = {name: load_test(TextData(**data), name, text_root) for name in ("A", "B")}  # type: ignore[arg-type]
+    tests = load_tests(TextData(**data), text_root)  # type: ignore[arg-type]
     run = {"recipe": recipe, "data": {"test": tests["A"].sha256, "B": tests["B"].sha256}}
     (tiny_text / "run.json").write_text(json.dumps(run))
     card = json.loads((tiny_text / "card.json").read_text())
@@ -193,11 +193,11 @@ def test_other_test_texts_are_told(text_student: Path, text_root: Path) -> None:
 
 def test_words_and_sentences_are_as_long_as_those_that_a_build_times(text_root: Path) -> None:
     from distill.config import TextData
-    from distill.data.texts import load_test
+    from distill.data.texts import load_tests
     from zoo.tasks.text_classification.meter import TextMeter
 
     data = TextData(source="train", licence="CC0-1.0", tests={"A": "a"})
-    built = TextMeter(None).loads(load_test(data, "A", text_root))  # type: ignore[arg-type]
+    built = TextMeter(None).loads(load_tests(data, text_root)["A"])  # type: ignore[arg-type]
     again = TextMeter.loads_of(Input("codepoints", "int32", "NL"), 1)
     lengths = [{load.facts()["text_length"] for load in loads} for loads in (built, again)]
     assert lengths[0] == lengths[1]

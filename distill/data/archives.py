@@ -13,10 +13,8 @@ import gzip
 import io
 import lzma
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,6 +23,7 @@ from typing import IO, Any
 from distill.data import tree
 from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
+from distill.files import DAMAGED
 
 MAX_MEMBER_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 2**20  # of a tar, before one member: long names and the like
@@ -35,18 +34,6 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {  # by the first bytes
     b"\xfd7zXZ\0": lzma.open,
     b"BZh": bz2.open,
 }
-
-_DAMAGED = (
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-    NotImplementedError,  # a zip's compression method that Python lacks
-    ValueError,  # a name that is not UTF-8, a number in a header that is none
-    struct.error,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 class _Budget:
@@ -75,28 +62,26 @@ class _Budget:
         )
 
 
-class Zip:
-    """A zip: its directory is at its end, so members are read in any order."""
+class _Archive:
+    """What a zip and a tar have in common."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = str(path)
 
     def listing(self) -> Listing:
-        """Every example, by name; nothing is unpacked."""
-        files: list[str] = []
-        folders: list[str] = []
-        budget = _Budget(self.path)
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                for info in archive.infolist():
-                    name = tree.member_name(info.filename, self.where)
-                    self._check(info)
-                    budget.take(name, info.file_size)
-                    (folders if info.is_dir() else files).append(name)
-        except _DAMAGED as error:
-            raise _damaged(self.path, error) from error
-        return tree.parse(files, folders, self.where)
+        """Every example, by name; nothing is unpacked to disk."""
+        entries = list(self._entries())
+        files = [name for name, is_folder in entries if not is_folder]
+        return tree.parse(files, [name for name, is_folder in entries if is_folder], self.where)
+
+    def _entries(self) -> Iterator[tuple[str, bool]]:
+        """Name of every member, checked, and whether it is a folder."""
+        raise NotImplementedError
+
+
+class Zip(_Archive):
+    """A zip: its directory is at its end, so members are read in any order."""
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The members of `wanted`, in their order; each is checked against its CRC-32."""
@@ -104,11 +89,18 @@ class Zip:
             members = {str(PurePosixPath(i.filename)): i for i in archive.infolist()}
             for place, example in enumerate(wanted):
                 name = f"{self.where}: {example.key}"
-                try:
+                with _reading(name):
                     content = archive.read(members[str(example.key)])
-                except _DAMAGED as error:
-                    raise _damaged(name, error) from error
                 yield Picture(place, name, content)
+
+    def _entries(self) -> Iterator[tuple[str, bool]]:
+        budget = _Budget(self.path)
+        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
+            for info in archive.infolist():
+                name = tree.member_name(info.filename, self.where)
+                self._check(info)
+                budget.take(name, info.file_size)
+                yield name, info.is_dir()
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -120,21 +112,8 @@ class Zip:
             )
 
 
-class Tar:
+class Tar(_Archive):
     """A tar, compressed or not: a stream, so it is read twice, once for its names."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.where = str(path)
-
-    def listing(self) -> Listing:
-        """Every example, by name."""
-        files: list[str] = []
-        folders: list[str] = []
-        for member, _ in self._members():
-            name = tree.member_name(member.name, self.where)
-            (folders if member.isdir() else files).append(name)
-        return tree.parse(files, folders, self.where)
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The members of `wanted`, in the order of the archive."""
@@ -147,26 +126,31 @@ class Tar:
         for member, archive in self._members():
             name = tree.member_name(member.name, self.where)
             if member.isreg() and wanted(name):
-                yield name, _content(archive, member, f"{self.where}: {name}")
+                with _reading(f"{self.where}: {name}"):
+                    file = archive.extractfile(member)
+                    content = file.read() if file else b""
+                yield name, content
+
+    def _entries(self) -> Iterator[tuple[str, bool]]:
+        for member, _ in self._members():
+            yield tree.member_name(member.name, self.where), member.isdir()
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member, checked, while the stream stands at it."""
         budget = _Budget(self.path)
-        try:
-            with (
-                _unpacked(self.path, budget) as file,
-                tarfile.open(fileobj=file, mode="r|") as archive,
-            ):
-                for member in archive:
-                    if not (member.isreg() or member.isdir()) or member.issparse():
-                        raise _special(self.where, member.name)
-                    budget.check(member.name, member.size)
-                    file.expect(member.size)
-                    yield member, archive
-                    archive.members = []  # type: ignore[attr-defined]  # or every header is kept
-                file.finish()
-        except _DAMAGED as error:
-            raise _damaged(self.path, error) from error
+        with (
+            _reading(self.path),
+            _unpacked(self.path, budget) as file,
+            tarfile.open(fileobj=file, mode="r|") as archive,
+        ):
+            for member in archive:
+                if not (member.isreg() or member.isdir()) or member.issparse():
+                    raise _special(self.where, member.name)
+                budget.check(member.name, member.size)
+                file.expect(member.size)
+                yield member, archive
+                archive.members = []  # type: ignore[attr-defined]  # or every header is kept
+            file.finish()
 
 
 class _Stream(io.RawIOBase):
@@ -212,14 +196,6 @@ def _unpacked(path: Path, budget: _Budget) -> Iterator[_Stream]:
         yield _Stream(unpacked, budget)
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> bytes:
-    try:
-        file = archive.extractfile(member)
-        return file.read() if file else b""
-    except _DAMAGED as error:
-        raise _damaged(name, error) from error
-
-
 def _special(where: str, name: str) -> DistillError:
     return DistillError(
         f"{where}: the member {name!r} is a link, a device or another special file",
@@ -227,7 +203,12 @@ def _special(where: str, name: str) -> DistillError:
     )
 
 
-def _damaged(what: object, error: Exception) -> DistillError:
-    return DistillError(
-        f"{what} is damaged or not an archive: {error}", "fetch it again, or check its name"
-    )
+@contextmanager
+def _reading(what: object) -> Iterator[None]:
+    """Name what is read where it turns out to be damaged."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise DistillError(
+            f"{what} is damaged or not an archive: {error}", "fetch it again, or check its name"
+        ) from error

@@ -24,12 +24,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import math
-import struct
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from distill.errors import DistillError
+from distill.files import DAMAGED
 
 ORDERS = ("unigrams", "bigrams", "trigrams", "quadrigrams", "fivegrams")
 FOLDER = "lingua/language-models"
@@ -52,22 +50,6 @@ LICENCE = "Apache-2.0"  # of the wheel, counts and all
 
 HINT = "pip download --no-deps lingua-language-detector==1.4.2"
 _HINT = f"{HINT}, and give the path of the wheel"
-_DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,  # JSON, UTF-8 and numbers too
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    RuntimeError,  # an encrypted member
-    NotImplementedError,  # a compression method that Python lacks
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 @dataclass(frozen=True)
@@ -154,7 +136,7 @@ def draw_words(
                 if name not in WITHOUT and f"{FOLDER}/{name}/{ORDERS[0]}.json.br" in names:
                     model = _model(archive, name)
                     drawn[name] = sample(model, count, _key(name, seed))
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DistillError(f"{wheel} is damaged or another file: {error}", _HINT) from error
     if not drawn:
         raise DistillError(
@@ -296,7 +278,7 @@ def _counts(table: dict[str, str], n: int, alphabet: np.ndarray, shorter: Grams 
 def _model(archive: zipfile.ZipFile, name: str) -> Model:
     try:
         return build([_table(archive, f"{FOLDER}/{name}/{order}.json.br") for order in ORDERS])
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ValueError(f"the counts of {name}: {error}") from error
 
 

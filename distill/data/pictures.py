@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 
 from distill.data.record import Picture
 from distill.errors import DistillError
+from distill.files import DAMAGED
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset(
@@ -22,20 +22,7 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 64 * 2**20  # of one picture; a larger one is an error before it is decoded
 BATCH = 256  # encoded pictures that one thread holds at a time
 
-# What Pillow raises on damaged files of the formats above.
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+_BROKEN = (*DAMAGED, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def decode_all(pictures: Iterable[Picture], count: int, size: int) -> np.ndarray:
@@ -59,7 +46,7 @@ def decode(picture: Picture, size: int) -> np.ndarray:
     """uint8 (size, size, 3); a DistillError that names the picture when it cannot be decoded."""
     try:
         return np.asarray(square(_open(picture.content), size))
-    except _DAMAGED as error:
+    except _BROKEN as error:
         raise DistillError(
             f"{picture.name} is not a picture that can be read: {error}",
             "replace or remove the file; it may be cut off or not what its name says",

@@ -8,7 +8,7 @@ A place is
 
 Other files beside them are passed over. Texts are NFC, without blanks around them; empty lines and
 a class's repetitions are dropped. `load_texts` gives what is trained on and what is held out,
-`load_test` what only the final measurement may read.
+`load_tests` what only the final measurement may read.
 """
 
 from __future__ import annotations
@@ -87,13 +87,6 @@ def load_texts(
     found = _texts(rest, words, classes, split)
     origin = lingua_counts.origin(_wheel(data, root)) if data.counts else None
     return replace(found, drawn=sum(map(len, drawn.values())), origin=origin)
-
-
-def load_test(data: TextData, name: str, root: Path | None = None) -> Texts:
-    """The test `name` of the data; see `load_tests`."""
-    if name not in data.tests:
-        raise DistillError(f"the data has no test {name!r}", f"there are {', '.join(data.tests)}")
-    return load_tests(replace(data, tests={name: data.tests[name]}), root)[name]
 
 
 def load_tests(data: TextData, root: Path | None = None) -> dict[str, Texts]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from distill.students.ngram import Ngram
 
@@ -15,24 +16,13 @@ def parameters(net: nn.Module) -> int:
 
 def macs(net: nn.Module, image_size: int) -> int:
     """Multiply-accumulates of convolutions and linear layers for one picture of that side."""
-    total = 0
-
-    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        assert isinstance(module, nn.Conv2d | nn.Linear)  # only those are hooked
-        total += output[0].numel() * module.weight[0].numel()
-
-    kinds = (nn.Conv2d, nn.Linear)
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, kinds)]
     training = net.training
     try:
-        with torch.inference_mode():
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
             net.eval()(torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8))
     finally:
         net.train(training)
-        for hook in hooks:
-            hook.remove()
-    return total
+    return counter.get_total_flops() // 2  # a multiplication and an addition are two
 
 
 def text_macs(net: Ngram, length: int) -> int:

@@ -92,19 +92,14 @@ def letters() -> Letters:
     for code, script in enumerate(_scripts()):
         character = chr(code)
         if script and unicodedata.category(character)[0] in "LM":
-            kind = (_lower(character) - code, int(script))
+            lower = ord(character.lower()[0])
+            kind = (lower - code, int(script))
             flat[code] = kinds.setdefault(kind, len(kinds))
     pages, place = np.unique(flat.reshape(-1, PAGE), axis=0, return_inverse=True)
     delta, scripts = np.full(256, NO_LETTER, np.int32), np.zeros(256, np.int64)
     for (step, script), entry in kinds.items():
         delta[entry], scripts[entry] = step, script
     return Letters((place.reshape(-1) * PAGE).astype(np.int32), pages.reshape(-1), delta, scripts)
-
-
-def _lower(character: str) -> int:
-    """The simple lower case of one character, a code point."""
-    lower = character.lower()
-    return ord(lower) if len(lower) == 1 else ord(lower[0])
 
 
 def _scripts() -> np.ndarray:

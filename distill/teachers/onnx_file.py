@@ -6,16 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from distill import config
 from distill.errors import DistillError
 from distill.teachers.teacher import Asked, Kind, Teacher
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 CONTRACT = (
     "a teacher has one input uint8 (n, h, w, 3), n free, and one output float (n, classes); "
@@ -23,6 +21,12 @@ CONTRACT = (
 )
 FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that there is
+
+_REFUSALS: tuple[type[Exception], ...] = tuple(  # what onnxruntime raises for a bad file or input
+    error
+    for error in vars(state).values()
+    if isinstance(error, type) and issubclass(error, Exception)
+)
 
 
 def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
@@ -37,12 +41,12 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     session = _session(content, path, asked.threads)
     _check_input(session, asked.image_size, path)
     output = _check_output(session, classes, path)
-    name, errors = session.get_inputs()[0].name, _runtime_errors()
+    name = session.get_inputs()[0].name
 
     def answer(images: np.ndarray) -> np.ndarray:
         try:
             return session.run([output], {name: images})[0]
-        except errors as error:
+        except _REFUSALS as error:
             raise DistillError(
                 f"the teacher {path} fails on pictures {images.shape}: {error}", CONTRACT
             ) from error
@@ -69,33 +73,17 @@ def _read(path: Path) -> bytes:
 
 
 def _session(content: bytes, path: Path, threads: int) -> ort.InferenceSession:
-    import onnxruntime as ort
-
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only; warnings are the runtime's own business
     available = ort.get_available_providers()
     try:
         return ort.InferenceSession(content, options, [p for p in PROVIDERS if p in available])
-    except _runtime_errors() as error:
+    except _REFUSALS as error:
         raise DistillError(
             f"the teacher {path} is not an ONNX file that can be run: {error}",
             "weights must be inside the file; check it with onnx.checker",
         ) from error
-
-
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a file or an input that it cannot use."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NotImplemented,
-        state.RuntimeException,
-    )
 
 
 def _check_input(session: ort.InferenceSession, image_size: int, path: Path) -> None:

@@ -70,7 +70,8 @@ class Channels:
         for node in graph:
             read = [(k, v) for k, v in enumerate(node.inputs) if self._is_read(v)]
             ids = {k: self._ids_of(v) for k, v in read if v is not None}
-            routed = self._route(node, list(ids.values()))
+            rule = _RULES.get(node.op_type)
+            routed = rule(node, list(ids.values())) if rule and ids else None
             if routed is not None:
                 self._ids.update(zip(node.outputs, routed, strict=True))
             else:
@@ -96,11 +97,6 @@ class Channels:
             self._ids[value] = np.arange(count) + len(self.owners)
             self.owners += [value] * count
         return self._ids[value]
-
-    def _route(self, node: ir.Node, ids: list[np.ndarray]) -> list[np.ndarray] | None:
-        """Numbers of the outputs of a node that only moves channels, None for every other."""
-        rule = _RULES.get(node.op_type)
-        return rule(node, ids) if rule is not None and ids else None
 
     def bundles(self) -> list[Bundle]:
         """Groups of sources that are read together or carried into each other, with readers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 
 def shorten_names(model: ir.Model) -> ir.Model:
@@ -19,7 +20,7 @@ def shorten_names(model: ir.Model) -> ir.Model:
     """
     graph = model.graph
     kept = {value.name for value in (*graph.inputs, *graph.outputs)}
-    _drop_unused(graph)
+    RemoveUnusedNodesPass()(model)
     _rename_constants(graph, kept)
     counts: Counter[str] = Counter()
     tensors = 0
@@ -39,12 +40,6 @@ def shorten_names(model: ir.Model) -> ir.Model:
     model.doc_string = None
     model.producer_name, model.producer_version = "studentzoo", ""
     return model
-
-
-def _drop_unused(graph: ir.Graph) -> None:
-    for name, value in list(graph.initializers.items()):
-        if not value.uses() and not value.is_graph_output():
-            del graph.initializers[name]
 
 
 def _rename_constants(graph: ir.Graph, kept: set[str | None]) -> None:

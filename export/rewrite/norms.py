@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, initializer, is_conv, set_constant, substitute
+from export.rewrite.graph import constant, initializer, is_conv, number, set_constant, substitute
 
 
 def fold_norms(model: ir.Model) -> ir.Model:
@@ -18,17 +18,14 @@ def fold_norms(model: ir.Model) -> ir.Model:
         if node.op_type != "BatchNormalization" or node.inputs[0] is None:
             continue
         conv = node.inputs[0].producer()
-        if conv is None or len(node.inputs[0].uses()) != 1 or not _is_constant_conv(conv):
+        if conv is None or len(node.inputs[0].uses()) != 1:
+            continue
+        if not is_conv(conv, number(conv, "group", 1)):
             continue
         statistics = [constant(value) for value in node.inputs[1:5]]
         if all(s is not None for s in statistics):
             _fold(model, conv, node, *(np.asarray(s, np.float64) for s in statistics))
     return model
-
-
-def _is_constant_conv(node: ir.Node) -> bool:
-    group = node.attributes.get("group")
-    return is_conv(node, 1 if group is None else group.as_int())
 
 
 def _fold(

@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from zoo.errors import InputError, ZooError
 from zoo.measure import machine
 from zoo.measure.loads import Load
-
-if TYPE_CHECKING:
-    pass
 
 Call = Callable[[], object]  # one inference, finished when it returns
 

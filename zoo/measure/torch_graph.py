@@ -6,6 +6,7 @@ between. Needs torch and onnx (extra `train`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,13 @@ def _step(node: NodeProto) -> tuple[Callable, list[str], list[str], Attributes]:
     return OPERATORS[node.op_type], list(node.input), list(node.output), attributes
 
 
+def _option(x: Values, index: int, a: Attributes, name: str, default: Any = None) -> Any:
+    """What is an input in newer versions of an operator and was an attribute in older ones."""
+    if len(x) > index and x[index] is not None:
+        return x[index].tolist()
+    return a.get(name, default)
+
+
 def _conv(x: Values, a: Attributes) -> Tensor:
     spatial = x[1].ndim - 2
     data, padding = _padded(x[0], a.get("pads", [0] * 2 * spatial), 0.0)
@@ -139,10 +147,10 @@ def _clip(x: Values, a: Attributes) -> Tensor:
 
 def _split(x: Values, a: Attributes) -> tuple[Tensor, ...]:
     axis = a.get("axis", 0)
-    sizes = x[1].tolist() if len(x) > 1 and x[1] is not None else a.get("split")
+    sizes = _option(x, 1, a, "split")
     if sizes is None:
         return torch.chunk(x[0], a["outputs"], dim=axis)
-    return torch.split(x[0], list(sizes), dim=axis)
+    return torch.split(x[0], sizes, dim=axis)
 
 
 def _gather(x: Values, a: Attributes) -> Tensor:
@@ -197,9 +205,9 @@ def _plane(rank: int, changed: list[int]) -> tuple[int, int]:
 
 
 def _pad(x: Values, a: Attributes) -> Tensor:
-    pads = x[1].tolist() if len(x) > 1 else a["pads"]
+    pads = _option(x, 1, a, "pads")
     value = float(x[2]) if len(x) > 2 and x[2] is not None else a.get("value", 0.0)
-    axes = x[3].tolist() if len(x) > 3 and x[3] is not None else list(range(x[0].ndim))
+    axes = _option(x, 3, a, "axes", range(x[0].ndim))
     both = [0] * 2 * x[0].ndim  # torch lists the last axis first
     for i, axis in enumerate(axes):
         place = 2 * (x[0].ndim - 1 - axis % x[0].ndim)
@@ -217,8 +225,8 @@ def _dequantize(x: Values, a: Attributes) -> Tensor:
 
 
 def _slice(x: Values, a: Attributes) -> Tensor:
-    axes = x[3].tolist() if len(x) > 3 and x[3] is not None else range(len(x[1]))
-    steps = x[4].tolist() if len(x) > 4 else [1] * len(x[1])
+    axes = _option(x, 3, a, "axes", range(len(x[1])))
+    steps = _option(x, 4, a, "steps", [1] * len(x[1]))
     cut = [slice(None)] * x[0].ndim
     for axis, start, end, step in zip(axes, x[1].tolist(), x[2].tolist(), steps, strict=True):
         cut[axis] = slice(start, end, step)
@@ -226,29 +234,25 @@ def _slice(x: Values, a: Attributes) -> Tensor:
 
 
 def _reduce_mean(x: Values, a: Attributes) -> Tensor:
-    axes = x[1].tolist() if len(x) > 1 and x[1] is not None else a.get("axes")
-    return x[0].mean(list(axes) if axes else None, keepdim=bool(a.get("keepdims", 1)))
-
-
-def _axes(x: Values, a: Attributes) -> list[int]:
-    return list(x[1].tolist() if len(x) > 1 and x[1] is not None else a["axes"])
+    axes = _option(x, 1, a, "axes") or None
+    return x[0].mean(axes, keepdim=bool(a.get("keepdims", 1)))
 
 
 def _squeeze(x: Values, a: Attributes) -> Tensor:
-    return x[0].squeeze(_axes(x, a)) if len(x) > 1 or "axes" in a else x[0].squeeze()
+    axes = _option(x, 1, a, "axes")
+    return x[0].squeeze() if axes is None else x[0].squeeze(axes)
 
 
 def _unsqueeze(x: Values, a: Attributes) -> Tensor:
     out = x[0]
-    for axis in sorted(_axes(x, a)):
+    for axis in sorted(_option(x, 1, a, "axes")):
         out = out.unsqueeze(axis)
     return out
 
 
 def _flatten(x: Values, a: Attributes) -> Tensor:
     axis = a.get("axis", 1)
-    rows = int(torch.tensor(x[0].shape[:axis]).prod()) if axis else 1
-    return x[0].reshape(rows, -1)
+    return x[0].reshape(math.prod(x[0].shape[:axis]), -1)
 
 
 def _transpose(x: Values, a: Attributes) -> Tensor:
@@ -262,14 +266,6 @@ def _constant(_: Values, a: Attributes) -> Tensor:
     return torch.tensor(a[key])
 
 
-def _concat(x: Values, a: Attributes) -> Tensor:
-    return torch.cat(x, dim=a["axis"])
-
-
-def _global_average_pool(x: Values, _: Attributes) -> Tensor:
-    return x[0].mean((2, 3), keepdim=True)
-
-
 def _shape(x: Values, a: Attributes) -> Tensor:
     return torch.tensor(x[0].shape[a.get("start", 0) : a.get("end")], dtype=torch.int64)
 
@@ -279,7 +275,7 @@ OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {
     "AveragePool": _average_pool,
     "Cast": lambda x, a: x[0].to(TYPES[a["to"]]),
     "Clip": _clip,
-    "Concat": _concat,
+    "Concat": lambda x, a: torch.cat(x, dim=a["axis"]),
     "Constant": _constant,
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
@@ -287,7 +283,7 @@ OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {
     "Flatten": _flatten,
     "Gather": _gather,
     "Gemm": _gemm,
-    "GlobalAveragePool": _global_average_pool,
+    "GlobalAveragePool": lambda x, _: x[0].mean((2, 3), keepdim=True),
     "Identity": lambda x, _: x[0],
     "MatMul": lambda x, _: x[0] @ x[1],
     "MaxPool": _max_pool,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,17 +49,13 @@ def logits_of(
     return np.concatenate(found)
 
 
-def _batches(images: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
+def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Runs of pictures of one size, at most `size` at once."""
     import numpy as np
 
-    waiting: list[np.ndarray] = []
-    for image in images:
-        if waiting and (len(waiting) == size or waiting[0].shape != image.shape):
-            yield np.stack(waiting)
-            waiting = []
-        waiting.append(image)
-    if waiting:
-        yield np.stack(waiting)
+    for _, alike in groupby(images, key=lambda image: image.shape):
+        while pictures := list(islice(alike, size)):
+            yield np.stack(pictures)
 
 
 def logits_of_texts(
@@ -83,7 +80,9 @@ def logits_of_texts(
 def accuracy_score(logits: np.ndarray, labels: np.ndarray, *, dataset: str, split: str) -> Score:
     """Top-1 accuracy of logits (n, classes) with its Wilson interval."""
     right = int(_right(logits, labels).sum())
-    return proportion(right, len(labels), "top-1 accuracy", dataset=dataset, split=split)
+    low, high = wilson(right, len(labels))
+    value = right / len(labels)
+    return Score("top-1 accuracy", dataset, split, len(labels), value, low, high)
 
 
 def _right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -126,12 +125,6 @@ def _by_class(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     right = _right(logits, labels)
     _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.bincount(place, right, minlength=len(counts)) / counts, counts
-
-
-def proportion(successes: int, n: int, metric: str, *, dataset: str, split: str) -> Score:
-    """A fraction of n as a Score."""
-    low, high = wilson(successes, n)
-    return Score(metric, dataset, split, n, successes / n, low, high)
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
