@@ -165,6 +165,25 @@ def test_a_missing_recipe_of_the_teacher_is_found_before_the_data_is_read(lab: P
         make()
 
 
+def test_missing_data_is_found_before_the_teacher_is_trained(lab: Path) -> None:
+    teacher = RECIPE.partition("compress:")[0].replace(NAME, "colours-teacher.ce")
+    teacher = re.sub(r"teacher: .*\n", "", teacher).replace("source: colours", "source: elsewhere")
+    Path("teacher.yaml").write_text(re.sub(r"loss: .*", "loss: {name: ce}", teacher))
+    shutil.copytree("colours", "elsewhere")
+    shutil.rmtree("colours")
+    rewrite(CALLABLE, "recipe: teacher.yaml")
+    with pytest.raises(DistillError, match="the data colours was not found"):
+        make()
+    assert left() == []
+
+
+def test_a_stage_that_the_recipe_has_not_is_one_error(lab: Path) -> None:
+    Path("student.yaml").write_text(RECIPE.partition("compress:")[0])
+    with pytest.raises(RecipeError, match="has no compress section: there is no measure"):
+        build("student.yaml", work=Path("runs"), store=Path("store"), until="measure")
+    assert left() == []
+
+
 def test_a_teacher_that_knows_too_few_classes_is_one_error(lab: Path) -> None:
     rewrite("[:, ::-1]", "[:, :2]", "oracle.py", "oracle.py")
     with pytest.raises(DistillError, match=r"answers \(\d+, 2\)"):
@@ -252,6 +271,22 @@ def test_a_second_build_does_nothing_new() -> None:
     after = sorted(Path("runs").rglob("done.json"))
     assert {path: path.stat().st_mtime_ns for path in after} == before
     assert Folders("store").revision(NAME) == revision
+
+
+@pytest.mark.train
+def test_a_build_that_ends_with_labels_has_asked_the_teacher(lab: Path) -> None:
+    folder = build("student.yaml", work=Path("runs"), until="label")
+    assert folder == Path("runs/labels")
+    assert len(list(folder.rglob("*.npz"))) == 2  # views
+    assert not list(Path("runs").rglob("student.pt"))
+    asked = Path("asked.txt")
+    rewrite(
+        "def answer(images):\n",
+        f"def answer(images):\n    open({str(asked)!r}, 'a').write('.')\n",
+        "oracle.py",
+        "oracle.py",
+    )
+    assert build("student.yaml", work=Path("runs"), until="label") == folder
 
 
 @pytest.mark.train

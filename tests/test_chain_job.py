@@ -22,6 +22,10 @@ class Figures:
     best: float | None
 
 
+def once(root: Path, name: str, reads: Any, make: Any) -> job.Done:
+    return job.once(root, job.Step(name, "", reads, make))
+
+
 class Work:
     """Counts how often it was asked to be done."""
 
@@ -36,8 +40,8 @@ class Work:
 
 def test_work_is_done_once_for_what_it_reads(tmp_path: Path) -> None:
     work = Work()
-    first = job.once(tmp_path, "train", {"lr": 0.1}, work)
-    second = job.once(tmp_path, "train", {"lr": 0.1}, work)
+    first = once(tmp_path, "train", {"lr": 0.1}, work)
+    second = once(tmp_path, "train", {"lr": 0.1}, work)
     assert work.folders == [first.folder]
     assert (first.fresh, second.fresh) == (True, False)
     assert (second.folder, second.result) == (first.folder, first.result)
@@ -49,26 +53,26 @@ def test_work_is_done_once_for_what_it_reads(tmp_path: Path) -> None:
 )
 def test_it_is_done_again_when_it_reads_something_else(tmp_path: Path, reads: Any) -> None:
     work = Work()
-    first = job.once(tmp_path, "train", {"lr": 0.1}, work)
-    other = job.once(tmp_path, "train", reads, work)
+    first = once(tmp_path, "train", {"lr": 0.1}, work)
+    other = once(tmp_path, "train", reads, work)
     assert other.fresh and other.folder != first.folder
-    assert not job.once(tmp_path, "train", {"lr": 0.1}, work).fresh
+    assert not once(tmp_path, "train", {"lr": 0.1}, work).fresh
 
 
 def test_another_stage_may_read_the_same(tmp_path: Path) -> None:
-    names = [job.once(tmp_path, name, 1, Work()).folder.name for name in ("train", "export")]
+    names = [once(tmp_path, name, 1, Work()).folder.name for name in ("train", "export")]
     assert len(set(names)) == 2
 
 
 def test_the_order_of_keys_says_nothing(tmp_path: Path) -> None:
     work = Work()
-    job.once(tmp_path, "train", {"a": 1, "b": (1, 2)}, work)
-    assert not job.once(tmp_path, "train", {"b": [1, 2], "a": 1}, work).fresh
+    once(tmp_path, "train", {"a": 1, "b": (1, 2)}, work)
+    assert not once(tmp_path, "train", {"b": [1, 2], "a": 1}, work).fresh
 
 
 def test_the_result_is_the_same_json_when_it_is_fresh_and_when_it_is_found(tmp_path: Path) -> None:
     work = Work({"figures": Figures((1.0, 0.5), None), "rows": [Figures((), 2.0)]})
-    first, second = (job.once(tmp_path, "measure", 1, work).result for _ in range(2))
+    first, second = (once(tmp_path, "measure", 1, work).result for _ in range(2))
     assert (
         first
         == second
@@ -91,13 +95,13 @@ def test_any_json_comes_back(
     tmp_path_factory: pytest.TempPathFactory, reads: Any, result: dict[str, Any]
 ) -> None:
     root = tmp_path_factory.mktemp("stage")
-    fresh = job.once(root, "any", reads, lambda folder: result)
+    fresh = once(root, "any", reads, lambda folder: result)
     assert fresh.fresh and fresh.result == result
-    assert job.once(root, "any", reads, Work()).result == result
+    assert once(root, "any", reads, Work()).result == result
 
 
 def test_what_was_read_stands_beside_the_result(tmp_path: Path) -> None:
-    folder = job.once(tmp_path, "train", {"lr": 0.1}, Work()).folder
+    folder = once(tmp_path, "train", {"lr": 0.1}, Work()).folder
     told = json.loads((folder / job.DONE).read_text())
     assert told == {"reads": {"lr": 0.1}, "result": {"loss": 0.5}}
 
@@ -108,10 +112,8 @@ def test_work_that_failed_goes_on_with_what_it_left(tmp_path: Path) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        job.once(tmp_path, "train", 1, fails)
-    found = job.once(
-        tmp_path, "train", 1, lambda folder: {"left": (folder / "checkpoint").read_text()}
-    )
+        once(tmp_path, "train", 1, fails)
+    found = once(tmp_path, "train", 1, lambda folder: {"left": (folder / "checkpoint").read_text()})
     assert found.fresh and found.result == {"left": "half"}
 
 
@@ -124,7 +126,7 @@ def work(folder):
     (folder / "checkpoint").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-job.once(Path(sys.argv[1]), "train", 1, work)
+job.once(Path(sys.argv[1]), job.Step("train", "", 1, work))
 """
 
 
@@ -134,19 +136,17 @@ def test_a_killed_process_leaves_its_folder_unfinished(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, capture_output=True, check=False
     )
     assert died.returncode < 0, died.stderr
-    found = job.once(
-        tmp_path, "train", 1, lambda folder: {"left": [p.name for p in folder.iterdir()]}
-    )
+    found = once(tmp_path, "train", 1, lambda folder: {"left": [p.name for p in folder.iterdir()]})
     assert found.fresh and found.result == {"left": ["checkpoint"]}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"reads": 1}'])
 def test_a_broken_mark_is_no_mark(tmp_path: Path, text: str) -> None:
     work = Work()
-    folder = job.once(tmp_path, "train", 1, work).folder
+    folder = once(tmp_path, "train", 1, work).folder
     (folder / job.DONE).write_text(text)
-    assert job.once(tmp_path, "train", 1, work).fresh
-    assert not job.once(tmp_path, "train", 1, work).fresh
+    assert once(tmp_path, "train", 1, work).fresh
+    assert not once(tmp_path, "train", 1, work).fresh
 
 
 def test_the_hash_of_code_sees_content_and_names(

@@ -204,7 +204,7 @@ def test_where_its_task_is_not_known_it_is_listed_and_pulled_and_says_so(
     assert NAME in invoke("list")
     folder = invoke("pull", NAME).strip()  # every byte, and the golden outputs
     assert "sha256 of every file" in invoke("verify", NAME)
-    with pytest.raises(NotFound, match='the task "brightness" is not known here') as caught:
+    with pytest.raises(NotFound, match="the task 'brightness' is not known here") as caught:
         zoo.load(NAME)
     assert "install" in caught.value.hint
     for words in (("run", NAME, "dark.png"), ("bench", NAME)):

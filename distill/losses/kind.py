@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from distill.config import Loss
 else:
-    Loss = Tensor = Any
+    Tensor = Any
+
+Loss = Any  # `config.Loss`, which reads the table of losses
 
 
 class Kind(NamedTuple):
