@@ -68,35 +68,26 @@ class Place:
 
         Without one, two processes may fetch the same bytes, and each needs a name of its own.
         """
-        lock = self._lock(digest)
         try:
-            lock.acquire()
+            held = self._lock(digest).acquire()
         except NotImplementedError:  # a network file system without flock
             yield False
             return
-        try:
+        with held:
             yield True
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def unused(self, digest: str) -> Iterator[bool]:
         """Whether nobody is fetching this blob; nobody begins before the block ends."""
         from filelock import Timeout
 
-        lock = self._lock(digest)
         try:
-            lock.acquire(timeout=0)
+            with self._lock(digest).acquire(timeout=0):
+                yield True
         except Timeout:
             yield False
-            return
         except NotImplementedError:
             yield True
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
 
     def _lock(self, digest: str) -> BaseFileLock:
         from filelock import FileLock

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.card import writing
 from zoo.card.latency import single_latency
-from zoo.errors import CardError, NotFound, RegistryError, StoreError
+from zoo.errors import CardError, NotFound, RegistryError, disk
 from zoo.files import sha256
 from zoo.records import card as cards
 from zoo.records.card import Card
@@ -46,11 +46,16 @@ def publish(
 
 def _publish(folder: Path, store: Folders, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
-    known = local.load(path, whole=True) if path.is_file() else {}
+    known = rows_to_write(path)
     row = row_of(card, folder, known.get(card.name), repo)
     with local.writing((known | {card.name: row}).values(), path):
         store.put(card.name, folder)
     return row
+
+
+def rows_to_write(path: Path) -> dict[str, Entry]:
+    """All rows of a registry that is written again; of one that is not there yet, none."""
+    return local.load(path, whole=True) if path.is_file() else {}
 
 
 @contextlib.contextmanager
@@ -58,17 +63,11 @@ def alone(store: Folders) -> Iterator[None]:
     """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
-    lock = FileLock(store.root / ".registry.lock")
-    try:
+    with disk(store.root, hint="is the folder writable?"):
         store.root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as problem:
-        hint = "is the folder writable?"
-        raise StoreError(f"{store.root}: {problem.strerror or problem}", hint) from None
-    try:
+        held = FileLock(store.root / ".registry.lock").acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _with_rows_of(store: Folders, card: Card, folder: Path) -> Card:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import RevisionNotFound, ZooError
+from zoo.errors import RevisionNotFound, ZooError, require
 from zoo.records.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
 from zoo.serve.changing import fields, known, text
@@ -103,10 +103,7 @@ def _asked(hub: Hub, item: Any) -> tuple[str, int]:
     path, size = text(item, "path"), item.get("size")
     if type(size) is not int or size < 0:
         raise bad_request(f"{shown(path)}: size must be a number of bytes")
-    try:
-        check_path(path)
-    except ValueError as problem:
-        raise bad_request(str(problem)) from None
+    require(check_path, path, bad_request)
     if size > hub.settings.max_file_bytes:
         raise too_large(f"{shown(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
     return path, size

@@ -7,24 +7,14 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.errors import IntegrityError, NotFound, StoreError
+from zoo.errors import IntegrityError, NotFound, StoreError, disk
 from zoo.files import sync, sync_folder
 from zoo.records.names import shown
 
 Known = tuple[str, int, str]  # sha256, size in bytes, git's blob id
-
-
-@contextlib.contextmanager
-def disk(root: Path) -> Iterator[None]:
-    """Tell what the system refuses (no room, no permission) as one StoreError."""
-    try:
-        yield
-    except OSError as problem:
-        hint = "is the folder writable, and is there room?"
-        raise StoreError(f"{root}: {problem.strerror or problem}", hint) from None
 
 
 class Blobs:
