@@ -94,14 +94,9 @@ def _pulled(
     return folder
 
 
-def pulled(
-    name: str,
-    cache: Path | None = None,
-    verify: bool = True,
-    registry: list[str] | None = None,
-) -> Path:
+def pulled(name: str, *, registry: list[str] | None, verify: bool) -> Path:
     """The folder of a student for the commands that use one."""
-    return _pulled(_named([name], registry)[0], [], cache, verify)
+    return _pulled(_named([name], registry)[0], [], None, verify)
 
 
 def _named(names: Sequence[str], registry: list[str] | None) -> list[Entry]:

@@ -14,7 +14,7 @@ from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.publish.release import Published
+    from zoo.publish.release import Plan, Published
 
 
 @app.command()
@@ -141,14 +141,14 @@ def _said(done: Published) -> str:
         ("repository", plan.repo, ""),
         ("parent", plan.parent or "none, the repository is made", ""),
         ("tag", plan.tag, ""),
-        *((_what(file in plan.send), file, f"{size} bytes") for file, size in plan.files.items()),
+        *(_file(plan, file) for file in plan.files),
         *(("delete", file, "") for file in plan.delete),
     ]
     return tables.columns(rows)
 
 
-def _what(sent: bool) -> str:
-    return "send" if sent else "there"
+def _file(plan: Plan, file: str) -> tables.Row:
+    return "send" if file in plan.send else "there", file, f"{plan.files[file]} bytes"
 
 
 def _data(result: Published | ZooError, name: str = "") -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from zoo.errors import PullError
 from zoo.files import replacing, sha256
 from zoo.records.entry import Entry, FileRef
+from zoo.registry.endpoints import hf_home
 from zoo.stores import git
 
 if TYPE_CHECKING:
@@ -29,15 +30,8 @@ if TYPE_CHECKING:
 
 def cache_root(cache: str | Path | None = None) -> Path:
     """The argument, else $ZOO_CACHE, $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub."""
-    home = os.environ.get("HF_HOME")
-    candidates = (
-        cache,
-        os.environ.get("ZOO_CACHE"),
-        os.environ.get("HF_HUB_CACHE"),
-        Path(home) / "hub" if home else None,
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub",
-    )
-    return Path(next(c for c in candidates if c)).expanduser()
+    chosen = cache or os.environ.get("ZOO_CACHE") or os.environ.get("HF_HUB_CACHE")
+    return Path(chosen or hf_home() / "hub").expanduser()
 
 
 @dataclass(frozen=True)

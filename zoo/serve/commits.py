@@ -10,12 +10,12 @@ from starlette.responses import Response
 from zoo.errors import RevisionNotFound, ZooError, require
 from zoo.records.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
+from zoo.serve.bodies import chunks
 from zoo.serve.changing import fields, known, text
 from zoo.serve.drafts import Draft, Proposed
 from zoo.serve.hub import Hub
-from zoo.serve.readmes import problems
+from zoo.serve.metadata import problems
 from zoo.serve.routing import Route, base_url
-from zoo.serve.streams import chunks
 from zoo.stores.blobs import blob_id_of
 from zoo.stores.store import Commit, File, Store
 

@@ -25,7 +25,7 @@ class Blobs:
 
     def has(self, sha256: str) -> bool:
         """Whether the blob is here."""
-        return self._blob(sha256).is_file()
+        return self.find(sha256) is not None
 
     def keep(self, sha256: str) -> bool:
         """Whether the blob is here; if so it counts as new, and no collection takes it yet."""
@@ -36,10 +36,15 @@ class Blobs:
                 return False
             return True
 
-    def blob(self, sha256: str) -> Path:
-        """The file with these bytes; read it only. NotFound."""
+    def find(self, sha256: str) -> Path | None:
+        """The file with these bytes, to be read only; None where it is not here."""
         path = self._blob(sha256)
-        if not path.is_file():
+        return path if path.is_file() else None
+
+    def blob(self, sha256: str) -> Path:
+        """The same; NotFound where it is not here."""
+        path = self.find(sha256)
+        if path is None:
             raise NotFound(f"no file with sha256 {shown(sha256)}")
         return path
 
