@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.errors import ZooError
 
@@ -73,9 +73,7 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
             typer.echo(_pulled(entry, places, cache))
         except ZooError as problem:
             failed += 1
-            talk(f"{entry.name}: error: {problem}")
-            if problem.hint:
-                talk(f"{entry.name}: hint: {problem.hint}")
+            tell(problem, entry.name)
     if failed:
         raise ZooError(f"{failed} of {len(entries)} students did not arrive", "see above")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import app, json_out, talk, text
+from zoo.cli.app import app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
 
@@ -90,9 +90,7 @@ def _try(name: str, endpoint: str, dry_run: bool) -> Published | ZooError:
     try:
         done = remote.publish(name, endpoint=endpoint, dry_run=dry_run)
     except ZooError as error:
-        talk(f"{name}: error: {error}")
-        if error.hint:
-            talk(f"{name}: hint: {error.hint}")
+        tell(error, name)
         return error
     talk(f"{name}: {_verdict(done)}")
     return done

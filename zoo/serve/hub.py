@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,18 +53,11 @@ class Hub:
 
     def check_visible(self, repo: str, user: Token | None) -> None:
         """NotFound, in the same words, where there is no such repository or `user` may not know."""
-        try:
-            hidden = self.store.private(repo) and user is None
-        except NotFound:
-            raise missing(repo) from None
-        if hidden:
-            raise missing(repo)
+        with contextlib.suppress(NotFound):
+            if not self.store.private(repo) or user is not None:
+                return
+        raise NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")
 
     def _read(self, repo: str, revision: str, user: Token | None) -> Commit:
         self.check_visible(repo, user)
         return self.store.read(repo, revision)
-
-
-def missing(repo: str) -> NotFound:
-    """The same words for what is not there and for what may not be seen."""
-    return NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")

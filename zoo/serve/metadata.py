@@ -24,9 +24,8 @@ _NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError
 
 def front_matter(readme: str) -> dict[str, Any] | None:
     """The block as plain data that JSON can hold; None where there is none that can be read."""
-    text = _block(readme)
     try:
-        data = None if text is None else _parsed(text)
+        data = _parsed(readme)
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
@@ -34,9 +33,8 @@ def front_matter(readme: str) -> dict[str, Any] | None:
 
 def problems(readme: str) -> list[str]:
     """A line for each problem; none where there is no block, or nothing wrong with it."""
-    text = _block(readme)
     try:
-        data = None if text is None else _parsed(text)
+        data = _parsed(readme)
     except ValueError as problem:
         return [f"the metadata is {problem}"]
     if data is None:
@@ -44,10 +42,11 @@ def problems(readme: str) -> list[str]:
     return _wrong_types(data) if isinstance(data, dict) else ["the metadata is no mapping"]
 
 
-def _parsed(text: str) -> Any:
-    """What a block says, as plain data; a ValueError tells why it cannot be read."""
+def _parsed(readme: str) -> Any:
+    """What the block says, as plain data, or None; a ValueError tells why it cannot be read."""
     import yaml
 
+    text = _block(readme)
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"longer than {MAX_CHARACTERS} characters")
     try:
@@ -60,12 +59,12 @@ def _parsed(text: str) -> Any:
         raise ValueError(f"not YAML: {type(problem).__name__}: {str(problem)[:200]}") from None
 
 
-def _block(readme: str) -> str | None:
-    """The text between the two `---` at the head of a page; None where there is none."""
+def _block(readme: str) -> str:
+    """The text between the two `---` at the head of a page; "" where there is none."""
     match = re.match(
         r"\ufeff?\s*---[ \t]*\r?\n(.*?)(?:^|\n)---[ \t]*(?:\r?\n|$)", readme, re.DOTALL
     )
-    return match[1] if match else None
+    return match[1] if match else ""
 
 
 def _plain(value: Any, seen: Iterator[int]) -> Any:
