@@ -30,7 +30,7 @@ from zoo.chain.build import build, chain
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
 from zoo.records import card, reader, recipe, run
 from zoo.records.names import FILES
-from zoo.registry import local
+from zoo.registry import local, registries
 from zoo.stores.folders import Folders
 
 ROOT = Path(__file__).parent.parent
@@ -258,7 +258,7 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
     kept = happened.seeds["0"].labels
     assert kept and (kept.views, kept.top_k, kept.audit_agreement) == (2, 2, 1.0)
     assert len(happened.seeds["0"].curves) == 12
-    assert local.find(NAME).revision == Folders("store").revision(NAME)
+    assert registries.find(NAME).revision == Folders("store").revision(NAME)
 
 
 @pytest.mark.train
@@ -310,7 +310,7 @@ def test_a_refused_build_leaves_what_was_published_before() -> None:
     with pytest.raises(GateError):
         make("strict.yaml")
     assert Folders("store").revision(NAME) == revision
-    assert local.find(NAME).revision == revision
+    assert registries.find(NAME).revision == revision
 
 
 # --- killed --------------------------------------------------------------------------------------

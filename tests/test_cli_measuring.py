@@ -16,7 +16,7 @@ from zoo.card import writing
 from zoo.cli import tables
 from zoo.errors import IntegrityError
 from zoo.records import card as cards
-from zoo.registry import local
+from zoo.registry import local, registries
 
 # --- bench ---------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ def test_card_add_publishes_the_card_with_the_rows(shelf: Any, tmp_path: Path) -
     rows.write_text(invoke("bench", shelf.entry.name, "--json", "--rounds", "2", "--batch", "4"))
     (tmp_path / "run.json").write_text("{}")
     said = invoke("card", shelf.entry.name, "--add", rows).strip()
-    entry = local.find(shelf.entry.name)
+    entry = registries.find(shelf.entry.name)
     assert said == f"{entry.name}@{entry.revision}"
     assert entry.revision != shelf.entry.revision
     folder = shelf.store.folder(entry.name)

@@ -144,11 +144,10 @@ def test_the_next_mirror_goes_on_where_the_first_one_died(
 
 CODE = """
 import sys
-from pathlib import Path
-from zoo.registry import local
+from zoo.registry import registries
 from zoo.fetch.fetch import fetch
 where, cache, row = sys.argv[1:]
-fetch(local.find("far.test", Path(row)), sources=[where], cache=cache)
+fetch(registries.find("far.test", row), sources=[where], cache=cache)
 """
 
 

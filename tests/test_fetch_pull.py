@@ -18,7 +18,8 @@ import pytest
 import zoo
 from zoo.errors import IntegrityError, NotFound, PullError
 from zoo.fetch.cache import cache_root
-from zoo.fetch.fetch import CHUNK_BYTES, fetch
+from zoo.fetch.fetch import fetch
+from zoo.fetch.stream import CHUNK_BYTES
 from zoo.students.pull import self_test
 
 if TYPE_CHECKING:

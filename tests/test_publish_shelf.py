@@ -20,7 +20,7 @@ from zoo.records import card as cards
 from zoo.records import plain
 from zoo.records.card import Bench, Card
 from zoo.records.measures import Measurement
-from zoo.registry import local
+from zoo.registry import local, registries
 from zoo.stores.folders import Folders
 
 pytest.importorskip("matplotlib")
@@ -161,5 +161,5 @@ def test_a_store_named_by_the_environment_never_writes_the_packaged_registry(
     monkeypatch.setenv("ZOO_STORE", str(own.root))
     assert local.default_path() == own.root.parent / "registry.yaml" != packaged
     row = shelf.publish(made)
-    assert local.find(row.name) == row
+    assert registries.find(row.name) == row
     assert (packaged.read_bytes() if packaged.is_file() else None) == before

@@ -14,7 +14,7 @@ from zoo.errors import NotFound, RegistryError, ZooWarning
 from zoo.records import entry as records_entry
 from zoo.records.entry import Entry, FileRef, Headline
 from zoo.records.measures import Scale
-from zoo.registry import local
+from zoo.registry import local, registries
 
 ROW = f"""\
 format: 1
@@ -97,7 +97,7 @@ def test_no_students_are_no_error(tmp_path: Path) -> None:
 def test_near_names_are_offered(tmp_path: Path) -> None:
     loaded(ROW, tmp_path)
     with pytest.raises(NotFound, match=r'no student is called "toy-ne\.kd"') as caught:
-        local.find("toy-ne.kd", tmp_path / "registry.yaml")
+        registries.find("toy-ne.kd", tmp_path / "registry.yaml")
     assert caught.value.hint == 'did you mean "toy-net.kd"?'
 
 

@@ -22,7 +22,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
-from zoo.stores.store import Add, Commit, Delete, Store
+from zoo.stores.git import Add, Commit, Delete
+from zoo.stores.store import Store
 
 pytestmark = pytest.mark.hub
 

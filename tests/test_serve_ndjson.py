@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import InputError, ZooError
-from zoo.stores.store import Add, Delete, Store
+from zoo.stores.git import Add, Delete
+from zoo.stores.store import Store
 
 pytest.importorskip("starlette")
 

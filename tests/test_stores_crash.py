@@ -22,7 +22,8 @@ KILLED = """
 import itertools, os, shutil, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from zoo.stores.store import Add, Commit, Delete, DeleteFolder, File, Store
+from zoo.stores.git import Add, Commit, Delete, DeleteFolder, File
+from zoo.stores.store import Store
 import filelock
 
 base = Path(sys.argv[2])

@@ -21,7 +21,8 @@ from zoo.errors import (
     StoreError,
     ZooError,
 )
-from zoo.stores.store import Add, Change, Commit, Delete, DeleteFolder, File, Store
+from zoo.stores.git import Add, Change, Commit, Delete, DeleteFolder, File
+from zoo.stores.store import Store
 
 Files = dict[str, bytes]  # path -> content; without .gitattributes
 

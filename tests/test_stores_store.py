@@ -20,7 +20,8 @@ from zoo.errors import (
     StoreError,
     ZooError,
 )
-from zoo.stores.store import Add, Change, Commit, Delete, DeleteFolder, Store, is_lfs
+from zoo.stores.git import Add, Change, Commit, Delete, DeleteFolder, is_lfs
+from zoo.stores.store import Store
 
 REPO = "lab/student"
 

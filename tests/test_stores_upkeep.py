@@ -17,7 +17,8 @@ import pytest
 import zoo
 from zoo.errors import RevisionNotFound, StoreError
 from zoo.stores import upkeep
-from zoo.stores.store import Add, Collected, Commit, Delete, File, Store
+from zoo.stores.git import Add, Commit, Delete, File
+from zoo.stores.store import Collected, Store
 
 REPO = "lab/student"
 DAY_S = 86400.0

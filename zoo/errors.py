@@ -24,6 +24,13 @@ line prints all of them alike.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class ZooError(Exception):
     """What is wrong in one line, and in `hint` what to do about it."""
@@ -99,3 +106,27 @@ class GateError(ZooError):
 
 class ZooWarning(UserWarning):
     """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
+
+
+# --- what others raise, as an error of ours ------------------------------------------------------
+
+
+@contextlib.contextmanager
+def disk(
+    place: Path,
+    error: type[ZooError] = StoreError,
+    hint: str = "is the folder writable, and is there room?",
+) -> Iterator[None]:
+    """Tell what the system refuses at `place` (no room, no permission) as one `error`."""
+    try:
+        yield
+    except OSError as problem:
+        raise error(f"{place}: {problem.strerror or problem}", hint) from None
+
+
+def require(rule: Callable[[T], None], value: T, error: Callable[[str], ZooError]) -> None:
+    """Check a value; what the rule says of a bad one (ValueError, TypeError) becomes an `error`."""
+    try:
+        rule(value)
+    except (ValueError, TypeError) as problem:
+        raise error(str(problem)) from None

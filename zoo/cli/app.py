@@ -56,10 +56,7 @@ def main() -> None:
 
 
 def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    hint = getattr(error, "hint", "")
-    if hint:
-        typer.echo(f"hint: {hint}", err=True)
+    tell(error)
     sys.exit(1)
 
 
@@ -97,6 +94,14 @@ def _options(
 def talk(line: str) -> None:
     """A line for people."""
     typer.echo(line, err=True)
+
+
+def tell(error: Exception, of: str = "") -> None:
+    """An error with its hint; `of` is the student that it is about, where there are several."""
+    about = f"{of}: " if of else ""
+    talk(f"{about}error: {error}")
+    if hint := getattr(error, "hint", ""):
+        talk(f"{about}hint: {hint}")
 
 
 def text(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
 from zoo.measure import machine
+from zoo.records.names import FILES
+from zoo.records.run import installed
 
 if TYPE_CHECKING:
     from zoo.records.entry import Entry
@@ -40,14 +41,7 @@ def examine(cache: Path | None = None) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Package -> version, None where it is not installed."""
-    return {name: _version(name) for name in PACKAGES}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return {name: installed(name) for name in PACKAGES}
 
 
 def providers() -> list[str]:
@@ -84,7 +78,7 @@ def self_tests() -> list[str]:
     return [
         f"{name} {_self_test(folder)}"
         for name, folder in there.items()
-        if (folder / "model.int8.onnx").is_file()
+        if (folder / FILES["int8"]).is_file()
     ]
 
 
@@ -99,28 +93,23 @@ def _self_test(folder: Path) -> str:
 
 def cache_facts(cache: Path | None = None) -> dict[str, Any]:
     """The cache folder, the room it takes and which students are in it."""
-    from zoo.fetch.cache import cache_root
+    from zoo.fetch.cache import cache_root, place_of
 
     root = cache_root(cache)
-    kept = [_repo(root, repo) for repo in _repos()]
-    there = [folder for folder in kept if folder.is_dir()]
+    folders = {place_of(entry, root).folder for entry in _entries()}
+    there = [folder for folder in folders if folder.is_dir()]
     size = sum(f.stat().st_size for folder in there for f in folder.glob("blobs/*"))
     writable = os.access(_nearest(root), os.W_OK)
     return {"folder": str(root), "students": len(there), "size_bytes": size, "writable": writable}
 
 
-def _repos() -> list[str]:
+def _entries() -> list[Entry]:
     from zoo.registry import registries
 
     try:
-        repos = (entry.repo for _, entry in registries.entries(fetch=False))
-        return list(dict.fromkeys(repos))
+        return [entry for _, entry in registries.entries(fetch=False)]
     except ZooError:  # said under "source"
         return []
-
-
-def _repo(root: Path, repo: str) -> Path:
-    return root / f"models--{repo.replace('/', '--')}"
 
 
 def _nearest(path: Path) -> Path:

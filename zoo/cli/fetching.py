@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import USE, app, json_out, talk, text
+from zoo.cli.app import USE, app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.errors import ZooError
 
@@ -73,9 +73,7 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
             typer.echo(_pulled(entry, places, cache))
         except ZooError as problem:
             failed += 1
-            talk(f"{entry.name}: error: {problem}")
-            if problem.hint:
-                talk(f"{entry.name}: hint: {problem.hint}")
+            tell(problem, entry.name)
     if failed:
         raise ZooError(f"{failed} of {len(entries)} students did not arrive", "see above")
 
@@ -94,14 +92,9 @@ def _pulled(
     return folder
 
 
-def pulled(
-    name: str,
-    cache: Path | None = None,
-    verify: bool = True,
-    registry: list[str] | None = None,
-) -> Path:
+def pulled(name: str, *, registry: list[str] | None, verify: bool) -> Path:
     """The folder of a student for the commands that use one."""
-    return _pulled(_named([name], registry)[0], [], cache, verify)
+    return _pulled(_named([name], registry)[0], [], None, verify)
 
 
 def _named(names: Sequence[str], registry: list[str] | None) -> list[Entry]:

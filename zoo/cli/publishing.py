@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zoo.cli import tables
-from zoo.cli.app import PUBLISH, app, json_out, talk, text
+from zoo.cli.app import PUBLISH, app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.publish.release import Published
+    from zoo.publish.release import Plan, Published
 
 
 @app.command(rich_help_panel=PUBLISH)
@@ -90,9 +90,7 @@ def _try(name: str, endpoint: str, dry_run: bool) -> Published | ZooError:
     try:
         done = remote.publish(name, endpoint=endpoint, dry_run=dry_run)
     except ZooError as error:
-        talk(f"{name}: error: {error}")
-        if error.hint:
-            talk(f"{name}: hint: {error.hint}")
+        tell(error, name)
         return error
     talk(f"{name}: {_verdict(done)}")
     return done
@@ -141,14 +139,14 @@ def _said(done: Published) -> str:
         ("repository", plan.repo, ""),
         ("parent", plan.parent or "none, the repository is made", ""),
         ("tag", plan.tag, ""),
-        *((_what(file in plan.send), file, f"{size} bytes") for file, size in plan.files.items()),
+        *(_file(plan, file) for file in plan.files),
         *(("delete", file, "") for file in plan.delete),
     ]
     return tables.columns(rows)
 
 
-def _what(sent: bool) -> str:
-    return "send" if sent else "there"
+def _file(plan: Plan, file: str) -> tables.Row:
+    return "send" if file in plan.send else "there", file, f"{plan.files[file]} bytes"
 
 
 def _data(result: Published | ZooError, name: str = "") -> dict[str, Any]:

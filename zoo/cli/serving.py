@@ -52,8 +52,9 @@ def serve(
     """
     try:
         from zoo.serve import run
+        from zoo.serve.settings import root_of
 
-        run.serve(_root(root), host=host, port=port, upstream=upstream, say=talk)
+        run.serve(root_of(root), host=host, port=port, upstream=upstream, say=talk)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _SERVE:
             raise
@@ -94,12 +95,7 @@ def revoke_token(name: TokenName, root: Root = None) -> None:
 
 
 def _tokens(root: Path | None) -> Tokens:
+    from zoo.serve.settings import root_of
     from zoo.serve.tokens import Tokens
 
-    return Tokens(_root(root))
-
-
-def _root(root: Path | None) -> Path:
-    from zoo.serve.settings import default_root
-
-    return (root or default_root()).expanduser()
+    return Tokens(root_of(root))

@@ -51,9 +51,9 @@ def fsck(root: Root = None, as_json: Json = False) -> None:
 
 
 def _checked(root: Path | None) -> Path:
-    from zoo.serve.settings import OURS, default_root
+    from zoo.serve.settings import OURS, root_of
 
-    found = (root or default_root()).expanduser()
+    found = root_of(root)
     if not any((found / part).exists() for part in OURS):
         raise StoreError(f"{found} holds no store", "--root is the directory of `zoo serve`")
     return found

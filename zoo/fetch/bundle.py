@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from zoo.errors import NotFound, RegistryError, StoreError
+from zoo.errors import NotFound, RegistryError, StoreError, disk
 from zoo.files import replacing
 from zoo.records import entry as records_entry
 from zoo.records import reader as records
@@ -111,17 +111,13 @@ def write(path: Path, students: Iterable[tuple[Entry, Path]]) -> int:
     """
     chosen = sorted(students, key=lambda student: student[0].name)
     text = records_entry.render(entry for entry, _ in chosen).encode()
-    try:
-        with replacing(path) as file:
-            _add(file, REGISTRY, len(text), io.BytesIO(text))
-            for entry, folder in chosen:
-                for name, ref in sorted(entry.files.items()):
-                    with (folder / name).open("rb") as reader:
-                        _add(file, f"{entry.name}/{name}", ref.size, reader)
-            file.write(bytes(2 * _BLOCK))
-    except OSError as problem:
-        hint = "is the folder writable, and is there room?"
-        raise StoreError(f"{path}: {problem.strerror or problem}", hint) from None
+    with disk(path), replacing(path) as file:
+        _add(file, REGISTRY, len(text), io.BytesIO(text))
+        for entry, folder in chosen:
+            for name, ref in sorted(entry.files.items()):
+                with (folder / name).open("rb") as reader:
+                    _add(file, f"{entry.name}/{name}", ref.size, reader)
+        file.write(bytes(2 * _BLOCK))
     return path.stat().st_size
 
 
@@ -142,15 +138,12 @@ def _add(file: BinaryIO, name: str, size: int, reader: BinaryIO) -> None:
 def index(path: Path) -> dict[str, Member]:
     """Every file of a bundle by its name."""
     members: dict[str, Member] = {}
-    try:
-        with path.open("rb") as file:
-            for header, begin in _headers(file, path):
-                name = _checked(header, path)
-                if name in members:
-                    raise _refused(path, f"{name} stands in it twice")
-                members[name] = Member(begin, header.size)
-    except OSError as problem:
-        raise StoreError(f"{path}: {problem.strerror or problem}") from None
+    with disk(path, hint=""), path.open("rb") as file:
+        for header, begin in _headers(file, path):
+            name = _checked(header, path)
+            if name in members:
+                raise _refused(path, f"{name} stands in it twice")
+            members[name] = Member(begin, header.size)
     if REGISTRY not in members:
         raise _refused(path, f"there is no {REGISTRY} in it")
     if members[REGISTRY].size > MAX_REGISTRY_BYTES:

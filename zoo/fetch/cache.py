@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from zoo.errors import PullError
 from zoo.files import replacing, sha256
 from zoo.records.entry import Entry, FileRef
+from zoo.registry.endpoints import hf_home
 from zoo.stores import git
 
 if TYPE_CHECKING:
@@ -29,15 +30,8 @@ if TYPE_CHECKING:
 
 def cache_root(cache: str | Path | None = None) -> Path:
     """The argument, else $ZOO_CACHE, $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub."""
-    home = os.environ.get("HF_HOME")
-    candidates = (
-        cache,
-        os.environ.get("ZOO_CACHE"),
-        os.environ.get("HF_HUB_CACHE"),
-        Path(home) / "hub" if home else None,
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub",
-    )
-    return Path(next(c for c in candidates if c)).expanduser()
+    chosen = cache or os.environ.get("ZOO_CACHE") or os.environ.get("HF_HUB_CACHE")
+    return Path(chosen or hf_home() / "hub").expanduser()
 
 
 @dataclass(frozen=True)
@@ -68,35 +62,26 @@ class Place:
 
         Without one, two processes may fetch the same bytes, and each needs a name of its own.
         """
-        lock = self._lock(digest)
         try:
-            lock.acquire()
+            held = self._lock(digest).acquire()
         except NotImplementedError:  # a network file system without flock
             yield False
             return
-        try:
+        with held:
             yield True
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def unused(self, digest: str) -> Iterator[bool]:
         """Whether nobody is fetching this blob; nobody begins before the block ends."""
         from filelock import Timeout
 
-        lock = self._lock(digest)
         try:
-            lock.acquire(timeout=0)
+            with self._lock(digest).acquire(timeout=0):
+                yield True
         except Timeout:
             yield False
-            return
         except NotImplementedError:
             yield True
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
 
     def _lock(self, digest: str) -> BaseFileLock:
         from filelock import FileLock

@@ -24,11 +24,8 @@ from zoo.fetch import sources
 from zoo.fetch.cache import cache_root
 from zoo.fetch.fetcher import Fetcher, Progress
 from zoo.fetch.sources import Source
-from zoo.fetch.stream import CHUNK_BYTES
 from zoo.records.entry import Entry, FileRef
 from zoo.stores import folders
-
-__all__ = ["CHUNK_BYTES", "Progress", "cache_root", "fetch"]
 
 From = Sequence[str | os.PathLike[str] | Source]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.errors import StoreError, ZooError
-from zoo.fetch.cache import Place, is_whole
+from zoo.fetch.cache import Place, is_whole, place_of
 from zoo.files import sha256
 from zoo.records.entry import Entry, FileRef
 
@@ -58,7 +58,7 @@ class Removed:
 def kept(root: Path, entries: Iterable[Entry]) -> list[Kept]:
     """The students in the cache `root`, by name; those that no row names among them."""
     rows = _unique(entries)
-    found = [_row(Place(root, row.repo, row.revision), row) for row in rows]
+    found = [_row(place_of(row, root), row) for row in rows]
     others = [_other(place) for place in _unlisted(root, rows)]
     return sorted([one for one in found if one.size_bytes] + others, key=lambda one: one.name)
 
@@ -66,7 +66,7 @@ def kept(root: Path, entries: Iterable[Entry]) -> list[Kept]:
 def verify(root: Path, entries: Iterable[Entry]) -> list[Broken]:
     """Hash all files of the students in the cache again; what is not there yet is not broken."""
     rows = _unique(entries)
-    broken = [one for row in rows for one in _broken(Place(root, row.repo, row.revision), row)]
+    broken = [one for row in rows for one in _broken(place_of(row, root), row)]
     return broken + [one for place in _unlisted(root, rows) for one in _broken_links(place)]
 
 
@@ -122,9 +122,8 @@ def _size(path: Path) -> int | None:
 def _unlisted(root: Path, rows: Sequence[Entry]) -> Iterator[Place]:
     """Snapshots of students that no row names."""
     for folder in _repos(root):
-        for snapshot in _Repo(root, folder, rows).unlisted():
-            org, _, name = folder.name.removeprefix("models--").partition("--")
-            yield Place(root, f"{org}/{name}", snapshot.name)
+        repo = _Repo(root, folder, rows)
+        yield from (Place(root, repo.name, snapshot.name) for snapshot in repo.unlisted())
 
 
 def _other(place: Place) -> Kept:
@@ -166,6 +165,7 @@ class _Repo:
 
     def __init__(self, root: Path, folder: Path, rows: Sequence[Entry]) -> None:
         self.root, self.folder = root, folder
+        self.name = folder.name.removeprefix("models--").replace("--", "/", 1)  # "org/name"
         ours = [row for row in rows if Place(root, row.repo, "").folder == folder]
         self.revisions = {row.revision for row in ours}
         self.named = {ref.sha256 for row in ours for ref in row.files.values()}
@@ -220,10 +220,7 @@ class _Repo:
 
     def _remove(self, path: Path) -> bool:
         """Remove a file unless somebody has its lock."""
-        place = Place(
-            self.root, self.folder.name.removeprefix("models--").replace("--", "/", 1), ""
-        )
-        with place.unused(path.name.partition(".")[0]) as free:
+        with Place(self.root, self.name, "").unused(path.name.partition(".")[0]) as free:
             if free:
                 path.unlink(missing_ok=True)
             return free

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zoo.errors import NotFound, PullError, ZooError
+from zoo.errors import NotFound, PullError, ZooError, disk
 from zoo.fetch.stream import Source, Stream, read_part
 from zoo.records.names import check_endpoint
 from zoo.registry import endpoints
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Students as plain folders, `root/<name>/<file>`, or the folder of a single one."""
+class _Directory:
+    """A source on a disk; each kind of it says where a file is."""
 
     root: Path
 
@@ -41,46 +41,43 @@ class Folder:
         return str(self.root)
 
     def open(self, entry: Entry, file: str, offset: int) -> AbstractContextManager[Stream]:
+        with disk(self.root, PullError, hint=""):
+            path = self._path(entry, file)
+        return read_part(path, offset)
+
+    def close(self) -> None:
+        pass
+
+    def _path(self, entry: Entry, file: str) -> Path:
+        raise NotImplementedError
+
+
+class Folder(_Directory):
+    """Students as plain folders, `root/<name>/<file>`, or the folder of a single one."""
+
+    def _path(self, entry: Entry, file: str) -> Path:
         """The file in the student's folder, else the one right in `root`."""
         from zoo.stores.folders import Folders
 
         try:
-            path = Folders(self.root).path(entry.name, file)
+            return Folders(self.root).path(entry.name, file)
         except NotFound:
             path = self.root / file
             if not os.path.isfile(path):  # noqa: PTH113 (false, not an error, where nobody may look)
                 raise
-        except OSError as problem:
-            raise PullError(f"{self.root}: {problem.strerror}") from None
-        return read_part(path, offset)
-
-    def close(self) -> None:
-        pass
+            return path
 
 
-@dataclass(frozen=True)
-class StoreRoot:
+class StoreRoot(_Directory):
     """The root of a `zoo.stores.store`: whichever repository the bytes were published in."""
 
-    root: Path
-
-    @property
-    def label(self) -> str:
-        return str(self.root)
-
-    def open(self, entry: Entry, file: str, offset: int) -> AbstractContextManager[Stream]:
+    def _path(self, entry: Entry, file: str) -> Path:
         from zoo.stores.blobs import Blobs
 
         try:
-            path = Blobs(self.root).blob(entry.files[file].sha256)
+            return Blobs(self.root).blob(entry.files[file].sha256)
         except NotFound:
             raise NotFound(f"{self.root} holds no {file} with the registry's sha256") from None
-        except OSError as problem:
-            raise PullError(f"{self.root}: {problem.strerror}") from None
-        return read_part(path, offset)
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)

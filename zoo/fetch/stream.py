@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from zoo.errors import PullError
+from zoo.errors import PullError, disk
 from zoo.records.entry import Entry
 
 CHUNK_BYTES = 256 * 1024  # read from a disk at once
@@ -52,10 +52,8 @@ def read_part(
     path: Path, offset: int, *, begin: int = 0, size: int | None = None
 ) -> Iterator[Stream]:
     """A file on disk from `offset` on; or, of a file in it, `size` bytes from the place `begin`."""
-    try:
+    with disk(path, PullError, hint=""):
         reader = path.open("rb")
-    except OSError as problem:
-        raise PullError(f"{path}: {problem.strerror}") from None
     with reader:
         length = os.fstat(reader.fileno()).st_size if size is None else size
         reader.seek(begin + offset)
@@ -64,10 +62,8 @@ def read_part(
 
 def _chunks(reader: BinaryIO, path: Path, left: int) -> Iterator[bytes]:
     while left > 0:
-        try:
+        with disk(path, PullError, hint=""):
             chunk = reader.read(min(CHUNK_BYTES, left))
-        except OSError as problem:
-            raise PullError(f"{path}: {problem.strerror}") from None
         if not chunk:
             raise PullError(f"{path}: ends early")
         left -= len(chunk)

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import zoo
-from zoo.errors import PublishError
+from zoo.errors import PublishError, require
 from zoo.publish.release import Blob, Plan, Published, Release, Snapshot, differences, plan
 from zoo.records.names import check_endpoint, check_repo, one_line
 from zoo.registry import endpoints
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 TIMEOUT_S = 10  # for the first answer of a hub
+_AGAIN = "run it again: nothing is sent twice"
 
 
 def publish(release: Release, endpoint: str, repo: str, *, dry_run: bool = False) -> Published:
@@ -55,8 +56,8 @@ class Hub:
     """One repository on one hub, talked to with the token that belongs there."""
 
     def __init__(self, endpoint: str, repo: str) -> None:
-        _check(check_endpoint, endpoint)
-        _check(check_repo, repo)
+        require(check_endpoint, endpoint, PublishError)
+        require(check_repo, repo, PublishError)
         self.endpoint, self.repo = endpoint, repo
         self._api = _api(endpoint)
 
@@ -170,7 +171,7 @@ class Hub:
             return PublishError(f"{self.endpoint}: HF_HUB_OFFLINE is set", hint)
         if isinstance(problem, HfHubHTTPError):
             return self._refused(problem)
-        hint = "run it again: nothing is sent twice"
+        hint = _AGAIN
         if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)):
             hint = "is a hub running at that address, and can it be reached from here?"
         return PublishError(f"{self.endpoint}: {one_line(problem)}", hint)
@@ -191,11 +192,8 @@ _HINTS = {
     412: "somebody has committed there meanwhile; look at it, and run it again to publish on top",
     413: "the hub takes no files of that size",
     429: "wait, and run it again: nothing is sent twice",
-    500: "run it again: nothing is sent twice",
-    502: "run it again: nothing is sent twice",
-    503: "run it again: nothing is sent twice",
-    504: "run it again: nothing is sent twice",
     507: "the hub's disk is full",
+    **dict.fromkeys((500, 502, 503, 504), _AGAIN),
 }
 
 
@@ -275,10 +273,3 @@ def _commit_id(value: object) -> str:
     if not (commit := _hex(value, 40)):
         raise ValueError(f"{ascii(value)[:100]} is no commit")
     return commit
-
-
-def _check(rule: Callable[[str], None], value: str) -> None:
-    try:
-        rule(value)
-    except ValueError as problem:
-        raise PublishError(str(problem)) from None

@@ -19,7 +19,7 @@ from zoo.errors import CardError, PublishError
 from zoo.records import card as cards
 from zoo.records import reader
 from zoo.records.card import Attempt, Card
-from zoo.stores import folders
+from zoo.stores import folders, git
 
 _WRITE_AGAIN = "write the card again: zoo.card.writing.write"
 
@@ -162,8 +162,7 @@ def _misses(attempt: Attempt, gates: Mapping[str, float]) -> Iterator[str]:
 
 def _blob(path: Path) -> Blob:
     data = path.read_bytes()
-    oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    return Blob(len(data), hashlib.sha256(data).hexdigest(), oid)
+    return Blob(len(data), hashlib.sha256(data).hexdigest(), git.blob_id(data))
 
 
 # --- what is sent --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def publish(
     """
     store = store or folders.default()
     path = registry_path or local.default_path(store.root)
-    known = _rows(path).get(name)
+    known = shelf.rows_to_write(path).get(name)
     release = read(store.folder(name))
     where = endpoint.rstrip("/") or (known.endpoint if known else "") or endpoints.default()
     target = repo or (known.repo if known else f"{shelf.ORGANISATION}/{name}")
@@ -62,11 +62,7 @@ def _record(release: Release, done: Plan, revision: str, path: Path) -> Entry:
     endpoint = "" if done.endpoint == endpoints.PUBLIC else done.endpoint
     entry = shelf.entry(release.card, release.folder, revision, done.repo)
     entry = replace(entry, endpoint=endpoint)
-    rows = _rows(path)
+    rows = shelf.rows_to_write(path)
     if rows.get(entry.name) != entry:
         local.write((rows | {entry.name: entry}).values(), path)
     return entry
-
-
-def _rows(path: Path) -> dict[str, Entry]:
-    return local.load(path, whole=True) if path.is_file() else {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.card import writing
 from zoo.card.latency import single_latency
-from zoo.errors import CardError, NotFound, RegistryError, StoreError
+from zoo.errors import CardError, NotFound, RegistryError, disk
 from zoo.files import sha256
 from zoo.records import card as cards
 from zoo.records.card import Card
@@ -46,11 +46,16 @@ def publish(
 
 def _publish(folder: Path, store: Folders, path: Path, repo: str = "") -> Entry:
     card = _with_rows_of(store, cards.read(folder), folder)
-    known = local.load(path, whole=True) if path.is_file() else {}
+    known = rows_to_write(path)
     row = row_of(card, folder, known.get(card.name), repo)
     with local.writing((known | {card.name: row}).values(), path):
         store.put(card.name, folder)
     return row
+
+
+def rows_to_write(path: Path) -> dict[str, Entry]:
+    """All rows of a registry that is written again; of one that is not there yet, none."""
+    return local.load(path, whole=True) if path.is_file() else {}
 
 
 @contextlib.contextmanager
@@ -58,17 +63,11 @@ def alone(store: Folders) -> Iterator[None]:
     """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
-    lock = FileLock(store.root / ".registry.lock")
-    try:
+    with disk(store.root, hint="is the folder writable?"):
         store.root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as problem:
-        hint = "is the folder writable?"
-        raise StoreError(f"{store.root}: {problem.strerror or problem}", hint) from None
-    try:
+        held = FileLock(store.root / ".registry.lock").acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _with_rows_of(store: Folders, card: Card, folder: Path) -> Card:
@@ -78,32 +77,29 @@ def _with_rows_of(store: Folders, card: Card, folder: Path) -> Card:
     except (NotFound, CardError):  # none, or one that this build replaces
         return card
     kept = kept_rows(published, card)
-    peers = card.peers or (published.peers if _same_files(published, card) else ())
+    same = _same_files(published, card) == published.variants.keys()
+    peers = card.peers or (published.peers if same else ())
     if kept or peers != card.peers:
         card = cards.add_measurements(replace(card, peers=peers), kept)
         writing.write(card, folder)
     return card
 
 
-def _same_files(published: Card, card: Card) -> bool:
-    """Whether both are of the very same bytes."""
-    return all(_digest(card, p) == v.sha256 for p, v in published.variants.items())
+def _same_files(published: Card, card: Card) -> set[str]:
+    """The precisions of `published` of which `card` has the very same bytes."""
+    ours = {precision: variant.sha256 for precision, variant in card.variants.items()}
+    return {p for p, variant in published.variants.items() if ours.get(p) == variant.sha256}
 
 
 def kept_rows(published: Card, card: Card) -> list[Measurement]:
     """Rows of `published` whose set-up `card` lacks, timed on bytes that `card` has as well."""
     there = {cards.setup(row) for row in card.latency}
-    same = {p for p, v in published.variants.items() if _digest(card, p) == v.sha256}
+    same = _same_files(published, card)
     return [
         row
         for row in published.latency
         if cards.setup(row) not in there and {row.precision.removeprefix("plain-"), "fp32"} <= same
     ]
-
-
-def _digest(card: Card, precision: str) -> str | None:
-    variant = card.variants.get(precision)
-    return variant.sha256 if variant else None
 
 
 def add_rows(name: str, rows: Path, store: Folders | None = None) -> Entry:

@@ -81,12 +81,16 @@ def to_json(run: Run) -> str:
 def versions() -> dict[str, str]:
     """Python, the packages that decide numbers, and the system."""
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    packages = {name: installed(name) for name in _PACKAGES}
+    return found | {name: version for name, version in packages.items() if version}
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def commit() -> str:

@@ -35,6 +35,12 @@ def offline() -> bool:
     return _is_true("HF_HUB_OFFLINE") or _is_true("TRANSFORMERS_OFFLINE")
 
 
+def hf_home() -> Path:
+    """Where the Hub's own client keeps its cache and the user's token; may begin with "~"."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface")
+
+
 def is_public(url: str) -> bool:
     """Whether `url` is of the public Hub."""
     return _origin(url) == _origin(PUBLIC)
@@ -60,16 +66,13 @@ def client(
     error: type[ZooError],
     *,
     headers: Mapping[str, str] | None = None,
-    connect_s: float | None = None,
-    read_s: float | None = None,
+    connect_s: float = CONNECT_S,
+    read_s: float = READ_S,
 ) -> httpx2.Client:
-    """A client for `url`; an `error` where proxies or certificates of the environment forbid it.
-
-    connect_s, read_s: CONNECT_S and READ_S where nothing else is said.
-    """
+    """A client for `url`; an `error` where proxies or certificates of the environment forbid it."""
     import httpx2
 
-    timeout = httpx2.Timeout(read_s or READ_S, connect=connect_s or CONNECT_S)
+    timeout = httpx2.Timeout(read_s, connect=connect_s)
     try:
         return httpx2.Client(
             headers=headers, timeout=timeout, follow_redirects=True, max_redirects=MAX_REDIRECTS
@@ -80,9 +83,7 @@ def client(
 
 
 def _stored() -> str:
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
-    path = Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
+    path = Path(os.environ.get("HF_TOKEN_PATH") or hf_home() / "token").expanduser()
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):  # nobody logged in here

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from zoo.errors import NotFound, RegistryError
+from zoo.errors import RegistryError, disk
 from zoo.files import PACKAGE, replacing
 from zoo.records import reader
 from zoo.records.entry import REPO_ID, Entry, bind, render
@@ -74,14 +74,6 @@ def load(path: str | Path | None = None, *, whole: bool = False) -> dict[str, En
     return bind(reader.load_yaml(path or default_path(), RegistryError), whole=whole)
 
 
-def find(name: str, path: str | Path | None = None) -> Entry:
-    """The entry of that name."""
-    entries = load(path)
-    if name not in entries:
-        raise NotFound(f'no student is called "{name}"', reader.near(name, entries))
-    return entries[name]
-
-
 def is_packaged(entry: Entry) -> bool:
     """Whether the registry in an installed wheel lists these very files; a checkout has none."""
     known = load(WHEEL).get(entry.name) if WHEEL.is_file() else None
@@ -99,12 +91,10 @@ def writing(entries: Iterable[Entry], path: str | Path | None = None) -> Iterato
     """Replace the registry when the block ends well; what cannot be written fails before it."""
     target = Path(path or default_path())
     text = render(entries)
-    try:
+    with disk(target, RegistryError, "is the folder writable?"):
         if not target.parent.exists():
             target.parent.mkdir(parents=True)
         with replacing(target) as file:
             file.write(text.encode())
             file.flush()
             yield
-    except OSError as problem:
-        raise RegistryError(f"{target}: {problem.strerror}", "is the folder writable?") from None

@@ -3,7 +3,7 @@
 run        the process             routing, bodies, answers   requests in, answers out
 hub        what handlers are given tokens, settings           who may do what, and the limits
 models, listing, trees  questions about repositories     files, sending  their bytes
-repos, commits, drafts  changes of repositories          lfs, streams    uploads
+repos, commits, drafts  changes of repositories          lfs             uploads
 upstream, remote, receiving, flight  another hub behind  local           this machine's students
 catalogue  pages, the list as JSON, registry.yaml, OpenAPI
 """

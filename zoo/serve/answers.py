@@ -68,21 +68,24 @@ def error(
     return JSONResponse({"error": message}, status, {**named, **(headers or {})})
 
 
-def from_error(problem: ZooError | OSError, headers: Mapping[str, str] | None = None) -> Response:
+def no_entry(message: str, commit: str) -> Response:
+    """404: there is no such file or folder in that commit, which the client is told."""
+    return error(404, "EntryNotFound", message, {"X-Repo-Commit": commit})
+
+
+def from_error(problem: ZooError | OSError) -> Response:
     """The answer that an error of the store, or of the disk under it, deserves."""
     if isinstance(problem, Refused):
-        return error(
-            problem.status, problem.code, _text(problem), {**problem.headers, **(headers or {})}
-        )
+        return error(problem.status, problem.code, _text(problem), problem.headers)
     if isinstance(problem, Damaged):  # without the path, as of the disk
-        return error(503, "Damaged", DAMAGED, headers)
+        return error(503, "Damaged", DAMAGED)
     disk = problem if isinstance(problem, OSError) else problem.__context__
     if isinstance(disk, OSError) and not isinstance(problem, NotFound):
         return _disk_error(disk)
     for kind, status, code in _KINDS:
         if isinstance(problem, kind):
-            return error(status, code, _text(problem), headers)
-    return error(400, "BadRequest", str(problem), headers)
+            return error(status, code, _text(problem))
+    return error(400, "BadRequest", str(problem))
 
 
 def _disk_error(problem: OSError) -> Response:

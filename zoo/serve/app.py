@@ -33,10 +33,10 @@ class App:
     async def _answer(self, request: Request) -> Response | None:
         """None where nobody waits for an answer any more."""
         try:
-            found = self._table.find(request.method, raw_path(request))
+            route, segments = self._table.find(request.method, raw_path(request))
             request.state.hub = self.hub
-            request.state.user = await self._user(request, found.route.scope)
-            return await found.route.handler(request, **found.segments)
+            request.state.user = await self._user(request, route.scope)
+            return await route.handler(request, **segments)
         except (ZooError, OSError) as problem:
             return from_error(problem)
         except ClientDisconnect:

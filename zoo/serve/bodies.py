@@ -1,13 +1,14 @@
-"""Bodies of requests that are small enough to be read whole, with their limits."""
+"""Bodies of requests, with their limits: whole where they are small, else piece by piece."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
+import anyio
 from starlette.requests import Request
 
-from zoo.serve.answers import bad_request
-from zoo.serve.streams import chunks
+from zoo.serve.answers import Refused, bad_request
 
 MAX_FIELDS = 50_000  # of a form: an empty one of two bytes would take a hundred times that
 
@@ -27,3 +28,35 @@ async def form(request: Request, limit_bytes: int) -> dict[str, list[str]]:
     except ValueError:
         message = f"the body is not a form in UTF-8 of at most {MAX_FIELDS} fields"
         raise bad_request(message) from None
+
+
+async def chunks(request: Request, limit_bytes: int, idle_s: float) -> AsyncIterator[bytes]:
+    """The body, some 64 KiB at a time.
+
+    413 where it is over `limit_bytes`, announced or not; 408 where nothing comes for `idle_s`
+    seconds. Both end the connection, since what is left of the body is not read.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        raise _over(limit_bytes)
+    stream = request.stream()
+    total = 0
+    while chunk := await _next(stream, idle_s):
+        total += len(chunk)
+        if total > limit_bytes:
+            raise _over(limit_bytes)
+        yield chunk
+
+
+async def _next(stream: AsyncIterator[bytes], idle_s: float) -> bytes:
+    try:
+        with anyio.fail_after(idle_s):
+            return await anext(stream, b"")
+    except TimeoutError:
+        message = f"nothing came for {idle_s:g} seconds"
+        raise Refused(408, "RequestTimeout", message, Connection="close") from None
+
+
+def _over(limit_bytes: int) -> Refused:
+    message = f"the body is over the {limit_bytes} bytes allowed here"
+    return Refused(413, "TooLarge", message, Connection="close")

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from zoo.errors import NotFound
+from zoo.errors import NotFound, require
 from zoo.records.names import check_repo
 from zoo.serve.answers import Refused, bad_request
 from zoo.serve.bodies import whole
@@ -18,10 +18,7 @@ async def known(request: Request, org: str, name: str) -> tuple[Hub, str]:
     """The hub, and the id of a repository that is there and ours; NotFound, 403 where it is not."""
     hub: Hub = request.state.hub
     repo = f"{org}/{name}"
-    try:
-        check_repo(repo)
-    except ValueError as problem:
-        raise NotFound(str(problem)) from None
+    require(check_repo, repo, NotFound)
     if origin := await hub.call(hub.store.origin, repo):
         message = f"{repo} mirrors {origin}, and changes there; delete it here to publish your own"
         raise Refused(403, "Forbidden", message)

@@ -7,15 +7,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import RevisionNotFound, ZooError
+from zoo.errors import RevisionNotFound, ZooError, require
 from zoo.records.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
+from zoo.serve.bodies import chunks
 from zoo.serve.changing import fields, known, text
 from zoo.serve.drafts import Draft, Proposed
 from zoo.serve.hub import Hub
-from zoo.serve.readmes import problems
+from zoo.serve.metadata import problems
 from zoo.serve.routing import Route, base_url
-from zoo.serve.streams import chunks
 from zoo.stores.blobs import blob_id_of
 from zoo.stores.store import Commit, File, Store
 
@@ -103,10 +103,7 @@ def _asked(hub: Hub, item: Any) -> tuple[str, int]:
     path, size = text(item, "path"), item.get("size")
     if type(size) is not int or size < 0:
         raise bad_request(f"{shown(path)}: size must be a number of bytes")
-    try:
-        check_path(path)
-    except ValueError as problem:
-        raise bad_request(str(problem)) from None
+    require(check_path, path, bad_request)
     if size > hub.settings.max_file_bytes:
         raise too_large(f"{shown(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
     return path, size

@@ -63,10 +63,8 @@ def tags(card: dict[str, Any]) -> list[str]:
 
 
 def _tags(card: dict[str, Any]) -> Iterator[str]:
-    for key in ("library_name", "pipeline_tag"):
+    for key in ("library_name", "pipeline_tag", "tags", "language"):
         yield from _words(card.get(key))
-    yield from _words(card.get("tags"))
-    yield from _words(card.get("language"))
     relation = card.get("base_model_relation")
     for base in _words(card.get("base_model")):
         yield f"base_model:{base}"

@@ -6,14 +6,15 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.errors import InputError
+from zoo.errors import InputError, require
 from zoo.records.names import check_path
 from zoo.serve.answers import bad_request, too_large
 from zoo.serve.changing import text
 from zoo.serve.lfs import check_stored, checked_oid
 from zoo.serve.ndjson import Base64, Content, Line, Splitter, parse
 from zoo.stores.blobs import Incoming
-from zoo.stores.store import Add, Change, Delete, DeleteFolder, Store
+from zoo.stores.git import Add, Change, Delete, DeleteFolder
+from zoo.stores.store import Store
 
 MAX_CHANGES = 25_000  # in one commit
 
@@ -134,8 +135,5 @@ class Draft:
 
 def _path(value: dict[str, Any]) -> str:
     path = text(value, "path").removesuffix("/")  # a folder's name may end in one
-    try:
-        check_path(path)
-    except ValueError as problem:
-        raise InputError(str(problem)) from None
+    require(check_path, path, InputError)
     return path

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import EntryNotFound
-from zoo.serve.answers import from_error
+from zoo.serve.answers import no_entry
 from zoo.serve.hub import Hub
 from zoo.serve.models import absent
 from zoo.serve.routing import Route
 from zoo.serve.sending import FileAnswer, fresh, part_of
 
 if TYPE_CHECKING:
-    from zoo.stores.store import Commit, File, Store
+    from zoo.stores.git import Commit, File
 
 _TYPES = {  # what a browser may show; all else is bytes to keep
     ".json": "application/json",
@@ -34,39 +33,27 @@ async def resolve(request: Request, org: str, name: str, revision: str, path: st
     commit = await hub.read(org, name, revision, request.state.user)
     file = commit.files.get(path)
     if file is None:
-        problem = EntryNotFound(f'"{path}" is not in {org}/{name} at {revision}')
-        return from_error(problem, {"X-Repo-Commit": commit.id})
+        return no_entry(f'"{path}" is not in {org}/{name} at {revision}', commit.id)
     headers = file_headers(commit, file)
     if fresh(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return await _bytes(request, hub, f"{org}/{name}", commit, file)
-
-
-async def _bytes(request: Request, hub: Hub, repo: str, commit: Commit, file: File) -> Response:
-    headers = file_headers(commit, file)
-    found = await _found(request, hub, repo, commit, file)
+    found = await _found(request, hub, f"{org}/{name}", commit, file)
     if found is None:
-        problem = EntryNotFound(f'the bytes of "{file.path}" are not here')
-        return from_error(problem, {"X-Repo-Commit": commit.id})
+        return no_entry(f'the bytes of "{path}" are not here', commit.id)
     if isinstance(found, Response):
         return found
-    return FileAnswer(
-        found, file.size, part_of(request.headers, file.size, headers["ETag"]), headers
-    )
+    part = part_of(request.headers, file.size, headers["ETag"])
+    return FileAnswer(found, file.size, part, headers)
 
 
 async def _found(
     request: Request, hub: Hub, repo: str, commit: Commit, file: File
 ) -> Response | Path | None:
     """Where the bytes are; the answer itself where they are still on their way from upstream."""
-    path = await hub.ask(_blob, hub.store, file)
+    path = await hub.ask(hub.store.find, file.sha256)
     if path is not None or hub.mirror is None:
         return path
     return await hub.mirror.send(request, repo, commit, file)
-
-
-def _blob(store: Store, file: File) -> Path | None:
-    return store.blob(file.sha256) if store.has(file.sha256) else None
 
 
 def file_headers(commit: Commit, file: File) -> dict[str, str]:

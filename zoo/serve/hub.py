@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from zoo.errors import NotFound, StoreError
 from zoo.records.names import shown
@@ -18,34 +16,10 @@ from zoo.serve.settings import Settings
 from zoo.serve.tokens import Token, Tokens
 
 if TYPE_CHECKING:
-    from zoo.stores.store import Commit, File, Store
+    from zoo.serve.upstream import Upstream
+    from zoo.stores.store import Commit, Store
 
 T = TypeVar("T")
-
-
-class Mirror(Protocol):
-    """Another hub that this one pulls through."""
-
-    async def close(self) -> None:
-        """Stop what is on its way, and let go of the connections."""
-
-    async def refresh(self, repo: str, revision: str) -> None:
-        """Make the store know what upstream has as `revision` of `repo`, under upstream's ids.
-
-        Quiet where upstream knows no such thing, or cannot be reached and the store knows it: the
-        store's own answer stands then.
-        """
-
-    async def refresh_refs(self, repo: str) -> None:
-        """The same for every branch and tag of `repo`."""
-
-    async def send(
-        self, request: Request, repo: str, commit: Commit, file: File
-    ) -> Response | Path | None:
-        """The bytes of a file that the store does not have yet, kept on their way.
-
-        A path: they are in the store now, under that name. None: upstream cannot give them.
-        """
 
 
 @dataclass(frozen=True)
@@ -55,7 +29,7 @@ class Hub:
     store: Store
     settings: Settings
     tokens: Tokens
-    mirror: Mirror | None = None
+    mirror: Upstream | None = None  # the hub that this one pulls through
 
     async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run what blocks in a thread."""
@@ -70,12 +44,6 @@ class Hub:
                 raise
             raise Refused(503, "Damaged", DAMAGED) from None
 
-    async def repo(self, org: str, name: str, user: Token | None) -> str:
-        """The id "org/name" of a repository that `user` may see; NotFound where there is none."""
-        repo = f"{org}/{name}"
-        await self.ask(self.check_visible, repo, user)
-        return repo
-
     async def read(self, org: str, name: str, revision: str, user: Token | None) -> Commit:
         """The commit that `revision` means in a repository that `user` may see."""
         repo = f"{org}/{name}"
@@ -85,18 +53,11 @@ class Hub:
 
     def check_visible(self, repo: str, user: Token | None) -> None:
         """NotFound, in the same words, where there is no such repository or `user` may not know."""
-        try:
-            hidden = self.store.private(repo) and user is None
-        except NotFound:
-            raise missing(repo) from None
-        if hidden:
-            raise missing(repo)
+        with contextlib.suppress(NotFound):
+            if not self.store.private(repo) or user is not None:
+                return
+        raise NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")
 
     def _read(self, repo: str, revision: str, user: Token | None) -> Commit:
         self.check_visible(repo, user)
         return self.store.read(repo, revision)
-
-
-def missing(repo: str) -> NotFound:
-    """The same words for what is not there and for what may not be seen."""
-    return NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")

@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from zoo.errors import IntegrityError, ZooError
-from zoo.serve.answers import Refused, bad_request
+from zoo.serve.answers import Refused, bad_request, too_large
+from zoo.serve.bodies import chunks
 from zoo.serve.changing import fields, known
 from zoo.serve.hub import Hub
 from zoo.serve.routing import Route, base_url
-from zoo.serve.streams import chunks
 from zoo.stores.store import Store
 
 UPLOAD_VALID_S = 6 * 3600  # an address of an upload may be used for so long
@@ -128,7 +128,7 @@ def _row(hub: Hub, repo: str, base: str, item: Any) -> dict[str, Any]:
     try:
         oid, size = checked_object(item)
         if size > hub.settings.max_file_bytes:
-            raise Refused(413, "TooLarge", f"over the {hub.settings.max_file_bytes} bytes allowed")
+            raise too_large(f"over the {hub.settings.max_file_bytes} bytes allowed")
         if hub.store.has(oid):
             check_stored(hub.store, oid, size)
             return {"oid": oid, "size": size}

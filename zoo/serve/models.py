@@ -67,9 +67,10 @@ async def models(request: Request) -> Response:
 async def refs(request: Request, org: str, name: str) -> Response:
     """Branches and tags."""
     hub: Hub = request.state.hub
+    repo = f"{org}/{name}"
     if hub.mirror is not None:
-        await hub.mirror.refresh_refs(f"{org}/{name}")
-    repo = await hub.repo(org, name, request.state.user)
+        await hub.mirror.refresh_refs(repo)
+    await hub.ask(hub.check_visible, repo, request.state.user)
     found = await hub.ask(hub.store.refs, repo)
     answer: dict[str, Any] = {
         "branches": _refs(found.heads, "refs/heads/"),

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
-from zoo.records.names import check_ref
+from zoo.records.names import check_ref, one_line
 from zoo.serve.answers import Refused
-from zoo.stores.store import Refs
+from zoo.stores.git import File, Refs
 
 if TYPE_CHECKING:
     import httpx2
@@ -42,22 +42,12 @@ class Head:
     private: bool  # private or gated there: who reads it here needs a token of ours
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One file of a commit as the upstream lists it."""
-
-    path: str
-    size: int  # bytes
-    oid: str  # git's blob id, of the pointer for LFS; 40 hex digits
-    sha256: str  # 64 hex digits; "" where it is no LFS file: the oid tells its bytes then
-
-
 class Remote:
     """One upstream hub; `url` is its base without a slash at the end."""
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
-        self._token = token
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._opened: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -78,13 +68,13 @@ class Remote:
         closed = bool(said.get("private")) or bool(said.get("gated"))
         return Head(commit, _moment(said.get("lastModified")), closed)
 
-    async def tree(self, repo: str, commit: str) -> list[Listed]:
-        """Every file of a commit."""
+    async def tree(self, repo: str, commit: str) -> list[File]:
+        """Every file of a commit; of those that are not LFS it does not tell the sha256."""
         address = f"/api/models/{repo}/tree/{commit}"
-        query, found = "recursive=true", list[Listed]()
+        query, found = "recursive=true", list[File]()
         for _ in range(MAX_PAGES):
             rows, following = await self._page(f"{address}?{query}", RevisionNotFound)
-            found += [_listed(row) for row in _rows(rows) if _table(row).get("type") == "file"]
+            found += [_file(row) for row in _rows(rows) if _table(row).get("type") == "file"]
             if len(found) > MAX_FILES:
                 raise nonsense(f"{repo} has more than {MAX_FILES} files")
             if not following:
@@ -98,7 +88,7 @@ class Remote:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes of a file from `offset` on, as they arrive."""
         address = f"/{repo}/resolve/{commit}/{quote(path)}"
-        headers = {"accept-encoding": "identity", **self._headers()}
+        headers = {"accept-encoding": "identity"}
         if offset:
             headers["range"] = f"bytes={offset}-"
         async with self._client().stream("GET", self.url + address, headers=headers) as answer:
@@ -114,9 +104,7 @@ class Remote:
     async def _page(self, address: str, missing: type[NotFound]) -> tuple[Any, str]:
         """A JSON answer and the address of the page after it, "" for the last."""
         body = bytearray()
-        async with self._client().stream(
-            "GET", self.url + address, headers=self._headers()
-        ) as answer:
+        async with self._client().stream("GET", self.url + address) as answer:
             _check(answer, missing)
             async for chunk in answer.aiter_bytes():
                 body += chunk
@@ -128,16 +116,15 @@ class Remote:
         except (ValueError, RecursionError):
             raise nonsense("its answer is not JSON") from None
 
-    def _headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self._token}"} if self._token else {}
-
     def _client(self) -> httpx2.AsyncClient:
         import httpx2
 
         if self._opened is None:
             limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
             try:
-                self._opened = httpx2.AsyncClient(timeout=limits, follow_redirects=True)
+                self._opened = httpx2.AsyncClient(
+                    headers=self._headers, timeout=limits, follow_redirects=True
+                )
             except (ValueError, ImportError, OSError) as problem:  # a proxy, certificates
                 message = f"the settings for proxies or certificates are of no use: {problem}"
                 raise Refused(502, "UpstreamUnavailable", message) from None
@@ -152,8 +139,7 @@ def reported(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
-        text = " ".join(str(problem).split()) or type(problem).__name__
-        message = f"the upstream {url} cannot be reached: {text}"
+        message = f"the upstream {url} cannot be reached: {one_line(problem)}"
         raise Refused(502, "UpstreamUnavailable", message) from None
 
 
@@ -215,13 +201,13 @@ def _moment(date: Any) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def _listed(row: dict[str, Any]) -> Listed:
+def _file(row: dict[str, Any]) -> File:
     lfs = row.get("lfs")
     sha256 = _hex(_table(lfs), "oid", _SHA256) if lfs else ""
     size = row.get("size")
     if type(size) is not int or size < 0:
         raise nonsense(f"the size of a file is {size!r:.40}")
-    return Listed(_text(row, "path"), size, _hex(row, "oid", _COMMIT), sha256)
+    return File(_text(row, "path"), size, sha256, _hex(row, "oid", _COMMIT), bool(lfs))
 
 
 def _rows(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import Exists
+from zoo.errors import Exists, require
 from zoo.records.names import check_repo
 from zoo.serve.answers import bad_request, error, json
 from zoo.serve.changing import fields, known, text
@@ -88,10 +88,7 @@ def _named(request: Request, data: dict[str, Any]) -> str:
     name = text(data, "name")
     org = text(data, "organization", request.state.user.name)
     repo = name if "/" in name else f"{org}/{name}"
-    try:
-        check_repo(repo)
-    except ValueError as problem:
-        raise bad_request(str(problem)) from None
+    require(check_repo, repo, bad_request)
     return repo
 
 

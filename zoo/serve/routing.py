@@ -29,14 +29,6 @@ class Route:
     scope: str = ""  # the token that it needs: "" none, "read" any, "write" one that may write
 
 
-@dataclass(frozen=True)
-class Found:
-    """A route and the unquoted values of its pattern."""
-
-    route: Route
-    segments: dict[str, str]
-
-
 class Table:
     """Routes in order of how exact they are: a word goes before a placeholder."""
 
@@ -44,8 +36,8 @@ class Table:
         ordered = sorted(routes, key=lambda route: _rank(route.pattern))
         self._routes = [(_compiled(route.pattern), route) for route in ordered]
 
-    def find(self, method: str, raw_path: str) -> Found:
-        """The route of a request; 404, 405 or 400 (an error of its own) where there is none."""
+    def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+        """The route of a request, and the unquoted values of its pattern; else 404, 405 or 400."""
         method = "GET" if method == "HEAD" else method
         others: list[str] = []
         for pattern, route in self._routes:
@@ -53,7 +45,7 @@ class Table:
             if match is None:
                 continue
             if route.method == method:
-                return Found(route, {k: _unquoted(v) for k, v in match.groupdict().items()})
+                return route, {k: _unquoted(v) for k, v in match.groupdict().items()}
             others.append(route.method)
         if others:
             raise Refused(405, "MethodNotAllowed", f"not with {method}", Allow=_allowed(others))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import StoreError, ZooError
+from zoo.errors import StoreError, ZooError, disk
 from zoo.files import sync
 from zoo.records.names import shown
 from zoo.serve import create_app
@@ -63,7 +63,7 @@ def check_root(root: Path) -> None:
     A folder of other things is refused too: what they are is not what a hub would offer.
     """
     probe = root / f".writable-{os.getpid()}"
-    try:
+    with disk(root, hint="name a folder that you may write: --root DIR"):
         root.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in root.iterdir() if not path.name.startswith(".")}
         if names - {"lost+found"} and not names & OURS:
@@ -71,9 +71,6 @@ def check_root(root: Path) -> None:
             raise StoreError(message, "name a new or an empty folder: --root DIR")
         probe.touch()
         probe.unlink(missing_ok=True)  # two containers have the same number of a process
-    except OSError as problem:
-        hint = "name a folder that you may write: --root DIR"
-        raise StoreError(f"{root}: {problem.strerror or problem}", hint) from None
 
 
 def _settings(root: Path, upstream: str) -> Settings:
@@ -88,19 +85,16 @@ def secret(root: Path) -> bytes:
     from filelock import FileLock
 
     path = root / "secret"
-    try:
-        with FileLock(root / ".secret.lock"):
-            if not path.exists():
-                part = root / "secret.part"
-                part.unlink(missing_ok=True)
-                handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(secrets.token_bytes(32))
-                    sync(file)
-                part.replace(path)
-            found = path.read_bytes()
-    except OSError as problem:
-        raise StoreError(f"{path}: {problem.strerror or problem}") from None
+    with disk(path, hint=""), FileLock(root / ".secret.lock"):
+        if not path.exists():
+            part = root / "secret.part"
+            part.unlink(missing_ok=True)
+            handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                sync(file)
+            part.replace(path)
+        found = path.read_bytes()
     if len(found) != 32:
         raise StoreError(f"{path}: damaged", "delete it; uploads under way then start again")
     return found

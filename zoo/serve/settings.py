@@ -12,13 +12,10 @@ MIB = 1 << 20
 OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every root in use
 
 
-def default_root() -> Path:
-    """$ZOO_ROOT, else studentzoo in the user's data folder."""
-    chosen = os.environ.get("ZOO_ROOT")
-    if chosen:
-        return Path(chosen).expanduser()
+def root_of(chosen: Path | None = None) -> Path:
+    """What is chosen, else $ZOO_ROOT, else studentzoo in the user's data folder."""
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "studentzoo"
+    return Path(chosen or os.environ.get("ZOO_ROOT") or f"{data}/studentzoo").expanduser()
 
 
 @dataclass(frozen=True)

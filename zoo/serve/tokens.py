@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from zoo.errors import Exists, NotFound, StoreError
+from zoo.errors import Exists, NotFound, StoreError, disk, require
 from zoo.files import write_text
 from zoo.records.names import check, check_hex, check_name
 
 SCOPES = ("read", "write")
+_NO_HAND = "`zoo token add` writes this file; nobody edits it"
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,14 @@ class Tokens:
         return None if found is None or found.expired(datetime.now(UTC)) else found
 
     def _read(self) -> dict[str, Token]:
-        try:
-            stat = self.path.stat()
-        except FileNotFoundError:
-            return {}
-        except OSError as problem:
-            raise _unreadable(self.path, problem.strerror or str(problem)) from None
-        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if self._seen is None or self._seen[0] != stamp:
-            self._seen = (stamp, _parsed(self.path))
+        with disk(self.path, hint=_NO_HAND):
+            try:
+                stat = self.path.stat()
+            except FileNotFoundError:
+                return {}
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if self._seen is None or self._seen[0] != stamp:
+                self._seen = (stamp, _parsed(self.path))
         return self._seen[1]
 
     def _write(self, rows: list[Token]) -> None:
@@ -91,19 +91,14 @@ class Tokens:
         """Alone with the file; a StoreError where the disk refuses."""
         from filelock import FileLock
 
-        try:
+        with disk(self.path, hint=""):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_name(".tokens.lock")):
                 yield
-        except OSError as problem:
-            raise StoreError(f"{self.path}: {problem.strerror or problem}") from None
 
 
 def _check_new(name: str, scope: str, days: float | None) -> None:
-    try:
-        check_name(name)
-    except ValueError as problem:
-        raise StoreError(str(problem)) from None
+    require(check_name, name, StoreError)
     if scope not in SCOPES:
         raise StoreError(f'a token\'s scope is read or write, not "{scope}"')
     if days is not None and not 0 < days <= 36500:
@@ -115,10 +110,8 @@ def _parsed(path: Path) -> dict[str, Token]:
         rows = [Token(**row) for row in json.loads(path.read_text("utf-8"))["tokens"]]
         for row in rows:
             _check_row(row)
-    except OSError as problem:
-        raise _unreadable(path, problem.strerror or str(problem)) from None
     except (ValueError, KeyError, TypeError) as problem:
-        raise _unreadable(path, str(problem)) from None
+        raise StoreError(f"{path}: {problem}", _NO_HAND) from None
     return {row.sha256: row for row in rows}
 
 
@@ -127,10 +120,6 @@ def _check_row(row: Token) -> None:
     check_hex(row.sha256, 64, "sha256")
     check(row.scope in SCOPES, f"{row.name}: the scope is read or write, not {row.scope}")
     row.expired(datetime.now(UTC))
-
-
-def _unreadable(path: Path, reason: str) -> StoreError:
-    return StoreError(f"{path}: {reason}", "`zoo token add` writes this file; nobody edits it")
 
 
 def _hash(token: str) -> str:

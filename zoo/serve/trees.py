@@ -9,9 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.errors import EntryNotFound
 from zoo.records.names import shown
-from zoo.serve.answers import bad_request, from_error, json
+from zoo.serve.answers import bad_request, json, no_entry
 from zoo.serve.bodies import form
 from zoo.serve.changing import fields
 from zoo.serve.describe import moment, pointed
@@ -32,8 +31,7 @@ async def tree(request: Request, org: str, name: str, revision: str, path: str =
     commit = await hub.read(org, name, revision, request.state.user)
     found = await hub.ask(entries, commit, path.strip("/"), truth(request, "recursive"))
     if found is None:
-        problem = EntryNotFound(f"there is no folder {shown(path)} at {shown(revision)}")
-        return from_error(problem, {"X-Repo-Commit": commit.id})
+        return no_entry(f"there is no folder {shown(path)} at {shown(revision)}", commit.id)
     expand = truth(request, "expand")
     most = PAGE_WITH_HISTORY if expand else PAGE
     limit, cursor = number(request, "limit", most, 1, most), request.query_params.get("cursor", "")

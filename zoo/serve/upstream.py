@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from zoo.serve.answers import Refused
 from zoo.serve.files import file_headers
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
-from zoo.serve.remote import Head, Listed, Remote, nonsense, reported
+from zoo.serve.remote import Head, Remote, nonsense, reported
 from zoo.serve.sending import part_of
 from zoo.stores.store import Commit, File, Refs, Store
 
@@ -216,8 +217,7 @@ class Upstream:
 
     def _path(self, repo: str, id: str, path: str) -> Path | None:
         """Where the bytes are, by what the store knows now."""
-        sha256 = self._store.read(repo, id).files[path].sha256
-        return self._store.blob(sha256) if self._store.has(sha256) else None
+        return self._store.find(self._store.read(repo, id).files[path].sha256)
 
     def _fly(self, repo: str, commit: Commit, file: File) -> Flight:
         """The file on its way; one for all who want it."""
@@ -250,17 +250,10 @@ class Upstream:
         return task
 
 
-def imported(head: Head, rows: list[Listed], hashes: dict[str, str]) -> Commit:
+def imported(head: Head, rows: list[File], hashes: dict[str, str]) -> Commit:
     """The upstream's commit as ours; `hashes` is sha256 by git id, as far as they are known."""
     files = {
-        row.path: File(
-            path=row.path,
-            size=row.size,
-            sha256=row.sha256 or hashes.get(row.oid, ""),
-            oid=row.oid,
-            lfs=bool(row.sha256),
-        )
-        for row in rows
+        row.path: row if row.lfs else replace(row, sha256=hashes.get(row.oid, "")) for row in rows
     }
     return Commit(head.id, (), "", "upstream", head.date, "As the upstream has it", files=files)
 

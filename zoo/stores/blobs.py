@@ -7,24 +7,14 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.errors import IntegrityError, NotFound, StoreError
+from zoo.errors import IntegrityError, NotFound, StoreError, disk
 from zoo.files import sync, sync_folder
 from zoo.records.names import shown
 
 Known = tuple[str, int, str]  # sha256, size in bytes, git's blob id
-
-
-@contextlib.contextmanager
-def disk(root: Path) -> Iterator[None]:
-    """Tell what the system refuses (no room, no permission) as one StoreError."""
-    try:
-        yield
-    except OSError as problem:
-        hint = "is the folder writable, and is there room?"
-        raise StoreError(f"{root}: {problem.strerror or problem}", hint) from None
 
 
 class Blobs:
@@ -35,7 +25,7 @@ class Blobs:
 
     def has(self, sha256: str) -> bool:
         """Whether the blob is here."""
-        return self._blob(sha256).is_file()
+        return self.find(sha256) is not None
 
     def keep(self, sha256: str) -> bool:
         """Whether the blob is here; if so it counts as new, and no collection takes it yet."""
@@ -46,10 +36,15 @@ class Blobs:
                 return False
             return True
 
-    def blob(self, sha256: str) -> Path:
-        """The file with these bytes; read it only. NotFound."""
+    def find(self, sha256: str) -> Path | None:
+        """The file with these bytes, to be read only; None where it is not here."""
         path = self._blob(sha256)
-        if not path.is_file():
+        return path if path.is_file() else None
+
+    def blob(self, sha256: str) -> Path:
+        """The same; NotFound where it is not here."""
+        path = self.find(sha256)
+        if path is None:
             raise NotFound(f"no file with sha256 {shown(sha256)}")
         return path
 

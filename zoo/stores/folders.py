@@ -7,18 +7,16 @@ One revision of a name is kept; the older ones are in the history of the reposit
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from zoo.errors import NotFound, StoreError
+from zoo.errors import NotFound, StoreError, disk, require
 from zoo.files import PACKAGE, copy, sync_folder
 from zoo.records import reader
 from zoo.records.names import check_file_name, check_name
-from zoo.stores.git import blob_id
+from zoo.stores import git
 
 
 class Folders:
@@ -35,7 +33,7 @@ class Folders:
 
     def folder(self, name: str) -> Path:
         """Where a student's files are."""
-        _check(check_name, name)
+        require(check_name, name, StoreError)
         folder = self.root / name
         if folder.is_dir():
             return folder
@@ -58,7 +56,7 @@ class Folders:
 
     def path(self, name: str, file: str) -> Path:
         """Where one file of a student is."""
-        _check(check_file_name, file)
+        require(check_file_name, file, StoreError)
         path = self.folder(name) / file
         if not path.is_file():
             raise NotFound(f"{path.parent} holds no {file}")
@@ -72,15 +70,12 @@ class Folders:
         """
         from filelock import FileLock
 
-        _check(check_name, name)
+        require(check_name, name, StoreError)
         sources = plain_files(Path(files))
-        try:
+        with disk(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / f".{name}.lock"):
                 self._put(name, sources)
-        except OSError as problem:
-            hint = "is the folder writable, and is there room?"
-            raise StoreError(f"{self.root}: {problem.strerror or problem}", hint) from None
         return self.revision(name)
 
     def _put(self, name: str, sources: list[Path]) -> None:
@@ -136,7 +131,7 @@ def plain_files(folder: Path) -> list[Path]:
     for path in paths:
         if path.is_symlink() or not path.is_file():
             raise StoreError(f"{path}: only plain files can be published")
-        _check(check_file_name, path.name)
+        require(check_file_name, path.name, StoreError)
     if not paths:
         raise StoreError(f"{folder}: no files to publish")
     return paths
@@ -144,16 +139,4 @@ def plain_files(folder: Path) -> list[Path]:
 
 def tree_id(folder: Path) -> str:
     """Git's id of a flat folder of plain files (mode 100644), in hex."""
-    entries = b""
-    for path in plain_files(folder):
-        entries += (
-            b"100644 " + path.name.encode() + b"\0" + bytes.fromhex(blob_id(path.read_bytes()))
-        )
-    return hashlib.sha1(b"tree %d\0" % len(entries) + entries, usedforsecurity=False).hexdigest()
-
-
-def _check(rule: Callable[[str], None], value: str) -> None:
-    try:
-        rule(value)
-    except ValueError as problem:
-        raise StoreError(str(problem)) from None
+    return git.tree_of({path.name: git.blob_id(path.read_bytes()) for path in plain_files(folder)})

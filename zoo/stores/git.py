@@ -166,13 +166,18 @@ def check_folders(files: Iterable[str]) -> None:
 
 def tree_id(files: Mapping[str, File]) -> str:
     """Git's id of the tree of all files, folders within folders."""
+    return tree_of({path: file.oid for path, file in files.items()})
+
+
+def tree_of(oids: Mapping[str, str]) -> str:
+    """Git's id of a tree of blobs, of which the ids are given by path."""
     root: dict[str, Any] = {}
-    for path, file in files.items():
+    for path, oid in oids.items():
         *folders, name = path.split("/")
         node = root
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[name] = file.oid
+        node[name] = oid
     return _tree(root)
 
 

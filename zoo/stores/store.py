@@ -18,32 +18,26 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import Conflict, Damaged, Exists, NotFound, RevisionNotFound, StoreError
+from zoo.errors import (
+    Conflict,
+    Damaged,
+    Exists,
+    NotFound,
+    RevisionNotFound,
+    StoreError,
+    disk,
+    require,
+)
 from zoo.files import sync_folder
 from zoo.records.names import check_path, check_ref, check_repo, shown
 from zoo.stores import git, layout, upkeep
-from zoo.stores.blobs import Blobs, Incoming, blob_id_of, disk, move
-from zoo.stores.git import Add, Change, Commit, Delete, DeleteFolder, File, Refs, is_lfs, pointer
+from zoo.stores.blobs import Blobs, blob_id_of, move
+from zoo.stores.git import Add, Change, Commit, DeleteFolder, File, Refs, is_lfs, pointer
 from zoo.stores.upkeep import Collected
-
-__all__ = [
-    "Add",
-    "Change",
-    "Collected",
-    "Commit",
-    "Delete",
-    "DeleteFolder",
-    "File",
-    "Incoming",
-    "Refs",
-    "Store",
-    "is_lfs",
-    "pointer",
-]
 
 LOCK_SECONDS = 120.0  # longer than any one change takes; then somebody is told
 MAIN = "main"
@@ -208,7 +202,7 @@ class Store(Blobs):
         it is.
         """
         commit = dataclasses.replace(commit, imported=True, files=git.ordered(commit.files))
-        _refuse(git.check_commit, commit)
+        require(git.check_commit, commit, StoreError)
         git.check_folders(commit.files)
         refs: layout.Names = {"heads": heads or {}, "tags": tags or {}}
         with self._locked():
@@ -249,18 +243,16 @@ class Store(Blobs):
             self.root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.root / ".lock", thread_local=False)
             try:
-                lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
+                held = lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
             except Timeout:
                 hint = "another process has held its lock for minutes"
                 raise StoreError(f"{self.root} is busy", hint) from None
-            try:
+            with held:
                 yield
-            finally:
-                lock.release()
 
     def _place(self, repo: str) -> Path:
         """Where a repository would be. StoreError: no name for one."""
-        _refuse(check_repo, repo)
+        require(check_repo, repo, StoreError)
         return self.root / "repos" / repo
 
     def _folder(self, repo: str) -> Path:
@@ -323,7 +315,7 @@ class Store(Blobs):
                 raise StoreError(f"the bytes of {shown(file.path)} are not here", "send them first")
 
     def _name(self, repo: str, kind: layout.Kind, name: str, revision: str) -> None:
-        _refuse(check_ref, name)
+        require(check_ref, name, StoreError)
         with self._locked():
             path = layout.ref_path(self._folder(repo), kind, name)
             if path.exists():
@@ -354,7 +346,7 @@ class Store(Blobs):
 def _check_names(folder: Path, refs: layout.Names, new: str) -> None:
     """Refuse refs of a bad name, or to commits that are not here."""
     for _, name, id in layout.each(refs):
-        _refuse(check_ref, name)
+        require(check_ref, name, StoreError)
         if id != new and layout.resolve(folder, id) != id:
             raise StoreError(f"{shown(name)} names a commit that is not here: {shown(id)}")
 
@@ -362,14 +354,8 @@ def _check_names(folder: Path, refs: layout.Names, new: str) -> None:
 def _check_paths(changes: Sequence[Change]) -> None:
     for change in changes:
         folder = isinstance(change, DeleteFolder)
-        _refuse(check_path, change.path.removesuffix("/") if folder else change.path)
-
-
-def _refuse(rule: Callable[[Any], None], value: object) -> None:
-    try:
-        rule(value)
-    except (ValueError, TypeError) as problem:
-        raise StoreError(str(problem)) from None
+        path = change.path.removesuffix("/") if folder else change.path
+        require(check_path, path, StoreError)
 
 
 def _branch(name: str) -> str:

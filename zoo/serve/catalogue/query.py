@@ -21,7 +21,7 @@ SORTS: dict[str, tuple[str, Callable[[Row], Any]]] = {
     "latency": ("latency, fastest first", lambda row: row.latency_ms or math.inf),
     "newest": ("newest first", lambda row: [-ord(c) for c in row.created]),
 }
-AXES = {"latency": "latency", "size": "size"}
+AXES = ("latency", "size")
 _LONGEST = 200  # characters of a value
 
 
