@@ -12,19 +12,10 @@ from zoo.serve.answers import no_entry
 from zoo.serve.hub import Hub
 from zoo.serve.models import absent
 from zoo.serve.routing import Route
-from zoo.serve.sending import FileAnswer, fresh, part_of
+from zoo.serve.sending import FileAnswer, file_headers, fresh, part_of
 
 if TYPE_CHECKING:
     from zoo.stores.git import Commit, File
-
-_TYPES = {  # what a browser may show; all else is bytes to keep
-    ".json": "application/json",
-    ".md": "text/plain; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-    ".yaml": "text/plain; charset=utf-8",
-}
 
 
 async def resolve(request: Request, org: str, name: str, revision: str, path: str) -> Response:
@@ -54,24 +45,6 @@ async def _found(
     if path is not None or hub.mirror is None:
         return path
     return await hub.mirror.send(request, repo, commit, file)
-
-
-def file_headers(commit: Commit, file: File) -> dict[str, str]:
-    """What tells the client which bytes these are."""
-    etag = file.sha256 if file.lfs else file.oid
-    kind = _TYPES.get(Path(file.path).suffix.lower(), "application/octet-stream")
-    headers = {
-        "X-Repo-Commit": commit.id,
-        "ETag": f'"{etag}"',
-        "Accept-Ranges": "bytes",
-        "Content-Type": kind,
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-cache",
-    }
-    if file.lfs:
-        headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(file.size)}
-    return headers
 
 
 ROUTES = [

@@ -16,11 +16,20 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from zoo.serve.answers import Refused, from_error
+from zoo.stores.store import Commit, File
 
 FIRST = 1 << 19  # bytes read and sent at first; a client that stalls holds two of these in memory
 CHUNK = 1 << 20  # the same for a client that has taken the last ones quickly
 LITTLE = 1 << 16  # and for one that is slow
 SLOW_S = 0.1  # who takes longer for a chunk is slow, in seconds
+_TYPES = {  # what a browser may show; all else is bytes to keep
+    ".json": "application/json",
+    ".md": "text/plain; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".yaml": "text/plain; charset=utf-8",
+}
 
 
 @dataclass(frozen=True)
@@ -146,3 +155,21 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) ->
         group.start_soon(watch)
         await work
         group.cancel_scope.cancel()
+
+
+def file_headers(commit: Commit, file: File) -> dict[str, str]:
+    """What tells the client which bytes these are."""
+    etag = file.sha256 if file.lfs else file.oid
+    kind = _TYPES.get(Path(file.path).suffix.lower(), "application/octet-stream")
+    headers = {
+        "X-Repo-Commit": commit.id,
+        "ETag": f'"{etag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Type": kind,
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",
+    }
+    if file.lfs:
+        headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(file.size)}
+    return headers

@@ -24,11 +24,10 @@ from starlette.responses import Response
 from zoo.errors import NotFound, RevisionNotFound, StoreError, ZooError
 from zoo.records.names import check_repo
 from zoo.serve.answers import Refused
-from zoo.serve.files import file_headers
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
 from zoo.serve.remote import Head, Remote, nonsense, reported
-from zoo.serve.sending import part_of
+from zoo.serve.sending import file_headers, part_of
 from zoo.stores.store import Commit, File, Refs, Store
 
 FRESH_S = 60.0  # for so long branches and tags are taken to stand where they stood
