@@ -89,13 +89,15 @@ def filled(text: str, published: list[Card]) -> str:
 
 def cards() -> list[Card]:
     """The cards of the students that the registry publishes, by name."""
-    return [card.read(STORE.folder(entry.name)) for entry in local.load(REGISTRY).values()]
+    return [
+        card.read(STORE.folder(entry.name)) for entry in local.load(REGISTRY, whole=True).values()
+    ]
 
 
 def registry_drift() -> list[str]:
     """Where a folder, its card and its row of the registry say different things."""
     found = []
-    for entry in local.load(REGISTRY).values():
+    for entry in local.load(REGISTRY, whole=True).values():
         folder = STORE.folder(entry.name)
         found += writing.drift(folder)
         if shelf.row_of(card.read(folder), folder, entry) != entry:
@@ -106,7 +108,7 @@ def registry_drift() -> list[str]:
 def rewrite() -> list[str]:
     """Make every student's page anew, then its row; returns what that could not mend."""
     rows = []
-    for entry in local.load(REGISTRY).values():
+    for entry in local.load(REGISTRY, whole=True).values():
         folder = STORE.folder(entry.name)
         student = card.read(folder)
         page = card_page.render(student, writing.figure_names(student, folder))

@@ -26,7 +26,8 @@ import zoo
 from distill.errors import DistillError
 from zoo.card import writing
 from zoo.chain import distil
-from zoo.chain.build import build, chain
+from zoo.chain.build import STAGES, build, chain
+from zoo.cli.arguments import Stage
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
 from zoo.records import card, reader, recipe, run
 from zoo.records.names import FILES
@@ -205,6 +206,10 @@ def test_a_second_build_in_the_same_place_is_refused(lab: Path) -> None:
     with FileLock(Path("runs") / ".lock"), pytest.raises(StoreError, match="another build"):
         make()
     assert left() == []
+
+
+def test_the_stages_that_a_command_takes_are_those_of_the_chain() -> None:
+    assert [stage.name for stage in STAGES] == [stage.value for stage in Stage]
 
 
 # --- a whole build -------------------------------------------------------------------------------

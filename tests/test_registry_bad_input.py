@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import zoo
+from zoo import cli
 from zoo.errors import RegistryError, ZooWarning
 from zoo.records import entry
 from zoo.records.entry import Entry, FileRef, Headline
@@ -173,3 +176,35 @@ def test_an_environment_that_cannot_be_used_is_one_error(
     monkeypatch.setenv(name, value)
     with pytest.raises(RegistryError, match="proxies or certificates"):
         registries.load(site.url)
+
+
+# --- rows of a newer format ----------------------------------------------------------------------
+
+NEWER = text("a") + text("b").partition("students:\n")[2].replace("task:", "format: 2\n    kind:")
+
+
+def test_a_kept_copy_keeps_what_it_could_not_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.has("/registry.yaml", NEWER, etag='"one"')
+    for _ in range(2):  # the second time it is not sent again
+        with pytest.warns(ZooWarning, match="'b': passed over"):
+            assert list(registries.load(site.url)) == ["a"]
+    with pytest.raises(RegistryError, match="would be lost"):
+        registries.entries(site.url, whole=True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.warns(ZooWarning) as told:
+        assert list(registries.load(site.url)) == ["a"]
+    assert any("'b': passed over" in str(one.message) for one in told)
+
+
+def test_nothing_is_removed_from_a_cache_by_a_registry_that_is_read_in_part(
+    shelf: Any, tmp_path: Path
+) -> None:
+    zoo.pull(shelf.entry.name)
+    whole = shelf.registry.read_text()
+    shelf.registry.write_text(whole.replace("    task:", "    format: 2\n    task:"))
+    with pytest.raises(RegistryError, match="would be lost"):
+        CliRunner().invoke(cli.app, ["cache", "prune"], catch_exceptions=False)
+    shelf.registry.write_text(whole)
+    assert "complete" in CliRunner().invoke(cli.app, ["cache", "list"]).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +258,62 @@ def test_onnx_files_without_the_metadata_are_refused(
     onnx.save(model, tiny / "other.onnx")
     with pytest.raises(InputError, match=message):
         load(tiny / "other.onnx")
+
+
+# --- the task in the file ------------------------------------------------------------------------
+
+
+def changed(tiny: Path, change: Callable[[Any], None]) -> Path:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(tiny / "model.fp32.onnx")
+    change(model)
+    path = tiny / "other.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_with_a_second_input_is_refused(tiny: Path) -> None:
+    def more(model: Any) -> None:
+        model.graph.input.append(model.graph.input[0])
+        model.graph.input[1].name = "extra"
+
+    with pytest.raises(InputError, match=r"not a student: it has image .*, extra "):
+        load(changed(tiny, more))
+
+
+def test_a_file_that_names_no_task_is_opened_by_what_it_reads(tiny: Path) -> None:
+    def silent(model: Any) -> None:
+        kept = [p for p in model.metadata_props if p.key != "studentzoo.task"]
+        del model.metadata_props[:]
+        model.metadata_props.extend(kept)
+
+    assert type(load(changed(tiny, silent))).__name__ == "PictureStudent"
+
+
+@pytest.mark.parametrize("task", ["image-segmentation", "\x1b[31mred\nhint: run rm", "x" * 10**6])
+def test_a_file_of_an_unknown_task_says_so_in_one_clean_line(task: str, tiny: Path) -> None:
+    def rename(model: Any) -> None:
+        (prop,) = (p for p in model.metadata_props if p.key == "studentzoo.task")
+        prop.value = task
+
+    with pytest.raises(NotFound, match="is not known here") as caught:
+        load(changed(tiny, rename))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
+def test_a_file_of_another_task_than_its_graph_is_refused(tiny: Path) -> None:
+    def rename(model: Any) -> None:
+        (prop,) = (p for p in model.metadata_props if p.key == "studentzoo.task")
+        prop.value = "text-classification"
+
+    with pytest.raises(InputError, match="not a student: it has image") as caught:
+        load(changed(tiny, rename))
+    assert "codepoints tensor(int32)" in caught.value.hint
+
+
+def test_metadata_that_onnxruntime_reads_otherwise_are_not_believed(tiny: Path) -> None:
+    path = changed(tiny, lambda model: None)
+    group = bytes([(99 << 3 | 3) & 127 | 128, (99 << 3) >> 7, (99 << 3 | 4) & 127 | 128, 99 >> 4])
+    path.write_bytes(group + path.read_bytes())  # an unknown group, which we do not read past
+    with pytest.raises(InputError):
+        load(path)

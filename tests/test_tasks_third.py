@@ -21,11 +21,12 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo import cli
-from zoo.card import writing
+from zoo.card import page, writing
 from zoo.errors import GateError, NotFound, ZooError
 from zoo.records import card, task
 from zoo.records.measures import Scale
 from zoo.registry import local
+from zoo.students.golden import golden
 
 NAME = "levels-conv.kd"
 RECIPE = f"""\
@@ -260,3 +261,32 @@ def test_a_part_that_is_none_is_one_error() -> None:
 
     with pytest.raises(ZooError, match="its words is no Student"):
         task.find("brightness").part("words", Student)
+
+
+@pytest.mark.parametrize("name", ["image-classification", "text-classification", "brightness"])
+def test_every_part_of_a_task_is_what_its_room_asks_for(name: str) -> None:
+    from zoo.card.words import Words
+    from zoo.chain.maker import Maker
+    from zoo.measure.meter import Meter
+    from zoo.records.recipe import Recipe
+    from zoo.students.student import Student
+
+    found = task.find(name)
+    bases = {"recipe": Recipe, "student": Student, "meter": Meter, "maker": Maker, "words": Words}
+    for part, base in bases.items():
+        kind = found.part(part, base)
+        assert not getattr(kind, "__abstractmethods__", None), part
+    one = np.eye(3, dtype=np.float32)
+    assert found.agree(one, one) == 1.0
+
+
+def test_a_package_that_cannot_be_imported_is_one_error_and_breaks_nothing_else(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_task.py").write_text("import no_such_package_at_all\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(task.TASKS, "image-classification", "broken_task:TASK")
+    with pytest.raises(ZooError, match=r"broken_task:TASK cannot be imported: .*no_such_package"):
+        zoo.load(files / "tiny")
+    assert golden(files / "tiny", "int8").ok
+    assert "# colours-tiny.test" in page.render(card.read(files / "tiny"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -26,12 +27,25 @@ class Precision(StrEnum):
     fp32 = "fp32"
 
 
+class Stage(StrEnum):
+    """The stages of `zoo.chain.build`, which a test holds beside these."""
+
+    label = "label"
+    distil = "distil"
+    export = "export"
+    compress = "compress"
+    measure = "measure"
+    card = "card"
+    store = "store"
+
+
 def complete_name(incomplete: str, ctx: typer.Context | None = None) -> list[str]:
     """Names in the registries of this machine, and in the kept copies of others: no request."""
     from zoo.registry import registries
 
     try:
-        rows = registries.entries(ctx.params.get("registry") if ctx else None, fetch=False)
+        with warnings.catch_warnings(action="ignore"):
+            rows = registries.entries(ctx.params.get("registry") if ctx else None, fetch=False)
     except ZooError:
         return []
     return list(dict.fromkeys(e.name for _, e in rows if e.name.startswith(incomplete)))
@@ -41,12 +55,6 @@ def complete_recipe(incomplete: str) -> list[str]:
     from zoo.records import recipe
 
     return [name for name in recipe.recipes() if name.startswith(incomplete)]
-
-
-def complete_stage(incomplete: str) -> list[str]:
-    from zoo.chain.build import STAGES
-
-    return [stage.name for stage in STAGES if stage.name.startswith(incomplete)]
 
 
 def size(text: str) -> int:
@@ -99,14 +107,7 @@ JsonLines = Annotated[
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)
 ]
-Until = Annotated[
-    str,
-    typer.Option(
-        metavar="STAGE",
-        help="Stop after label, distil, export, compress, measure or card.",
-        autocompletion=complete_stage,
-    ),
-]
+Until = Annotated[Stage, typer.Option(help="Stop after this stage, and print its folder.")]
 Size = Annotated[
     int | None,
     typer.Option(parser=size, metavar="SIZE", help="Only files up to this: 480k, 1.5MB."),

@@ -191,7 +191,7 @@ def prune_cache(
     """
     from zoo.fetch import kept
 
-    root, entries = _cache(cache, registry)
+    root, entries = _cache(cache, registry, whole=True)  # what is not read would be removed
     gone = kept.prune(root, entries, dry_run=dry_run)
     if as_json:
         return json_out([asdict(one) for one in gone])
@@ -205,8 +205,11 @@ def _say_gone(gone: Sequence[Removed], dry_run: bool) -> None:
     talk(f"{size} bytes {'would be freed' if dry_run else 'freed'}")
 
 
-def _cache(cache: Path | None, registry: list[str] | None) -> tuple[Path, list[Entry]]:
+def _cache(
+    cache: Path | None, registry: list[str] | None, whole: bool = False
+) -> tuple[Path, list[Entry]]:
     from zoo.fetch.cache import cache_root
     from zoo.registry import registries
 
-    return cache_root(cache), [entry for _, entry in registries.entries(registry)]
+    rows = registries.entries(registry, whole=whole)
+    return cache_root(cache), [entry for _, entry in rows]

@@ -75,4 +75,4 @@ def _plain(row: Found) -> dict[str, Any]:
     from zoo.records import plain
 
     origin, entry = row
-    return plain.to_dict(entry) | {"origin": origin}
+    return plain.essentials(entry) | {"endpoint": entry.endpoint, "origin": origin}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli.app import MAKE, app, talk
-from zoo.cli.arguments import Name, Recipe, Registry, Until
+from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 
@@ -28,7 +28,7 @@ def build(
         Path | None,
         typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
     ] = None,
-    until: Until = "store",
+    until: Until = Stage.store,
 ) -> None:
     """Make a student from a recipe.
 
@@ -38,7 +38,7 @@ def build(
     try:
         from zoo.chain.build import build
 
-        folder = build(recipe, data=data, work=work, store=store, until=until, say=talk)
+        folder = build(recipe, data=data, work=work, store=store, until=until.value, say=talk)
     except ModuleNotFoundError as error:
         if error.name not in _TRAIN:
             raise
@@ -74,10 +74,10 @@ def show_card(
 
 
 def _folder(name: str, registry: list[str] | None) -> Path:
-    """Where a student's card is: in a store here, else it is pulled."""
+    """Where a student's card is: in the store here, else it is pulled."""
     from zoo.stores import folders
 
-    store = folders.holder(name)
+    store = folders.default()
     if not registry and store.has(name):
         return store.folder(name)
     return pulled(name, registry=registry, verify=False)

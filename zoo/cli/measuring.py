@@ -77,7 +77,7 @@ def verify(
     with bars.steps("testing") as progress:
         scores = remeasure.accuracy(folder, data, progress) if data else {}
     if as_json:
-        json_out(plain.to_dict(tables.verified(name, golden, scores)))
+        json_out(plain.essentials(tables.verified(name, golden, scores)))
     else:
         text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
     right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]

@@ -141,7 +141,7 @@ def _is_newer(row: Any) -> bool:
 def _tell_newer(which: str, whole: bool) -> None:
     hint = "pip install --upgrade studentzoo"
     if whole:
-        raise RegistryError(f"{which}: written by a newer studentzoo, would be lost", hint)
+        raise RegistryError(f"{which}: of a newer studentzoo, would be lost", hint)
     warnings.warn(f"{which}: passed over, of a newer studentzoo ({hint})", ZooWarning, stacklevel=4)
 
 

@@ -35,19 +35,23 @@ def origins(where: Where = ()) -> list[str]:
     return list(dict.fromkeys(chosen)) or [DEFAULT]
 
 
-def entries(where: Where = (), *, fetch: bool = True) -> list[Found]:
+def entries(where: Where = (), *, fetch: bool = True, whole: bool = False) -> list[Found]:
     """All rows with their origins, by name; without `fetch`, no request is made.
 
     Then a registry elsewhere is the copy that was kept of it, and empty where there is none.
+    `whole`: a RegistryError where a row is of a newer studentzoo and would be passed over.
     """
-    rows = [(o, entry) for o in origins(where) for entry in load(o, fetch=fetch).values()]
+    found = ((o, load(o, fetch=fetch, whole=whole)) for o in origins(where))
+    rows = [(origin, entry) for origin, students in found for entry in students.values()]
     return sorted(rows, key=lambda row: row[1].name)  # of one name in the order of the registries
 
 
-def load(origin: str, *, fetch: bool = True) -> dict[str, Entry]:
+def load(origin: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Entry]:
     """The rows of one registry by name; see `entries`."""
     file = path(origin)
-    return local.load(file) if file else remote.load(origin, fetch=fetch)
+    if file:
+        return local.load(file, whole=whole)
+    return remote.load(origin, fetch=fetch, whole=whole)
 
 
 def path(origin: str) -> Path | None:

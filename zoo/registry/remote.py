@@ -28,13 +28,19 @@ MAX_BYTES = 4_000_000  # some two thousand students
 
 @dataclass(frozen=True)
 class Copy:
-    """A registry as it was fetched."""
+    """A registry as it was fetched, with the rows of a newer format that it may have."""
 
     tag: str  # its ETag, or the commit of its repository; "": none
-    entries: dict[str, Entry]
+    document: reader.Document
+    hub: str = ""  # that has the files of rows which name none
+
+    def entries(self, whole: bool = False) -> dict[str, Entry]:
+        """Its rows; see `entry.bind` for `whole`."""
+        rows = entry.bind(self.document, whole=whole)
+        return {n: replace(row, endpoint=row.endpoint or self.hub) for n, row in rows.items()}
 
 
-def load(name: str, *, fetch: bool = True) -> dict[str, Entry]:
+def load(name: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Entry]:
     """The rows of the registry at a URL, or in the repository ORG/NAME; see `registries`.
 
     Where it cannot be reached, or $HF_HUB_OFFLINE forbids to try, the kept copy is used and a
@@ -43,19 +49,21 @@ def load(name: str, *, fetch: bool = True) -> dict[str, Entry]:
     source = _source(name)
     kept = _kept(source)
     if not fetch:
-        return kept.entries if kept else {}
+        return kept.entries(whole) if kept else {}
     if endpoints.offline():
-        return _instead(kept, f"{source}: HF_HUB_OFFLINE is set", "ask for it once without that")
+        hint = "ask for it once without that"
+        return _instead(kept, f"{source}: HF_HUB_OFFLINE is set", hint).entries(whole)
     try:
         fresh = _of_url(source, kept) if "://" in name else _of_repo(name, kept)
     except _AwayError as problem:
-        return _instead(kept, str(problem), "is the address right, and the network there?")
+        hint = "is the address right, and the network there?"
+        return _instead(kept, str(problem), hint).entries(whole)
     except RegistryError as problem:
         hint = "HF_HUB_OFFLINE=1 uses the copy that was kept of it" if kept else ""
         raise RegistryError(one_line(problem, 2000), problem.hint or hint) from None
     if fresh is not kept:
         _keep(source, fresh)
-    return fresh.entries
+    return fresh.entries(whole)
 
 
 class _AwayError(Exception):
@@ -78,13 +86,13 @@ def _is_file(url: str) -> bool:
     return url.partition("?")[0].endswith((".yaml", ".yml"))
 
 
-def _instead(kept: Copy | None, reason: str, hint: str) -> dict[str, Entry]:
+def _instead(kept: Copy | None, reason: str, hint: str) -> Copy:
     if kept is None:
         raise RegistryError(f"{reason}; no copy of this registry is kept here", hint)
     warnings.warn(
         f"{reason}; the copy of this registry kept here is used", ZooWarning, stacklevel=2
     )
-    return kept.entries
+    return kept
 
 
 # --- fetching ------------------------------------------------------------------------------------
@@ -97,9 +105,7 @@ def _of_url(url: str, kept: Copy | None) -> Copy:
     answer = _get(address, kept.tag if kept else "")
     if kept and answer.status == 304:
         return kept
-    entries = _read(address, answer)
-    rows = {n: replace(row, endpoint=row.endpoint or hub) for n, row in entries.items()}
-    return Copy(answer.tag, rows)
+    return _checked(Copy(answer.tag, _read(address, answer), hub))
 
 
 def _of_repo(name: str, kept: Copy | None) -> Copy:
@@ -113,7 +119,14 @@ def _of_repo(name: str, kept: Copy | None) -> Copy:
     if kept and kept.tag == commit:
         return kept
     address = f"{endpoint}/{name}/resolve/{commit}/registry.yaml"
-    return Copy(commit, _read(address, _get(address)))
+    return _checked(Copy(commit, _read(address, _get(address))))
+
+
+def _checked(copy: Copy) -> Copy:
+    """A RegistryError where it cannot be read; what it passes over is said when it is used."""
+    with warnings.catch_warnings(action="ignore"):
+        copy.entries()
+    return copy
 
 
 @dataclass(frozen=True)
@@ -199,9 +212,8 @@ def _text(address: str, answer: _Answer) -> str:
     return text
 
 
-def _read(address: str, answer: _Answer) -> dict[str, Entry]:
-    document = reader.parse_yaml(_text(address, answer), address, RegistryError)
-    return entry.bind(document)
+def _read(address: str, answer: _Answer) -> reader.Document:
+    return reader.parse_yaml(_text(address, answer), address, RegistryError)
 
 
 # --- keeping -------------------------------------------------------------------------------------
@@ -214,6 +226,7 @@ class _Kept:
     source: str
     tag: str
     registry: Any  # as in registry.yaml
+    hub: str = ""
 
 
 def folder() -> Path:
@@ -233,15 +246,15 @@ def _kept(source: str) -> Copy | None:
     path = _path(source)
     try:
         kept = reader.read(_Kept, reader.load_json(path, RegistryError), RegistryError)
-        entries = entry.bind(reader.Document(kept.registry, str(path)))
+        copy = _checked(Copy(kept.tag, reader.Document(kept.registry, source), kept.hub))
     except RegistryError:
         return None
-    return Copy(kept.tag, entries) if kept.source == source else None
+    return copy if kept.source == source else None
 
 
 def _keep(source: str, copy: Copy) -> None:
     """Put it in the place of the last copy in one step."""
-    path, kept = _path(source), _Kept(source, copy.tag, entry.plain(copy.entries))
+    path, kept = _path(source), _Kept(source, copy.tag, copy.document.data, copy.hub)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(plain.to_dict(kept)))
