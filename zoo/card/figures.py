@@ -108,7 +108,7 @@ def _svg(make: Callable[[], Figure], digest: str) -> bytes:
 
 
 def _latency_rows(card: Card) -> list[tuple[str, str, float, float]]:
-    """(set-up, precision, p50, p95 in ms a picture), one set-up after the other, as in the card."""
+    """(set-up, precision, p50, p95 in ms an input), one set-up after the other, as in the card."""
     rows = [
         (_setup(m), m.precision, round(m.p50_ms / m.batch, 6), round(m.p95_ms / m.batch, 6))
         for m in card.latency
@@ -124,7 +124,7 @@ def _setup(row: Measurement) -> str:
 
 
 def _accuracy_rows(card: Card) -> list[tuple[str, float, float, float]]:
-    """(precision, value, low, high) as people see them, in percent, the teacher last."""
+    """(precision, value, low, high) as people see them, the teacher last."""
     scores = [(precision, v.accuracy) for precision, v in card.variants.items()]
     if card.teacher:
         scores.append(("teacher", card.teacher.accuracy))

@@ -1,9 +1,9 @@
 """Whether a student may be published, and what would be sent.
 
-    zoo publish NAME    folder -> `read`: every check -> `hub`: commit, proof, tag -> `record`
+    zoo publish NAME    folder -> `read`: every check -> `hub`: commit, proof, tag -> registry
 
-(`shelf` is the step before: a build's folder into the folders here and the registry.) The
-folder is read here; the hub is talked to in `hub`.
+The folder is read here, the hub is talked to in `hub`, and `remote` does one after the other. The
+step before is `shelf`: a build's folder into the folders and the registry here.
 """
 
 from __future__ import annotations
@@ -198,6 +198,3 @@ def _difference(ours: Blob, theirs: Blob | None) -> str:
         return f"has {theirs.size} bytes, not {ours.size}"
     told, digest = (theirs.sha256, ours.sha256) if theirs.sha256 else (theirs.oid, ours.oid)
     return "" if told == digest else f"has the hash {told[:12] or 'of nothing'}, not {digest[:12]}"
-
-
-# --- after ---------------------------------------------------------------------------------------

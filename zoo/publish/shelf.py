@@ -1,7 +1,7 @@
 """A folder with a card -> the folders here and its row of the registry.
 
-This is the local step, at the end of a build. `zoo publish` goes on from here: `release` puts
-the student on a hub and points its row there.
+This is the local step, at the end of a build. `zoo publish` goes on from here: `remote` puts the
+student on a hub and points its row there.
 """
 
 from __future__ import annotations

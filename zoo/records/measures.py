@@ -60,7 +60,7 @@ class Score:
     metric: str  # "top-1 accuracy", "agreement", ...
     dataset: str  # "CIFAR-10"
     split: str  # "test", "validation"
-    n: int  # pictures or texts
+    n: int  # examples
     value: float  # on the scale, as are the next two
     low: float  # lower end of the 95 % interval: Wilson's, or of a mean over classes
     high: float  # upper end
@@ -88,7 +88,7 @@ class Measurement:
     device: str  # "cpu" or "cuda"
     device_name: str  # "AMD EPYC", "NVIDIA H100"
     precision: str  # "fp32", "int8", "plain-fp32": the label of the file
-    batch: int  # pictures or texts a call
+    batch: int  # inputs a call
     threads: int  # intra-op threads of the runtime
     image_size: int | None  # pixels a side; None: texts
     p50_ms: float  # median milliseconds of one call
