@@ -1,7 +1,8 @@
 """The card: what was measured of one student, as data.
 
 `card.json` is the source. README.md and the figures are made from it (and from run.json's curves)
-and from nothing else, so a card cannot say what its data does not: `zoo.card.writing.drift` compares them.
+and from nothing else, so a card cannot say what its data does not: `drift` in zoo/card/writing.py
+compares them.
 """
 
 from __future__ import annotations

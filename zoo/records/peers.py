@@ -50,7 +50,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `benchmarks/compare_langid.py --json` writes: tools measured beside each other in one run."""
+    """What `benchmarks/compare_langid.py --json` writes: tools measured in one run."""
 
     format: int  # 1
     peers: tuple[Peer, ...]  # the students among them

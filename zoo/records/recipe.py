@@ -88,7 +88,7 @@ def bind(document: reader.Document) -> Recipe:
         where = document.where(("task",))
         hint = reader.near(name, task.names())
         raise RecipeError(f'{where}: no task is called "{name}"', hint) from None
-    return reader.read(found.part("recipe", Recipe), document, RecipeError, _configs())
+    return reader.read(found.part("recipe", Recipe), document, RecipeError, _sections())
 
 
 def digest(recipe: Recipe) -> str:
@@ -129,14 +129,10 @@ def _folder() -> Path:
     return PACKAGE / "recipes"
 
 
-def _configs() -> dict[str, Any]:
-    """The stages' configs by the names that the annotations above use."""
-    from compress import config as compress
-    from distill import config as distill
+def _sections() -> dict[str, Any]:
+    """The stages' configs by the names that `Recipe` uses; a task's own kind imports its own."""
+    from compress.config import Gates
+    from distill import config
 
-    sections = (
-        *(compress.Compress, compress.Gates, compress.Rows),
-        *(distill.Augment, distill.Data, distill.Labels, distill.Loss, distill.Pieces),
-        *(distill.Student, distill.Teacher, distill.TextData, distill.Train),
-    )
-    return {section.__name__: section for section in sections}
+    shared = (Gates, config.Labels, config.Loss, config.Student, config.Teacher, config.Train)
+    return {section.__name__: section for section in shared}

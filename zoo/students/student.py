@@ -121,7 +121,10 @@ def open_student(path: Path, precision: Precision, threads: int) -> Student:
         ZooWarning,
         stacklevel=3,
     )
-    return _opened(path / FILES["fp32"], threads)
+    other = _opened(path / FILES["fp32"], threads)
+    if (type(other), other.labels) != (type(student), student.labels):
+        raise InputError(f"{path}: its fp32 and its int8 file are of different students")
+    return other
 
 
 def _opened(file: Path, threads: int) -> Student:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from compress.config import Rows
+from distill.config import Pieces, TextData
 from zoo.records.recipe import Recipe
-
-if TYPE_CHECKING:
-    from compress.config import Rows
-    from distill.config import Pieces, TextData
-
-
-def _pieces() -> Pieces:
-    from distill.config import Pieces
-
-    return Pieces()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +16,7 @@ class TextRecipe(Recipe):
 
     task: Literal["text-classification"] = "text-classification"  # must be named
     data: TextData  # the labelled texts
-    pieces: Pieces = field(default_factory=_pieces)  # how a view is cut from a text
+    pieces: Pieces = field(default_factory=Pieces)  # how a view is cut from a text
     unknown_below: float = 0.5  # an answer of a smaller probability is called unknown
     compress: Rows | None = None  # the 8-bit codecs to try; none: an fp32 file only
 
