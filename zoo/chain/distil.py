@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.chain.job import Job, Step
-from zoo.chain.made import Distilled, Labelled, Steps
+from zoo.chain.made import Distilled, Labelled, Read, Steps
 from zoo.errors import RecipeError
 from zoo.records import plain, reader
 from zoo.records.run import KeptLabels, Training, commit, versions
@@ -43,9 +45,14 @@ def run(
         "loss": plain.essentials(loss),
         "train": settings,
     }
+
+    @cache
+    def kept() -> Kept | None:
+        return job.maker.keep(teacher, data.train, labelled.folder) if teacher else None
+
     done = {}
     for seed in train.seeds:
-        make, says = _Fit(labelled, job, seed), f"training, seed {seed}"
+        make, says = _Fit(job, data, kept, seed), f"training, seed {seed}"
         done[seed] = yield Step(f"train-seed{seed}", says, reads | {"seed": seed}, make)
     return Distilled(
         labelled,
@@ -58,17 +65,15 @@ def run(
 class _Fit:
     """One seed of a student."""
 
-    def __init__(self, labelled: Labelled, job: Job, seed: int) -> None:
-        self.labelled, self.maker, self.seed = labelled, job.maker, seed
+    def __init__(self, job: Job, data: Read, answers: Callable[[], Kept | None], seed: int) -> None:
+        self.maker, self.data, self.answers, self.seed = job.maker, data, answers, seed
 
     def __call__(self, out: Path) -> dict[str, Any]:
         import torch
 
         from distill.train import save
 
-        labelled, data, maker = self.labelled, self.labelled.data, self.maker
-        teacher = labelled.teacher
-        kept = maker.keep(teacher, data.train, labelled.folder) if teacher else None
+        kept, data, maker = self.answers(), self.data, self.maker
         where, name = device()
         began = commit()
         torch.manual_seed(self.seed)
