@@ -25,7 +25,7 @@ from zoo.card import page, writing
 from zoo.errors import GateError, NotFound, ZooError
 from zoo.records import card, task
 from zoo.records.measures import Scale
-from zoo.registry import local
+from zoo.registry import registries
 from zoo.students.golden import golden
 
 NAME = "levels-conv.kd"
@@ -141,7 +141,7 @@ def test_a_chain_may_end_after_any_stage(inside: Path) -> None:
 @pytest.mark.train
 @pytest.mark.usefixtures("inside")
 def test_it_is_listed_pulled_loaded_and_run() -> None:
-    row = local.find(NAME)
+    row = registries.find(NAME)
     assert (row.task, row.headline.metric, row.headline.scale) == (
         "brightness",
         "mean absolute error",

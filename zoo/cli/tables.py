@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.records.names import FILES, printable
-
 if TYPE_CHECKING:
     from zoo.fetch.kept import Kept
     from zoo.measure.bench import Comparison
@@ -31,6 +29,8 @@ def columns(rows: Iterable[Row], head: Row = ()) -> str:
 
     What cannot be printed, as a stranger's registry may have it, becomes a blank.
     """
+    from zoo.records.names import printable
+
     lines = [tuple(map(printable, row)) for row in (head, *rows) if row]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(row, widths) for row in lines)
@@ -43,6 +43,8 @@ def _line(row: Row, widths: Sequence[int]) -> str:
 
 def file_size(entry: Entry) -> int:
     """Bytes of the file that is used: 8 bits where there is one."""
+    from zoo.records.names import FILES
+
     fp32 = entry.files.get(FILES["fp32"])
     return entry.headline.int8_size_bytes or (fp32.size if fp32 else entry.size_bytes)
 
