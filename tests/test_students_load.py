@@ -317,3 +317,22 @@ def test_metadata_that_onnxruntime_reads_otherwise_are_not_believed(tiny: Path) 
     path.write_bytes(group + path.read_bytes())  # an unknown group, which we do not read past
     with pytest.raises(InputError):
         load(path)
+
+
+@pytest.mark.parametrize("labels", ["[" * 100_000, '{"a": 1}', "nonsense"])
+def test_labels_that_are_none_are_one_error(labels: str, tiny: Path) -> None:
+    def rename(model: Any) -> None:
+        (prop,) = (p for p in model.metadata_props if p.key == "studentzoo.labels")
+        prop.value = labels
+
+    with pytest.raises(InputError, match=r"studentzoo\.labels"):
+        load(changed(tiny, rename))
+
+
+def test_metadata_that_are_no_text_are_one_error(tiny: Path) -> None:
+    path = changed(tiny, lambda model: None)
+    path.write_bytes(
+        path.read_bytes().replace(b"image-classification", b"image\xff\xfeclassification"[:20])
+    )
+    with pytest.raises(InputError, match=r"metadata"):
+        load(path)

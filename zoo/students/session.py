@@ -63,6 +63,14 @@ def outputs(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
     return _described(session.get_outputs())
 
 
+def metadata(session: ort.InferenceSession, path: Path) -> dict[str, str]:
+    """What the file at `path` says of itself, as onnxruntime reads it."""
+    try:
+        return session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{path}: its metadata are not UTF-8 text, {problem}", _HINT) from None
+
+
 def _described(nodes: Sequence[Any]) -> list[tuple[str, str, int]]:
     return [(node.name, node.type, len(node.shape)) for node in nodes]
 

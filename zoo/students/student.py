@@ -48,7 +48,7 @@ class Student(ABC):
     labels: tuple[str, ...] = ()  # of its answers; empty: they have none
 
     def __init__(self, path: Path, session: ort.InferenceSession) -> None:
-        about = session.get_modelmeta().custom_metadata_map
+        about = sessions.metadata(session, path)
         self.path = path
         self.session = session
         self.name: str = about.get("studentzoo.name", path.stem)
@@ -99,7 +99,7 @@ def metadata_value(about: dict[str, str], key: str, path: Path) -> Any:
     """One JSON value of the file's metadata."""
     try:
         return json.loads(about[key])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise InputError(
             f"{path}: an ONNX file, but not a student: its metadata has no {key}",
             "a student carries its labels and its input in its metadata",
@@ -133,7 +133,7 @@ def _opened(file: Path, threads: int) -> Student:
     kinds = [_kind(name) for name in ([named] if named else task.names())]
     likely = kinds[0] if named else Student
     session = sessions.create(file, threads=threads or likely.threads, arena=likely.arena)
-    if session.get_modelmeta().custom_metadata_map.get("studentzoo.task", "") != named:
+    if sessions.metadata(session, file).get("studentzoo.task", "") != named:
         raise InputError(f"{file}: its metadata cannot be read in one way only", _MADE)
     for kind in kinds:
         if [kind.contract] == sessions.inputs(session) and kind.output in sessions.outputs(session):
