@@ -284,14 +284,9 @@ def test_a_build_that_ends_with_labels_has_asked_the_teacher(lab: Path) -> None:
     assert folder == Path("runs/labels")
     assert len(list(folder.rglob("*.npz"))) == 2  # views
     assert not list(Path("runs").rglob("student.pt"))
-    asked = Path("asked.txt")
-    rewrite(
-        "def answer(images):\n",
-        f"def answer(images):\n    open({str(asked)!r}, 'a').write('.')\n",
-        "oracle.py",
-        "oracle.py",
-    )
+    marks = [path.stat().st_mtime_ns for path in Path("runs").rglob("done.json")]
     assert build("student.yaml", work=Path("runs"), until="label") == folder
+    assert [path.stat().st_mtime_ns for path in Path("runs").rglob("done.json")] == marks
 
 
 @pytest.mark.train
