@@ -94,5 +94,5 @@ def _check_same_bytes(peer: str, published: str | None, measured: str | None) ->
         found = f"is of {measured[:12]}" if measured else "does not say of which file it is"
         raise CardError(
             f"{peer} in the comparison {found}, the card's file is {published[:12]}",
-            hint="pull the published files, compare again: benchmarks/compare_langid.py --json FILE",
+            hint="pull the published files and compare again: benchmarks/compare_langid.py",
         )
