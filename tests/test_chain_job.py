@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,15 @@ def test_the_hash_of_code_sees_content_and_names(
     (package / "a.py").rename(package / "b.py")
     hashes.append(job.code(package.name))
     assert len(set(hashes)) == 3
+
+
+def test_a_step_that_stops_an_iteration_is_no_end_of_its_stage(tmp_path: Path) -> None:
+    from zoo.chain.build import _driven
+
+    def stage() -> Any:
+        yield job.Step("a", "working", 1, lambda out: next(iter(())))
+        return "record"
+
+    about = types.SimpleNamespace(folder=tmp_path, tell=str, say=str)
+    with pytest.raises(StopIteration):
+        _driven(about, stage())  # type: ignore[arg-type]

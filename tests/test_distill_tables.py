@@ -195,3 +195,12 @@ def test_a_file_whose_name_starts_like_a_form_is_a_file(
         (tmp_path / name).mkdir()
         with pytest.raises(DistillError, match=f"{name} has no train split"):
             load(Data(name, "MIT"), "train", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["onnx", "recipe", "callable"])
+def test_a_way_to_name_a_teacher_is_no_pretrained_one(name: str) -> None:
+    from distill.config import Teacher
+    from distill.teachers import open_teacher
+
+    with pytest.raises(DistillError, match=f"no pretrained teacher is called '{name}'"):
+        open_teacher(Teacher(pretrained=name), 10, 32)

@@ -198,6 +198,20 @@ def test_a_kept_copy_keeps_what_it_could_not_read(
     assert any("'b': passed over" in str(one.message) for one in told)
 
 
+def test_a_number_that_json_has_not_does_not_take_the_kept_copy_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.has("/registry.yaml", text("a"), etag='"one"')
+    assert list(registries.load(site.url)) == ["a"]
+    site.has("/registry.yaml", NEWER.replace("kind: ", "share: .nan\n    kind: "), etag='"two"')
+    with pytest.warns(ZooWarning) as told:
+        assert list(registries.load(site.url)) == ["a"]
+    assert any("no copy of" in str(one.message) for one in told)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.warns(ZooWarning, match="the copy of this registry kept here is used"):
+        assert list(registries.load(site.url)) == ["a"]
+
+
 def test_nothing_is_removed_from_a_cache_by_a_registry_that_is_read_in_part(
     shelf: Any, tmp_path: Path
 ) -> None:

@@ -48,6 +48,8 @@ def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Tea
 
 def _open(settings: config.Teacher, asked: Asked) -> Teacher:
     fields = ("recipe", "onnx", "callable")
+    if settings.pretrained in fields:
+        raise DistillError(f"no pretrained teacher is called {settings.pretrained!r}")
     name = settings.pretrained or next(key for key in fields if getattr(settings, key))
     kind = TEACHERS.load(name)
     if asked.what not in kind.reads:

@@ -78,6 +78,9 @@ def curves(run: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
             "run.json: seeds is not a mapping of seed -> {curves: one mapping an epoch}",
             "build the student again, or restore its run.json",
         ) from None
+    drawn = {key for curve in rows.values() for row in curve for key in row}
+    if not any(key.endswith(("loss", "accuracy")) for key in drawn):
+        return {}
     return {seed: curve for seed, curve in rows.items() if curve}
 
 

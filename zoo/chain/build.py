@@ -86,10 +86,9 @@ def chain(
     jobs = [Job(recipe, data, work, store, say) for recipe in _lineage(wanted)]
     found = [label.read(job) for job in reversed(jobs)]  # of the wanted one first
     elder: label.Elder | None = None
-    for job, own in zip(jobs, reversed(found), strict=True):
-        made = _run(job, (own, elder), until if job.recipe is wanted else "export")
-        elder = (job.recipe, made)
-    return made
+    for job in jobs[:-1]:
+        elder = label.Elder.of(job.recipe, _run(job, (found.pop(), elder), "export"))
+    return _run(jobs[-1], (found.pop(), elder), until)
 
 
 def _run(job: Job, made: Any, until: str) -> Any:
@@ -108,13 +107,15 @@ def _run(job: Job, made: Any, until: str) -> Any:
 def _driven(job: Job, steps: Steps[Any]) -> Any:
     """The record of a stage, once all of its steps are done."""
     done: Done | None = None
-    try:
-        while True:
+    while True:
+        try:
             step = steps.send(done)  # type: ignore[arg-type]  # None begins
-            job.tell(step.says)
-            done = once(job.folder, step)
-    except StopIteration as end:
-        return end.value
+        except StopIteration as end:
+            return end.value
+        job.tell(step.says)
+        done = once(job.folder, step)
+        if not done.fresh:
+            job.say("  was done before")
 
 
 def _lineage(wanted: Recipe) -> Iterator[Recipe]:

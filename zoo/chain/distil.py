@@ -48,7 +48,9 @@ def run(
 
     @cache
     def kept() -> Kept | None:
-        return job.maker.keep(teacher, data.train, labelled.folder) if teacher else None
+        if labelled.fresh or teacher is None:
+            return labelled.fresh
+        return job.maker.keep(teacher, data.train, labelled.folder)
 
     done = {}
     for seed in train.seeds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.chain.job import Job, Step
 from zoo.chain.made import Exported, Labelled, Read, Steps
@@ -12,13 +12,26 @@ from zoo.errors import RecipeError
 from zoo.records import plain
 from zoo.records.names import FILES
 from zoo.records.recipe import Recipe, digest
-from zoo.records.run import TeacherRun
+from zoo.records.run import TeacherRun, Training
 
 if TYPE_CHECKING:
     from distill import config
+    from distill.labels import Kept
     from distill.teachers import Teacher
 
-Elder = tuple[Recipe, Exported]  # a recipe whose student is the teacher, and what was made of it
+
+class Elder(NamedTuple):
+    """A recipe whose student is the teacher, and what was made of it."""
+
+    recipe: Recipe
+    file: Path  # fp32
+    training: Training
+
+    @classmethod
+    def of(cls, recipe: Recipe, made: Exported) -> Elder:
+        """Without the data that it learned from."""
+        training = made.distilled.seeds[recipe.train.seeds[0]]
+        return cls(recipe, made.folder / FILES["fp32"], training)
 
 
 def read(job: Job) -> Read:
@@ -39,13 +52,15 @@ def run(
     data, elder = before
     if teacher is None:
         job.folder.mkdir(parents=True, exist_ok=True)
-        return Labelled(data, job.folder, None, None)
+        return Labelled(data, job.folder, None, None, None)
     opened, record = _open(job, elder, data.labels)
     _check_labels(opened, data.labels)
     folder = job.root / "labels"
+    fresh: list[Kept] = []
 
     def make(out: Path) -> dict[str, Any]:
-        return {"key": job.maker.keep(opened, data.train, folder).key}
+        fresh.append(job.maker.keep(opened, data.train, folder))
+        return {"key": fresh[0].key}
 
     reads = job.maker.reads() | {
         "teacher": opened.sha256,
@@ -54,7 +69,7 @@ def run(
     }
     says = f"{opened.name} labels {labels.views} views"
     yield Step("label", says, reads, make)
-    return Labelled(data, folder, opened, record)
+    return Labelled(data, folder, opened, record, fresh[0] if fresh else None)
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
@@ -62,10 +77,9 @@ def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teach
     if elder is None:
         found = job.maker.teacher(labels, None)
         return found, _record(found)
-    recipe, made = elder
-    training = made.distilled.seeds[recipe.train.seeds[0]]
+    recipe, file, training = elder
     found = replace(
-        job.maker.teacher(labels, made.folder / FILES["fp32"]),
+        job.maker.teacher(labels, file),
         name=recipe.name,
         source=recipe.summary,
         sha256=training.weights_sha256,

@@ -12,6 +12,7 @@ from zoo.records.card import Card
 from zoo.records.run import TeacherRun, Training
 
 if TYPE_CHECKING:
+    from distill.labels import Kept
     from distill.teachers import Teacher
 
 
@@ -37,6 +38,7 @@ class Labelled:
     folder: Path  # below which it is kept
     teacher: Teacher | None  # None: nobody was asked
     teacher_run: TeacherRun | None
+    fresh: Kept | None  # what it said just now; None: it lies in `folder`
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The command line: a command is its arguments, one call and one output.
 
 stdout is data, stderr is talk. Exit 0: done; 1: an error that is explained with a hint; 2: wrong
-usage; 130: interrupted. Whatever is heavy is imported by the command that needs it.
+usage; 130: interrupted. Whatever is heavy is imported by the command that needs it. Uses every room
+but `tasks`, of which one is found by its name.
 
 app        the application, its errors and its output
 finding    list, search, info         fetching   pull, bundle, cache

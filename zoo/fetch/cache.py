@@ -76,11 +76,14 @@ class Place:
         from filelock import Timeout
 
         try:
-            with self._lock(digest).acquire(timeout=0):
-                yield True
+            held = self._lock(digest).acquire(timeout=0)
         except Timeout:
             yield False
+            return
         except NotImplementedError:
+            yield True
+            return
+        with held:
             yield True
 
     def _lock(self, digest: str) -> BaseFileLock:

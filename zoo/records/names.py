@@ -108,7 +108,9 @@ def one_line(said: object, limit: int = 300) -> str:
 
     Of an exception without words, its kind.
     """
-    text = " ".join(printable(str(said)).split()) or type(said).__name__
+    text = " ".join(printable(str(said)).split())
+    if not text and isinstance(said, BaseException):
+        return type(said).__name__
     return text if len(text) <= limit else text[:limit] + "..."
 
 

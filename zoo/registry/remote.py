@@ -257,7 +257,7 @@ def _keep(source: str, copy: Copy) -> None:
     path, kept = _path(source), _Kept(source, copy.tag, copy.document.data, copy.hub)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(plain.to_dict(kept)))
-    except OSError as problem:
-        text = f"no copy of {source} can be kept in {path.parent}: {problem.strerror}"
+        write_text(path, json.dumps(plain.to_dict(kept), allow_nan=False))
+    except (OSError, ValueError) as problem:  # no room; a number that JSON has not
+        text = f"no copy of {source} can be kept in {path.parent}: {one_line(problem)}"
         warnings.warn(text, ZooWarning, stacklevel=2)

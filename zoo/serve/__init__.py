@@ -1,5 +1,8 @@
 """A hub of one's own: the Hub's HTTP interface over a store (extra: serve).
 
+In: requests. Out: files, commits, pages for people, the same as JSON. Uses the rooms from `records`
+to `publish`.
+
 run        the process             routing, bodies, answers   requests in, answers out
 hub        what handlers are given tokens, settings           who may do what, and the limits
 models, listing, trees  questions about repositories     files, sending  their bytes

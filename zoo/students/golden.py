@@ -5,8 +5,6 @@ It needs nothing of the student's task, so a student whose task is not known her
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +16,6 @@ from zoo.records.names import FILES, GOLDEN
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
-
-
-_BROKEN = (zipfile.BadZipFile, zlib.error)  # what numpy does not translate
 
 
 @dataclass(frozen=True)
@@ -80,8 +75,12 @@ def same_first(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, float]:
+    import zipfile
+    import zlib
+
     import numpy as np
 
+    broken = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     keys = ("inputs", precision, f"tolerance_{precision}")
     try:
         with path.open("rb") as file, np.load(file) as arrays:
@@ -89,7 +88,7 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
             bound = float(tolerance.item())
             if not 0 <= bound < np.inf or expected.dtype.kind not in "biuf" or not expected.size:
                 raise ValueError("outputs are numbers, and a tolerance is one that is not negative")
-    except (OSError, ValueError, TypeError, KeyError, EOFError, *_BROKEN) as error:
+    except broken as error:
         hint = "pull the student again; golden.npz holds " + ", ".join(keys)
         raise InputError(f"{path} cannot be read: {error}", hint) from error
     return inputs, expected, bound

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 _PROPERTIES, _KEY, _VALUE = 14, 1, 2  # of ModelProto; of StringStringEntryProto
 _SIZES = {1: 8, 5: 4}  # wire type -> bytes
+_MAX_FIELDS = 10_000  # a model has some thirty; what has more is none
 _MAX_BYTES = 1 << 24  # of one property; a longer one is not read
 
 
@@ -33,8 +34,12 @@ def _fields(file: BinaryIO, wanted: Collection[int]) -> Iterator[tuple[int, byte
     """Number and bytes of the `wanted` fields."""
     end = file.seek(0, 2)
     file.seek(0)
-    while file.tell() < end:
+    for _ in range(_MAX_FIELDS):
+        if file.tell() == end:
+            return
         number, kind = divmod(_varint(file), 8)
+        if number == 0:  # there is none
+            raise EOFError
         size = _varint(file) if kind in (0, 2) else _SIZES.get(kind, end)
         if kind == 0:  # that was its value
             continue
