@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo import cli
 from zoo.fetch import kept
-from zoo.fetch.cache import place_of
+from zoo.fetch.cache import link, place_of
 from zoo.fetch.fetch import fetch
 from zoo.files import sha256
 from zoo.records.entry import FileRef
@@ -279,3 +282,25 @@ def test_a_registry_cannot_put_other_bytes_into_a_revision_that_is_there(
     with pytest.raises(zoo.ZooError, match=r"golden\.npz holds other bytes than the registry"):
         zoo.pull(TINY, verify=False)
     assert (folder / GOLDEN).read_bytes() == before
+
+
+def test_many_that_link_one_file_at_once_are_all_content(tmp_path: Path) -> None:
+    blob = tmp_path / "blobs" / sha256_of(b"x" * 50_000)
+    blob.parent.mkdir()
+    blob.write_bytes(b"x" * 50_000)
+    ref = FileRef(blob.name, 50_000)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(150):
+            path, start = tmp_path / f"{number}" / "model.onnx", Barrier(8)
+            path.parent.mkdir()
+
+            def one(_: int, path: Path = path, start: Barrier = start) -> None:
+                start.wait(20)
+                link(path, blob, ref)
+
+            list(pool.map(one, range(8)))
+            assert path.read_bytes() == b"x" * 50_000
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
