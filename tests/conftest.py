@@ -137,6 +137,12 @@ class LiveHub:
     read_token: str
     stop: Callable[[], None]
 
+    def commits(self, repo: str) -> list[str]:
+        """Titles of the repository's commits, newest first."""
+        from zoo.stores.store import Store
+
+        return [commit.title for commit in Store(self.root).log(repo, "main")]
+
 
 @pytest.fixture
 def make_hub(tmp_path: Path) -> Iterator[Callable[..., LiveHub]]:
@@ -158,6 +164,13 @@ def make_hub(tmp_path: Path) -> Iterator[Callable[..., LiveHub]]:
 def hub(make_hub: Callable[..., LiveHub]) -> LiveHub:
     """An empty hub with a token that may write and one that may only read."""
     return make_hub()
+
+
+@pytest.fixture
+def open_hub(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> LiveHub:
+    """A hub whose token is in $ZOO_TOKEN."""
+    monkeypatch.setenv("ZOO_TOKEN", hub.token)
+    return hub
 
 
 @pytest.fixture

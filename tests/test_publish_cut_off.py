@@ -31,22 +31,8 @@ TINY = "colours-tiny.test"
 REPO = "lab/colours"
 
 
-@pytest.fixture
-def open_hub(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A hub whose token is in $ZOO_TOKEN."""
-    monkeypatch.setenv("ZOO_TOKEN", hub.token)
-    return hub
-
-
 def sent(endpoint: str) -> release.Published:
     return remote.publish(TINY, repo=REPO, endpoint=endpoint)
-
-
-def commits(hub: Any) -> list[str]:
-    """Titles of the repository's commits, newest first."""
-    from zoo.stores.store import Store
-
-    return [commit.title for commit in Store(hub.root).log(REPO, "main")]
 
 
 def tags(hub: Any) -> dict[str, str]:
@@ -151,12 +137,12 @@ def middle(open_hub: Any) -> Iterator[Middle]:
 
 def test_publishing_again_does_nothing_new(lab: Any, open_hub: Any, middle: Middle) -> None:
     first = sent(middle.url)
-    row, there, stamp = lab.row, commits(open_hub), lab.registry.stat().st_mtime_ns
+    row, there, stamp = lab.row, open_hub.commits(REPO), lab.registry.stat().st_mtime_ns
     middle.seen.clear()
     again = sent(middle.url)
     assert not again.new
     assert again.revision == first.revision
-    assert (lab.row, commits(open_hub), lab.registry.stat().st_mtime_ns) == (row, there, stamp)
+    assert (lab.row, open_hub.commits(REPO), lab.registry.stat().st_mtime_ns) == (row, there, stamp)
     assert middle.changes() == []
 
 
@@ -182,7 +168,7 @@ def test_a_commit_in_between_is_not_overwritten_unseen(
         sent(middle.url)
     assert "run it again" in problem.value.hint
     assert lab.registry.read_bytes() == before
-    assert commits(open_hub)[0] == "theirs"
+    assert open_hub.commits(REPO)[0] == "theirs"
     assert sent(middle.url).new
 
 
@@ -195,7 +181,7 @@ def test_of_two_who_publish_the_same_at_once_both_succeed(
     middle.before = on_commit(lambda: other.append(sent(open_hub.url)))
     done = sent(middle.url)
     assert done.revision == other[0].revision == lab.row.revision
-    assert len(commits(open_hub)) == 3
+    assert len(open_hub.commits(REPO)) == 3
 
 
 def test_a_lost_answer_is_found_out_and_nothing_is_sent_twice(
@@ -205,7 +191,7 @@ def test_a_lost_answer_is_found_out_and_nothing_is_sent_twice(
     done = sent(middle.url)
     assert tags(open_hub) == {done.plan.tag: done.revision}
     assert lab.row.revision == done.revision
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
 
 
 def test_after_a_link_that_broke_another_run_finishes(
@@ -227,7 +213,7 @@ def test_after_a_link_that_broke_another_run_finishes(
     done = sent(middle.url)
     assert not done.new
     assert lab.row.revision == done.revision
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
 
 
 def lie(change: Callable[[dict[str, Any]], object]) -> Callable[[str, str, bytes], bytes]:
@@ -296,7 +282,7 @@ def test_a_commit_is_believed_by_its_files_and_not_by_its_answer(
     middle.after = lambda method, path, body: answer if "/commit/" in path else body
     done = sent(middle.url)
     assert tags(open_hub) == {done.plan.tag: lab.row.revision}
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
 
 
 def test_a_tag_that_is_on_other_files_is_refused(lab: Any, open_hub: Any) -> None:
@@ -322,11 +308,11 @@ def test_killed_before_the_registry_another_run_finishes(lab: Any, open_hub: Any
     before = lab.registry.read_bytes()
     assert python(code).returncode == -signal.SIGKILL
     assert lab.registry.read_bytes() == before
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
     done = sent(open_hub.url)
     assert not done.new
     assert lab.row.revision == done.revision == tags(open_hub)[done.plan.tag]
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
 
 
 def test_a_full_disk_leaves_the_old_registry(lab: Any, open_hub: Any) -> None:

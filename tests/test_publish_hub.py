@@ -30,22 +30,8 @@ TINY = "colours-tiny.test"
 REPO = "lab/colours"
 
 
-@pytest.fixture
-def open_hub(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A hub whose token is in $ZOO_TOKEN."""
-    monkeypatch.setenv("ZOO_TOKEN", hub.token)
-    return hub
-
-
 def sent(endpoint: str) -> release.Published:
     return remote.publish(TINY, repo=REPO, endpoint=endpoint)
-
-
-def commits(hub: Any) -> list[str]:
-    """Titles of the repository's commits, newest first."""
-    from zoo.stores.store import Store
-
-    return [commit.title for commit in Store(hub.root).log(REPO, "main")]
 
 
 def repositories(hub: Any) -> list[str]:
@@ -67,8 +53,8 @@ def test_a_first_publication_is_one_commit_a_tag_and_a_row(lab: Any, open_hub: A
     before = lab.row
     done = sent(open_hub.url)
     assert done.new
-    assert len(commits(open_hub)) == 2  # the repository's own first one, and ours
-    assert commits(open_hub)[0] == f"{TINY} {done.plan.tag}"
+    assert len(open_hub.commits(REPO)) == 2  # the repository's own first one, and ours
+    assert open_hub.commits(REPO)[0] == f"{TINY} {done.plan.tag}"
     assert tags(open_hub) == {done.plan.tag: done.revision}
     wanted = dataclasses.replace(before, repo=REPO, revision=done.revision, endpoint=open_hub.url)
     assert lab.row == wanted
@@ -109,7 +95,7 @@ def test_a_changed_card_is_a_new_commit_a_new_tag_and_a_moved_row(lab: Any, open
     assert "model.int8.onnx" not in second.plan.send
     assert tags(open_hub) == {first.plan.tag: first.revision, second.plan.tag: second.revision}
     assert lab.row.revision == second.revision != first.revision
-    assert len(commits(open_hub)) == 3
+    assert len(open_hub.commits(REPO)) == 3
 
 
 def test_a_student_that_goes_back_keeps_its_old_tag(lab: Any, open_hub: Any) -> None:
@@ -120,7 +106,7 @@ def test_a_student_that_goes_back_keeps_its_old_tag(lab: Any, open_hub: Any) -> 
     lab.rewrite(summary=words)
     back = sent(open_hub.url)
     assert (back.new, back.plan.tag, back.revision) == (True, first.plan.tag, first.revision)
-    assert len(commits(open_hub)) == 4
+    assert len(open_hub.commits(REPO)) == 4
     assert not sent(open_hub.url).new
 
 
@@ -343,7 +329,7 @@ def test_a_dry_run_of_a_changed_card_names_its_parent_and_what_is_new(
     assert {"README.md", "card.json"} <= set(plan["send"]) < set(plan["files"])
     assert (plan["dry_run"], plan["revision"], plan["new"]) == (True, "", True)
     assert tags(open_hub) == {done.plan.tag: done.revision}
-    assert len(commits(open_hub)) == 2
+    assert len(open_hub.commits(REPO)) == 2
     assert lab.registry.read_bytes() == before
 
 

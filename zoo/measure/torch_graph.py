@@ -19,6 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
 from zoo.errors import InputError
+from zoo.students.session import ONNX_HINT
 
 TYPES = {
     TensorProto.FLOAT: torch.float32,
@@ -38,8 +39,7 @@ def read(source: Path | bytes) -> ModelProto:
             return onnx.load_from_string(source)
         return onnx.load(str(source))
     except (DecodeError, OSError) as error:
-        hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
-        raise InputError(f"not an ONNX file: {error}", hint) from error
+        raise InputError(f"not an ONNX file: {error}", ONNX_HINT) from error
 
 
 def is_float(source: Path | bytes) -> bool:

@@ -37,7 +37,6 @@ def golden(
     float32 (n, ...) under the precision's name and `tolerance_PRECISION`, a float32 scalar. A
     session that has the file open already saves opening it.
     """
-
     from zoo.students.session import metadata, open_session, runner_of
 
     path = Path(folder) / FILES[precision]

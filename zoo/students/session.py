@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 _HINT = "give the name of a student (`zoo list`), the folder of one, or its ONNX file"
+ONNX_HINT = "give an ONNX file that `zoo build` or `zoo pull` wrote"
 ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     error
     for error in vars(state).values()
@@ -79,9 +80,8 @@ def open_session(
     source: Path | bytes, threads: int = 1, provider: str = CPU
 ) -> ort.InferenceSession:
     """A session of `threads` threads on a file with one input, or one clear error."""
-    hint = "give an ONNX file that `zoo build` or `zoo pull` wrote"
     if isinstance(source, Path) and not source.is_file():
-        raise InputError(f"{source} is not a file", hint)
+        raise InputError(f"{source} is not a file", ONNX_HINT)
     session = create(source, threads=threads, provider=provider)
     if provider not in session.get_providers():  # onnxruntime falls back without an error
         raise ZooError(
@@ -89,7 +89,7 @@ def open_session(
             "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
         )
     if len(inputs(session)) != 1:
-        raise InputError(f"the file reads {inputs(session)}, a student reads one input", hint)
+        raise InputError(f"the file reads {inputs(session)}, a student reads one input", ONNX_HINT)
     return session
 
 

@@ -134,7 +134,7 @@ def _opened(file: Path, threads: int) -> Student:
     likely = kinds[0] if named else Student
     session = sessions.create(file, threads=threads or likely.threads, arena=likely.arena)
     if sessions.metadata(session, file).get("studentzoo.task", "") != named:
-        raise InputError(f"{file}: its metadata cannot be read in one way only", _MADE)
+        raise InputError(f"{file}: its metadata cannot be read in one way only", sessions.ONNX_HINT)
     for kind in kinds:
         if [kind.contract] == sessions.inputs(session) and kind.output in sessions.outputs(session):
             return kind(file, session)
@@ -143,9 +143,6 @@ def _opened(file: Path, threads: int) -> Student:
     wanted = " or ".join(f"{_shown(kind.contract)} -> {_shown(kind.output)}" for kind in kinds)
     hint = f"a student has one input and an output, here {wanted}"
     raise InputError(f"{file}: an ONNX file, but not a student: it has {shown}", hint)
-
-
-_MADE = "give an ONNX file that `zoo build` or `zoo pull` wrote"
 
 
 def _kind(name: str) -> type[Student]:
