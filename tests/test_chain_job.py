@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -166,6 +167,33 @@ def test_the_hash_of_code_sees_content_and_names(
     (package / "a.py").rename(package / "b.py")
     hashes.append(job.code(package.name))
     assert len(set(hashes)) == 3
+
+
+@pytest.mark.parametrize("changed", ["inner/maker.py", "inner/help.py", "shared.py", "beside.py"])
+def test_the_hash_of_a_class_sees_its_folder_and_what_it_inherits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    name = "zoo_task_example_" + changed.partition(".")[0].replace("/", "_")
+    package = tmp_path / name
+    (package / "inner").mkdir(parents=True)
+    for file in ("__init__.py", "inner/__init__.py", "inner/help.py", "beside.py"):
+        (package / file).write_text("")
+    (package / "shared.py").write_text("class Base: ...\n")
+    inherits = f"from {name}.shared import Base\nclass Maker(Base): ...\n"
+    (package / "inner/maker.py").write_text(inherits)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kind = importlib.import_module(f"{name}.inner.maker").Maker
+    before = job.codes(kind)
+    with (package / changed).open("a") as file:
+        file.write("# other\n")
+    assert (job.codes(kind) == before) == (changed == "beside.py")
+
+
+def test_the_tasks_here_are_seen_with_the_code_that_they_share() -> None:
+    from zoo.tasks.classification import ClassMeter
+    from zoo.tasks.image_classification.meter import PictureMeter
+
+    assert job.code(ClassMeter.__module__) in job.codes(PictureMeter)
 
 
 def test_a_step_that_stops_an_iteration_is_no_end_of_its_stage(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
         "gates": plain.to_dict(gates),
         "data": [data.train.sha256, data.validation.sha256],
         "load": job.meter.loads(data.validation)[0].facts(),
-        "code": [code("compress"), job.task_code],
+        "code": [code("compress"), *job.task_code],
     }
     done = yield Step("compress", "quantizing", reads, make)
     attempts, winner = done.result["attempts"], done.result["winner"]

@@ -34,7 +34,7 @@ def run(distilled: Distilled, job: Job, *, licence: str) -> Steps[Exported]:
         "recipe": job.digest,
         "weights": sha256(weights),
         "labels": list(data.labels),
-        "code": [code("export"), job.task_code],
+        "code": [code("export"), *job.task_code],
     }
     done = yield Step("export", "exporting", reads, make)
     return Exported(distilled, done.folder, done.result["parity"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,9 +79,9 @@ class Job:
         return meter(self.recipe)
 
     @cached_property
-    def task_code(self) -> str:
-        """sha256 of the source of the task's folder."""
-        return code(type(self.maker).__module__.rpartition(".")[0] or type(self.maker).__module__)
+    def task_code(self) -> list[str]:
+        """sha256 of the source that its task makes and measures it by."""
+        return codes(type(self.maker), type(self.meter))
 
     @property
     def folder(self) -> Path:
@@ -114,6 +115,14 @@ def _result(done: Path) -> dict[str, Any] | None:
         return json.loads(done.read_text(encoding="utf-8"))["result"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def codes(*kinds: type) -> list[str]:
+    """sha256 of the source of each class's folder, and of the modules of what it inherits."""
+    folders = {kind.__module__.rpartition(".")[0] or kind.__module__ for kind in kinds}
+    bases = {base.__module__ for kind in kinds for base in kind.__mro__}
+    ours = {name for name in bases if name.partition(".")[0] not in sys.stdlib_module_names}
+    return [code(module) for module in sorted(folders | ours)]
 
 
 def code(module: str) -> str:
