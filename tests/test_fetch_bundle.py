@@ -199,7 +199,15 @@ def test_a_header_that_lies_about_its_size_is_refused(size: int, tmp_path: Path)
         bundle.index(path)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lambda data: b"BZh9" + data, lambda data: b""])
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lambda data: b"BZh9" + data,
+        lambda data: b"\x80\x80" + data,  # with the field's eight blanks their sum is 0
+        lambda data: b"",
+    ],
+)
 def test_what_is_packed_or_empty_is_refused(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     path.write_bytes(pack(bytes(10 << 20)))

@@ -160,6 +160,8 @@ def _headers(file: BinaryIO, path: Path) -> Iterator[tuple[tarfile.TarInfo, int]
             return
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if not block[148:156].strip(b" \0"):  # taken for 0, which bytes can sum to
+                raise tarfile.HeaderError("no checksum")
         except tarfile.HeaderError as problem:
             at = file.tell() - len(block)
             raise _refused(path, f"no header at byte {at}, {problem}") from None
