@@ -170,13 +170,16 @@ def test_the_hash_of_code_sees_content_and_names(
 
 
 @pytest.mark.parametrize("changed", ["inner/maker.py", "inner/help.py", "shared.py", "beside.py"])
+@pytest.mark.parametrize(
+    "inits", [["__init__.py", "inner/__init__.py"], []], ids=["package", "namespace"]
+)
 def test_the_hash_of_a_class_sees_its_folder_and_what_it_inherits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, inits: list[str]
 ) -> None:
-    name = "zoo_task_example_" + changed.partition(".")[0].replace("/", "_")
+    name = f"zoo_task_example_{len(inits)}_" + changed.partition(".")[0].replace("/", "_")
     package = tmp_path / name
     (package / "inner").mkdir(parents=True)
-    for file in ("__init__.py", "inner/__init__.py", "inner/help.py", "beside.py"):
+    for file in (*inits, "inner/help.py", "beside.py"):
         (package / file).write_text("")
     (package / "shared.py").write_text("class Base: ...\n")
     inherits = f"from {name}.shared import Base\nclass Maker(Base): ...\n"

@@ -127,9 +127,12 @@ def codes(*kinds: type) -> list[str]:
 
 def code(module: str) -> str:
     """sha256 of the source of a package or module: what is cheap is done again when it changed."""
-    path = Path(str(importlib.import_module(module).__file__))
-    root = path.parent
+    source = importlib.import_module(module)
     found = hashlib.sha256()
-    for one in sorted(root.rglob("*.py")) if path.name == "__init__.py" else [path]:
-        found.update(one.relative_to(root).as_posix().encode() + one.read_bytes())
+    for root in map(Path, getattr(source, "__path__", [])):  # of a package; some have no __file__
+        for one in sorted(root.rglob("*.py")):
+            found.update(one.relative_to(root).as_posix().encode() + one.read_bytes())
+    if not hasattr(source, "__path__"):
+        path = Path(str(source.__file__))
+        found.update(path.name.encode() + path.read_bytes())
     return found.hexdigest()
