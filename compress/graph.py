@@ -244,6 +244,42 @@ def drop_nodes(model: ModelProto, dropped: set[int]) -> None:
     model.graph.node.extend(kept)
 
 
+def drop_unused(model: ModelProto) -> None:
+    """Constants that nothing reads, nodes that nothing needs."""
+    needed = {output.name for output in model.graph.output}
+    dropped: set[int] = set()
+    for i in reversed(range(len(model.graph.node))):
+        node = model.graph.node[i]
+        if needed.isdisjoint(node.output):
+            dropped.add(i)
+        else:
+            needed.update(reads(node))
+    drop_nodes(model, dropped)
+    kept = [init for init in model.graph.initializer if init.name in needed]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def sort(model: ModelProto) -> None:
+    """Each node after those whose tensors it reads, also in its branches; else as they stand."""
+    nodes = list(model.graph.node)
+    writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    order: dict[int, None] = {}
+    for start in range(len(nodes)):
+        stack = [start]
+        while stack:
+            i = stack[-1]
+            needed = {writer[name] for name in reads(nodes[i]) if name in writer}
+            ahead = [k for k in needed if k not in order and k not in stack]
+            if ahead:
+                stack += sorted(ahead, reverse=True)
+            else:
+                order[stack.pop()] = None
+    kept = [NodeProto.FromString(nodes[i].SerializeToString()) for i in order]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
 def head(model: ModelProto) -> set[str]:
     """Names of the nodes before the first weighted layer: resize, layout, normalisation.
 

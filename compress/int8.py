@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from compress.errors import CompressError
 from compress.tidy import tidy
 
 TRIES = 6  # times that layers are left in float before it is given up
-NOISE = 0.25  # largest relative change of a layer's output by 8 bits
-CHANGE = 0.25  # the same of the outputs
+NOISE = 0.15  # largest relative change of a layer's output by 8 bits
+CHANGE = 0.15  # the same of the outputs
 HINT = "the float file can be used as it is"
 
 
@@ -73,9 +74,10 @@ def make(
     left = list(exclude)
     for _ in range(TRIES):
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
-        nodes, reason = beside.off(int8, left)
+        small = beside.tidied(int8)
+        nodes, reason = beside.off(int8, small, left)
         if not reason:
-            return beside.save(int8, Path(out_path), left)
+            return Made(Path(out_path), tuple(left), beside.save(small, Path(out_path)))
         if not nodes:
             break
         left += nodes
@@ -104,13 +106,15 @@ class Beside:
     names: dict[str, str]  # plain name -> the file's own
     examples: list[np.ndarray]
 
-    def off(self, int8: ModelProto, left: Sequence[str]) -> tuple[list[str], str]:
+    def off(
+        self, int8: ModelProto, small: ModelProto, left: Sequence[str]
+    ) -> tuple[list[str], str]:
         """The nodes to leave in float now, and why; ([], "") where nothing is off."""
         layers = compare.layers(self.plain, int8, self.examples)
         bad = [layer for layer in layers if layer.off > 1 or not layer.noise <= NOISE]
         reason = "; ".join(map(_reason, bad[:3]))
         if not bad:
-            change = max(self.changes(self.tidied(int8)).values(), default=0.0)
+            change = max(self.changes(small).values(), default=0.0)
             if change <= CHANGE:
                 return [], ""
             reason = f"8 bits change the outputs by {change:.0%}"
@@ -141,11 +145,15 @@ class Beside:
 
     def changes(self, int8: ModelProto | Path) -> dict[str, float]:
         """Relative change of each output."""
-        exact = calibrate.session(self.source)
-        return compare.outputs(exact, calibrate.session(int8), self.examples)
+        return compare.outputs(self.exact, calibrate.session(int8), self.examples)
 
-    def save(self, int8: ModelProto, path: Path, left: Sequence[str]) -> Made:
-        """Write the file and open it again."""
+    @cached_property
+    def exact(self) -> compare.Answers:
+        """What the file as it was read gives."""
+        return compare.answers(calibrate.session(self.source), self.examples)
+
+    def save(self, small: ModelProto, path: Path) -> dict[str, float]:
+        """Write the file, open it again, and say how its outputs changed."""
         found: dict[str, float] = {}
 
         def look(written: Path) -> None:
@@ -153,8 +161,8 @@ class Beside:
             if not max(found.values(), default=0.0) <= CHANGE:
                 raise CompressError(f"{path} does not answer as its float file", HINT)
 
-        graph.save(self.tidied(int8), path, look)
-        return Made(path, tuple(left), found)
+        graph.save(small, path, look)
+        return found
 
 
 def _reverse(names: Mapping[str, str]) -> dict[str, str]:
@@ -162,7 +170,7 @@ def _reverse(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reason(layer: Layer) -> str:
-    what = f"layer {' + '.join(layer.nodes[::-1]) or layer.tensor}"
+    what = f"layer {' + '.join(layer.nodes[::-1]) or layer.tensor or 'unknown'}"
     if layer.off > 1:
         return f"{what}: its 8-bit kernel computes something else"
     return f"{what}: 8 bits change its output by {layer.noise:.0%}"

@@ -28,6 +28,7 @@ def normalized(model: ModelProto) -> ModelProto:
     lift_constants(model)
     plain_gemms(model)
     own_constants(model)
+    graph.drop_unused(model)
     return model
 
 
@@ -194,17 +195,19 @@ def inner_names(model: ModelProto) -> set[str]:
 
 
 def aliased(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
-    """A copy in which no tensor has an underscore in its name, and the new name of each.
+    """A copy in which no name can be one that the quantizer makes up, and the new name of each.
 
-    The quantizer makes up names by adding `_scale` and the like, which a user's tensor may have
-    already.
+    It adds `_scale` and the like: so no tensor has an underscore, or is the beginning of one's name
+    in a branch or loop.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
     old = [name for name in dict.fromkeys(_all(copy.graph)) if name]
-    taken = inner_names(copy) | {name for name in old if "_" not in name}
+    inner = inner_names(copy)
+    risky = {name for name in old if "_" in name or any(n.startswith(f"{name}_") for n in inner)}
+    taken = inner | set(old) - risky
     fresh = (name for name in (f"t{i}" for i in count()) if name not in taken)
-    table = {name: next(fresh) if "_" in name else name for name in old}
+    table = {name: next(fresh) if name in risky else name for name in old}
     rename(copy, table)
     return copy, table
 

@@ -62,6 +62,7 @@ def eight_bits(
     `model` is in normal form under plain names (see `normal`); `batch` is one that it takes.
     """
     int8 = run_quantizer(model, batch, overrides(model, ranges), left)
+    graph.sort(int8)
     free_logits(int8)
     _check_ranges(model, int8, ranges)
     free_tails(int8)
@@ -74,15 +75,15 @@ def staying(model: ModelProto) -> set[str]:
     """Nodes that the quantizer must not touch: it, or an 8-bit kernel, would get them wrong.
 
     A Relu or Clip goes into the range of its output. Cases: one that gives an output of the graph,
-    which has no range (stays); whose input a branch or a loop reads too (stays); whose limits are
-    not known, or have not 0 between them, as each range has (stays); any other (goes).
+    which has no range (stays); whose input or output a branch or a loop reads too (stays); whose
+    limits are not known, or have not 0 between them, as each range has (stays); any other (goes).
     """
     outputs = {value.name for value in model.graph.output}
     inner = {n for node in model.graph.node for b in graph.bodies(node) for n in graph.captured(b)}
     found, values = normal.odd_gemms(model), graph.constants(model)
     for node in model.graph.node:
         if node.op_type in FOLDED:
-            seen = node.output[0] in outputs or node.input[0] in inner
+            seen = node.output[0] in outputs | inner or node.input[0] in inner
             if seen or not _holds_zero(node, values):
                 found.add(node.name)
     return found
