@@ -209,11 +209,15 @@ def cut_name(tensor: str) -> str:
 
 
 def cut_at(model: ModelProto, tensors: dict[str, Pair]) -> ModelProto:
-    """A copy whose nodes read each of these tensors from an input of its own."""
+    """A copy whose nodes read each of these tensors from an input of its own.
+
+    Branches and loops read the float tensor, as the quantizer leaves it to them.
+    """
     copy = ModelProto()
     copy.CopyFrom(model)
     table = {name: cut_name(name) for name in tensors}
-    graph.rename_inputs(copy.graph.node, table)
+    for node in copy.graph.node:
+        node.input[:] = [table.get(name, name) for name in node.input]
     copy.graph.input.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in table.values()
     )
@@ -262,7 +266,8 @@ def between(model: ModelProto, tensor: str, cuts: dict[str, Pair]) -> tuple[str,
         if node is None or node.name in found:
             continue
         found[node.name] = node.op_type
-        stack.extend(name for name in graph.reads(node) if name not in cuts)
+        stack.extend(name for name in node.input if name not in cuts)
+        stack.extend(name for body in graph.bodies(node) for name in graph.captured(body))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from compress.errors import CompressError
 
@@ -51,12 +51,24 @@ def _size(size: int | None) -> str:
 
 
 def load(path: Path) -> ModelProto:
-    """The model in `path`, checked to have one input and a weighted layer."""
-    model = read(path)
+    """The model in `path`, checked to be one that can be quantized; its functions are inlined."""
+    model = inlined(read(path))
     the_input(model, path)
-    if not any(node.op_type in WEIGHTED for node in model.graph.node):
+    kinds = {node.op_type for node in model.graph.node}
+    if not kinds & WEIGHTED:
         raise CompressError(f"{path} has no Conv, Gemm or MatMul", "there is nothing to quantize")
+    if "QuantizeLinear" in kinds:
+        raise CompressError(f"{path} is in 8 bits already", "give the float file")
+    odd = [v.name for v in model.graph.output if not v.type.HasField("tensor_type")]
+    odd += [init.values.name for init in model.graph.sparse_initializer]
+    if odd:
+        raise CompressError(f"{path}: {odd} are no plain tensors", "export it without them")
     return model
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The same model, its nodes calling no functions of its own."""
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def read(path: Path) -> ModelProto:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +69,10 @@ def make(
     plain, names = normal.aliased(model)
     seen = {names[name]: limits for name, limits in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None
-    beside = Beside(source, plain, _reverse(names), compare.spread(batches, whole))
+    examples = compare.spread(batches, whole)
+    beside = Beside(exact_answers(source, examples), plain, _reverse(names), examples)
     left = list(exclude)
+    weighted = {node.name for node in model.graph.node if node.op_type in graph.WEIGHTED} - stay
     for _ in range(TRIES):
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
         small = beside.tidied(int8)
@@ -81,6 +82,8 @@ def make(
         if not nodes:
             break
         left += nodes
+        if not weighted - set(left):
+            break
     raise CompressError(reason, HINT)
 
 
@@ -92,16 +95,29 @@ def check(model: ModelProto, exclude: Sequence[str]) -> None:
     values = graph.constants(model)
     for node in model.graph.node:
         for name in node.input if node.op_type in graph.WEIGHTED else ():
+            kind = values[name].dtype if name in values else np.dtype(np.float32)
+            if kind.kind == "f" and kind != np.float32:
+                what = f"the weights of {node.name!r} are {kind}"
+                raise CompressError(what, "give the file with float32 in it")
             if name in values and not np.isfinite(values[name]).all():
                 what = f"the weights of {node.name!r} are not finite"
                 raise CompressError(what, "did training diverge?")
+
+
+def exact_answers(source: ModelProto, examples: Sequence[np.ndarray]) -> compare.Answers:
+    """What the float file gives; it must give it twice."""
+    opened = calibrate.session(source)
+    first, again = (compare.answers(opened, examples[:1])[0] for _ in range(2))
+    if not all(np.array_equal(first[k], again[k], equal_nan=True) for k in first):
+        raise CompressError("the file gives two answers to one input", "is there a random number?")
+    return compare.answers(opened, examples)
 
 
 @dataclass(frozen=True)
 class Beside:
     """A float file, beside which its 8-bit twin is put."""
 
-    source: ModelProto  # as it was read
+    exact: compare.Answers  # of the file as it was read
     plain: ModelProto  # in normal form, under plain names
     names: dict[str, str]  # plain name -> the file's own
     examples: list[np.ndarray]
@@ -146,11 +162,6 @@ class Beside:
     def changes(self, int8: ModelProto | Path) -> dict[str, float]:
         """Relative change of each output."""
         return compare.outputs(self.exact, calibrate.session(int8), self.examples)
-
-    @cached_property
-    def exact(self) -> compare.Answers:
-        """What the file as it was read gives."""
-        return compare.answers(calibrate.session(self.source), self.examples)
 
     def save(self, small: ModelProto, path: Path) -> dict[str, float]:
         """Write the file, open it again, and say how its outputs changed."""

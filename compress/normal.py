@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, helper, inliner, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from compress import graph
 from compress.errors import CompressError
@@ -22,7 +22,9 @@ IR = 8  # of a file that was raised: constants need not be inputs
 
 def normalized(model: ModelProto) -> ModelProto:
     """A copy in normal form; inputs, outputs and metadata are as they were, nodes have names."""
-    model = raised(inlined(model))
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    model = raised(graph.inlined(copy))
     graph.name_nodes(model)
     del model.graph.value_info[:]  # a stale one makes the quantizer's shape inference fail
     lift_constants(model)
@@ -30,13 +32,6 @@ def normalized(model: ModelProto) -> ModelProto:
     own_constants(model)
     graph.drop_unused(model)
     return model
-
-
-def inlined(model: ModelProto) -> ModelProto:
-    """A copy whose nodes call no functions of the file's own."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return inliner.inline_local_functions(copy) if copy.functions else copy
 
 
 def opset(model: ModelProto) -> int:
