@@ -71,9 +71,10 @@ def make(
     whole = graph.the_input(model, fp32_path).batch is not None
     examples = compare.spread(batches, whole)
     beside = Beside(exact_answers(source, examples), plain, _reverse(names), examples)
-    left = list(exclude)
-    weighted = {node.name for node in model.graph.node if node.op_type in graph.WEIGHTED} - stay
+    left, reason = list(exclude), ""
     for _ in range(TRIES):
+        if not weighted(model) - {*left, *stay}:
+            raise CompressError(reason or f"all layers stay in float: {sorted(left)}", HINT)
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
         small = beside.tidied(int8)
         nodes, reason = beside.off(int8, small, left)
@@ -82,9 +83,12 @@ def make(
         if not nodes:
             break
         left += nodes
-        if not weighted - set(left):
-            break
     raise CompressError(reason, HINT)
+
+
+def weighted(model: ModelProto) -> set[str]:
+    """The names of all Conv, Gemm and MatMul."""
+    return {node.name for node in model.graph.node if node.op_type in graph.WEIGHTED}
 
 
 def check(model: ModelProto, exclude: Sequence[str]) -> None:
