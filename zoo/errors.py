@@ -16,6 +16,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 ├── PublishError            a student may not, or could not, be put on a hub
 ├── InputError              a picture, text, array or ONNX file that cannot be used
 │   └── NothingGiven        a command was given nothing to work on
+├── NoHome                  a path begins with "~", and this user has no home
 └── GateError               a build whose student missed a gate; nothing was published
 
 The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
@@ -100,6 +101,10 @@ class InputError(ZooError):
 
 class NothingGiven(InputError):  # noqa: N818
     """A command was given nothing to work on: wrong usage."""
+
+
+class NoHome(ZooError):  # noqa: N818
+    """A path begins with "~", and this user has no home."""
 
 
 class GateError(ZooError):
