@@ -93,8 +93,15 @@ def test_a_hub_that_asks_to_wait_is_waited_for_and_it_is_said(
 
 
 def test_a_date_to_come_back_at_is_waited_for(away: Shelf, site: Site) -> None:
-    then = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-    busy(site, first_path(away), 1, **{"Retry-After": then})
+    answer, asked = site.answers[first_path(away)], list[str]()
+
+    def once(request: Any) -> None:
+        if asked:
+            return answer(request)
+        asked.append(format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True))
+        return site.reply(request, b"", status=503, **{"Retry-After": asked[0]})
+
+    site.answers[first_path(away)] = once
     with pytest.warns(ZooWarning, match="asked to wait"):
         pulled(away)
 
@@ -253,6 +260,10 @@ def test_what_is_no_hub_is_asked_whether_it_is_one(
     with pytest.raises(RegistryError) as caught:
         registries.load("lab/zoo")
     assert faults.HUB in caught.value.hint
+    site.has("/registry.yaml", body, **head)
+    with pytest.raises(RegistryError) as caught:
+        registries.load(site.url)
+    assert faults.HUB in caught.value.hint or page == "half"  # which is broken YAML, and told so
     if page == "a page":
         site.has(first_path(away), body, **head)
         assert faults.HUB in hint_of(away)

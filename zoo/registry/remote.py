@@ -240,7 +240,12 @@ def _text(address: str, answer: _Answer) -> str:
 
 
 def _read(address: str, answer: _Answer) -> reader.Document:
-    return reader.parse_yaml(_text(address, answer), address, RegistryError)
+    found = reader.parse_yaml(_text(address, answer), address, RegistryError)
+    if not isinstance(found.data, dict) or found.data.keys().isdisjoint(("students", "format")):
+        raise RegistryError(
+            f"{address}: must be a mapping with students in it", f"{faults.HUB} {_HINT}"
+        )
+    return found
 
 
 # --- keeping -------------------------------------------------------------------------------------
