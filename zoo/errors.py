@@ -16,6 +16,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 ├── PublishError            a student may not, or could not, be put on a hub
 ├── InputError              a picture, text, array or ONNX file that cannot be used
 │   └── NothingGiven        a command was given nothing to work on
+├── NoHome                  a path begins with "~", and this user has no home
 └── GateError               a build whose student missed a gate; nothing was published
 
 The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
@@ -25,19 +26,22 @@ line prints all of them alike.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+from zoo.said import masked
 
 T = TypeVar("T")
 
 
 class ZooError(Exception):
-    """What is wrong in one line, and in `hint` what to do about it."""
+    """What is wrong in one line, and in `hint` what to do about it; no secret of an address."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(masked(message))
+        self.hint = masked(hint)
 
 
 class RecipeError(ZooError):
@@ -100,12 +104,19 @@ class NothingGiven(InputError):  # noqa: N818
     """A command was given nothing to work on: wrong usage."""
 
 
+class NoHome(ZooError):  # noqa: N818
+    """A path begins with "~", and this user has no home."""
+
+
 class GateError(ZooError):
     """A build whose student missed a gate; nothing was published."""
 
 
 class ZooWarning(UserWarning):
     """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 # --- what others raise, as an error of ours ------------------------------------------------------
@@ -115,13 +126,26 @@ class ZooWarning(UserWarning):
 def disk(
     place: Path,
     error: type[ZooError] = StoreError,
-    hint: str = "is the folder writable, and is there room?",
+    hint: str | None = None,
 ) -> Iterator[None]:
-    """Tell what the system refuses at `place` (no room, no permission) as one `error`."""
+    """Tell what the system refuses at `place` (no room, no permission) as one `error`.
+
+    The hint is of what was met, where none is given.
+    """
     try:
         yield
     except OSError as problem:
-        raise error(f"{place}: {problem.strerror or problem}", hint) from None
+        way = _WAYS.get(problem.errno or 0, "") if hint is None else hint
+        raise error(f"{place}: {problem.strerror or problem}", way) from None
+
+
+_WRITABLE, _ROOM = "is the folder writable?", "is there room?"
+_WAYS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _WRITABLE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "is there such a folder?"),
+    **dict.fromkeys((errno.EISDIR, errno.EINVAL, errno.EEXIST), "name another place"),
+}
 
 
 def require(rule: Callable[[T], None], value: T, error: Callable[[str], ZooError]) -> None:

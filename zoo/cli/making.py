@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import MAKE, app, talk
-from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until
+from zoo.cli.app import MAKE, app, talk, text
+from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until, place
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
+from zoo.said import shown
 
 if TYPE_CHECKING:
     from zoo.records.card import Card
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
 def build(
     recipe: Recipe,
     data: Annotated[
-        Path | None, typer.Option(envvar="ZOO_DATA", help="Folder that holds the data.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="DIR", envvar="ZOO_DATA", help="Folder that holds the data."
+        ),
     ] = None,
-    work: Annotated[Path, typer.Option(help="Folder for what the stages keep.")] = Path("runs"),
+    work: Annotated[
+        Path, typer.Option(parser=place, metavar="DIR", help="Folder for what the stages keep.")
+    ] = Path("runs"),
     store: Annotated[
         Path | None,
-        typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
+        typer.Option(
+            parser=place,
+            metavar="DIR",
+            envvar="ZOO_STORE",
+            help="Store to publish to, its registry beside it.",
+        ),
     ] = None,
     until: Until = Stage.store,
 ) -> None:
@@ -44,7 +55,7 @@ def build(
             raise
         hint = "pip install 'studentzoo[train]'"
         raise ZooError(f"`zoo build` needs {error.name}, which is not installed", hint) from None
-    typer.echo(folder)
+    text(str(folder))
 
 
 _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
@@ -54,7 +65,8 @@ _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the ex
 def show_card(
     name: Name,
     add: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rows of `zoo bench NAME --json` to add.")
+        Path | None,
+        typer.Option(parser=place, metavar="FILE", help="Rows of `zoo bench NAME --json` to add."),
     ] = None,
     registry: Registry = None,
 ) -> None:
@@ -70,7 +82,7 @@ def show_card(
     if registry:
         raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
     entry = shelf.add_rows(name, add)
-    return typer.echo(f"{entry.name}@{entry.revision}")
+    return text(f"{entry.name}@{entry.revision}")
 
 
 def _folder(name: str, registry: list[str] | None) -> Path:
@@ -89,9 +101,10 @@ def _markdown(card: Card) -> None:
 
     page = card_page.render(card)
     if not sys.stdout.isatty():
-        return typer.echo(page, nl=False)
+        return text(page, end="")
     from rich.console import Console
     from rich.markdown import Markdown
 
     body = page.split("\n---\n", 1)[1]
-    return Console().print(Markdown(body))
+    clean = shown(body, keep="\n")  # and no link whose address is not seen
+    return Console().print(Markdown(clean, hyperlinks=False))

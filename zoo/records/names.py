@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 FILES = {"fp32": "model.fp32.onnx", "int8": "model.int8.onnx"}  # precision -> published file
 GOLDEN = "golden.npz"
@@ -55,6 +55,11 @@ def check_endpoint(value: str) -> None:
     """Refuse what is not the base URL of a hub; a `ValueError` says why."""
     if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*[^\s?#\\/])?", value):
         raise ValueError(f'endpoint must be http(s)://host without "/" at its end, not "{value}"')
+    try:
+        port = urlsplit(value).port
+    except ValueError:  # no number, or over 65535
+        port = 0
+    check(port != 0, f'there is no such port: "{value}"')
 
 
 def check_path(value: str) -> None:
@@ -96,22 +101,6 @@ def shown(value: str) -> str:
     """A name out of a stranger's hands, fit for one line of an error: at most 100 characters."""
     text = ascii(value[:100])
     return text if len(text) <= 100 and len(value) <= 100 else text[:97] + "..."
-
-
-def printable(text: str) -> str:
-    """`text` with a blank for each character that could do something to a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def one_line(said: object, limit: int = 300) -> str:
-    """What others say, fit for one line of an error: at most `limit` characters.
-
-    Of an exception without words, its kind.
-    """
-    text = " ".join(printable(str(said)).split())
-    if not text and isinstance(said, BaseException):
-        return type(said).__name__
-    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def _is_text(value: str) -> bool:
