@@ -72,7 +72,7 @@ async def _received(request: Request, hub: Hub) -> Proposed:
     """What the body says. It is read to its end, so that the client is told what is wrong."""
     wrong: ZooError | None = None
     with Draft(hub.store, hub.settings.max_file_bytes) as draft:
-        async for chunk in chunks(request, hub.settings.max_body_bytes, hub.settings.idle_s):
+        async for chunk in chunks(request, hub.settings.max_body_bytes):
             try:
                 if wrong is None:
                     await hub.call(draft.feed, chunk)

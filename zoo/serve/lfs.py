@@ -85,7 +85,7 @@ async def upload(request: Request, org: str, name: str, oid: str) -> Response:
     hub, _ = await known(request, org, name)
     size = int(grant.size)
     with hub.store.incoming(sha256=oid, size=size) as incoming:
-        async for chunk in chunks(request, size, hub.settings.idle_s):
+        async for chunk in chunks(request, size):
             await hub.call(incoming.write, chunk)
         await hub.call(incoming.finish)
     return Response(headers={"ETag": f'"{oid}"'})
