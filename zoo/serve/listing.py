@@ -60,7 +60,7 @@ def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any
 
     `private`: private repositories are among them.
     """
-    rows = [row for row in _rows(store, wanted) if private or not row["private"]]
+    rows = list(_rows(store, wanted, private))
     rows.sort(key=lambda row: _key(row, wanted), reverse=bool(wanted.newest_by))
     rows = [row for row in rows if _after(_key(row, wanted), wanted)]
     chosen = rows[: wanted.limit]
@@ -69,7 +69,7 @@ def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any
     return [_shown(row, wanted) for row in chosen], cursor
 
 
-def _rows(store: Store, wanted: Asked) -> Iterator[dict[str, Any]]:
+def _rows(store: Store, wanted: Asked, private: bool) -> Iterator[dict[str, Any]]:
     for repo in store.repos():
         author = repo.partition("/")[0]
         if wanted.author and author.lower() != wanted.author.lower():
@@ -77,6 +77,8 @@ def _rows(store: Store, wanted: Asked) -> Iterator[dict[str, Any]]:
         if not all(word in repo.lower() for word in wanted.search):
             continue
         try:
+            if not store.shows(repo, private):
+                continue
             row = described(store, repo, store.read(repo, "main"), siblings=wanted.full)
         except (NotFound, StoreError):  # deleted since, damaged, or a mirror's without "main"
             continue

@@ -60,6 +60,7 @@ async def models(request: Request) -> Response:
     """The list of repositories, filtered, sorted and in pages."""
     hub: Hub = request.state.hub
     wanted = listing.asked(request.query_params)
+    await hub.refresh_all()
     rows, more = await hub.ask(listing.page, hub.store, wanted, request.state.user is not None)
     return json(rows, headers=next_page(request, cursor=more) if more else None)
 

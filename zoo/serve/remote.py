@@ -39,7 +39,7 @@ class Head:
 
     id: str  # 40 hex digits
     date: str  # ISO 8601, UTC
-    private: bool  # private or gated there: who reads it here needs a token of ours
+    private: bool  # private, gated or disabled there: who reads it here needs a token of ours
 
 
 class Remote:
@@ -57,7 +57,7 @@ class Remote:
 
     async def refs(self, repo: str) -> Refs:
         """Branches and tags; NotFound where the upstream shows no such repository."""
-        said = _table(await self._json(f"/api/models/{repo}/refs", RevisionNotFound))
+        said = _table(await self._json(f"/api/models/{repo}/refs", NotFound))
         return Refs(_targets(said, "branches"), _targets(said, "tags"))
 
     async def head(self, repo: str, commit: str) -> Head:
@@ -65,7 +65,7 @@ class Remote:
         said = _table(await self._json(f"/api/models/{repo}/revision/{commit}", RevisionNotFound))
         if said.get("sha") != commit:
             raise nonsense(f"asked for the commit {commit}, it answered {said.get('sha')!r:.80}")
-        closed = bool(said.get("private")) or bool(said.get("gated"))
+        closed = any(said.get(key) for key in ("private", "gated", "disabled"))
         return Head(commit, _moment(said.get("lastModified")), closed)
 
     async def tree(self, repo: str, commit: str) -> list[File]:
@@ -155,7 +155,7 @@ def _check(answer: httpx2.Response, missing: type[NotFound]) -> None:
     code = answer.headers.get("x-error-code", "")
     if code == "GatedRepo":
         raise Refused(403, code, "the upstream asks for its terms to be accepted by the owner")
-    if code in ("RepoNotFound", "RepositoryNotFound") or answer.status_code in (401, 403):
+    if code in ("RepoNotFound", "RepositoryNotFound") or answer.status_code in (401, 403, 451):
         raise NotFound("the upstream shows no such repository")
     kinds = {"RevisionNotFound": RevisionNotFound, "EntryNotFound": EntryNotFound}
     if code in kinds or answer.status_code in (404, 410):

@@ -90,11 +90,31 @@ class Store(Blobs):
         """The hub that it mirrors, as its base URL; "" for one that was made here. NotFound."""
         return str(self._about(repo).get("origin", ""))
 
-    def set_private(self, repo: str, private: bool) -> None:
-        """Close or open a repository. NotFound."""
+    def shows(self, repo: str, private: bool) -> bool:
+        """Whether it may be read: private ones where `private`, closed ones never. NotFound."""
+        about = self._about(repo)
+        return not about.get("closed") and (private or not about.get("private"))
+
+    def set_private(self, repo: str, private: bool, *, closed: bool = False) -> None:
+        """Who may read a repository; `closed`: nobody, for the hub that it mirrors says so."""
         with self._locked():
-            about = {**self._about(repo), "private": private}
-            self._put(self._folder(repo) / "repo.json", _json(about))
+            old = self._about(repo)
+            about = {**old, "private": private, "closed": closed}
+            if not closed:
+                del about["closed"]
+            if about != old:
+                self._put(self._folder(repo) / "repo.json", _json(about))
+
+    def forget(self, repo: str, author: str) -> None:
+        """Remove the imported commits of an author that no branch and no tag names. NotFound."""
+        with self._locked():
+            folder = self._folder(repo)
+            refs = layout.read_refs(folder)
+            for path in (folder / "commits").glob("*.json"):
+                commit = self._commit(folder, path.stem)
+                named = commit.id in {*refs.heads.values(), *refs.tags.values()}
+                if commit.imported and commit.author == author and not named:
+                    path.unlink()
 
     # --- reading ---
 
