@@ -16,6 +16,7 @@ ZooError                    base: `except zoo.ZooError` catches them all
 ├── PublishError            a student may not, or could not, be put on a hub
 ├── InputError              a picture, text, array or ONNX file that cannot be used
 │   └── NothingGiven        a command was given nothing to work on
+├── NoHome                  a path begins with "~", and this user has no home
 └── GateError               a build whose student missed a gate; nothing was published
 
 The stages (`distill`, `export`, `compress`) have one error each with the same `hint`; the command
@@ -29,15 +30,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from zoo.said import masked
+
 T = TypeVar("T")
 
 
 class ZooError(Exception):
-    """What is wrong in one line, and in `hint` what to do about it."""
+    """What is wrong in one line, and in `hint` what to do about it; no secret of an address."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(masked(message))
+        self.hint = masked(hint)
 
 
 class RecipeError(ZooError):
@@ -100,12 +103,19 @@ class NothingGiven(InputError):  # noqa: N818
     """A command was given nothing to work on: wrong usage."""
 
 
+class NoHome(ZooError):  # noqa: N818
+    """A path begins with "~", and this user has no home."""
+
+
 class GateError(ZooError):
     """A build whose student missed a gate; nothing was published."""
 
 
 class ZooWarning(UserWarning):
     """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 # --- what others raise, as an error of ours ------------------------------------------------------

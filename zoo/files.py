@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from zoo.errors import NoHome
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
 
 
@@ -34,6 +39,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 @contextlib.contextmanager
 def replacing(path: Path, suffix: str = "part") -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends well, and is gone when not."""
+    if path.exists() and not path.is_file():  # a folder, a pipe, /dev/stdout
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.{suffix}")
     try:
         with part.open("xb") as file:
@@ -68,3 +75,105 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+# --- folders that others may write to ------------------------------------------------------------
+
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def append(path: Path) -> BinaryIO:
+    """Open a file to write at its end; it is made where it is not there.
+
+    An OSError where the name leads to another file: by a symbolic or a hard link, a pipe, a device.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFELY, 0o666)
+    if not _is_one_file(os.fstat(handle)):
+        os.close(handle)
+        raise OSError(errno.EPERM, "not a plain file under this name alone", str(path))
+    return os.fdopen(handle, "ab")
+
+
+def is_own(path: Path) -> bool:
+    """Whether nobody else's file is at `path`: none at all, or a plain one of this very user."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return True
+    return _is_one_file(found) and found.st_uid == _user(found)
+
+
+def is_strange_link(path: Path) -> bool:
+    """Whether `path` is a symbolic link that neither this user nor the administrator has made."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, _user(found))
+
+
+def share(path: Path) -> None:
+    """Give a new file or folder the permissions of a folder around it that is meant to be shared.
+
+    Such is one that hands on its group (setgid); elsewhere the user's umask has decided.
+    """
+    around, found = path.parent.stat().st_mode, path.lstat().st_mode
+    if os.name == "posix" and around & stat.S_ISGID:
+        bits = 0o777 if stat.S_ISDIR(found) else 0o666
+        path.chmod(found & stat.S_ISGID | around & bits)
+
+
+def whose(path: Path) -> str:
+    """ "Of a path that is not there, or of another user, ", PATH belongs to NAME"; else nothing."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return "" if path == path.parent else whose(path.parent)
+    if found.st_uid == _user(found):
+        return ""
+    return f", {path} belongs to {_name(found.st_uid)}"
+
+
+def _is_one_file(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
+
+
+def _user(found: os.stat_result) -> int:
+    """This user's number; where the system has none, the file's own."""
+    return os.geteuid() if hasattr(os, "geteuid") else found.st_uid
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"the user {user}"
+
+
+# --- home ----------------------------------------------------------------------------------------
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home of the user for its "~"; NoHome where this user has none.
+
+    The home of another name that is not known stays as it is written.
+    """
+    text = os.fspath(path)
+    own = text == "~" or text.startswith(("~/", f"~{os.sep}"))
+    try:
+        return _home() / text[2:] if own else Path(text).expanduser()
+    except (RuntimeError, KeyError):
+        if own:
+            hint = "set HOME, or write the path in full"
+            raise NoHome(f"{text}: this user has no home directory", hint) from None
+        return Path(text)
+
+
+def _home() -> Path:
+    if os.name != "posix" or os.environ.get("HOME"):
+        return Path.home()
+    import pwd
+
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)

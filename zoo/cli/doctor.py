@@ -11,6 +11,7 @@ from zoo.errors import ZooError
 from zoo.measure import machine
 from zoo.records.names import FILES
 from zoo.records.run import installed
+from zoo.said import masked
 
 if TYPE_CHECKING:
     from zoo.records.entry import Entry
@@ -95,10 +96,13 @@ def cache_facts(cache: Path | None = None) -> dict[str, Any]:
     """The cache folder, the room it takes and which students are in it."""
     from zoo.fetch.cache import cache_root, place_of
 
-    root = cache_root(cache)
+    try:
+        root = cache_root(cache)
+    except ZooError as problem:
+        return {"folder": str(problem), "students": 0, "size_bytes": 0, "writable": False}
     folders = {place_of(entry, root).folder for entry in _entries()}
-    there = [folder for folder in folders if folder.is_dir()]
-    size = sum(f.stat().st_size for folder in there for f in folder.glob("blobs/*"))
+    there = [folder for folder in folders if _is_there(folder)]
+    size = sum(f.stat().st_size for d in there for f in d.glob("blobs/*") if _is_there(f))
     writable = os.access(_nearest(root), os.W_OK)
     return {"folder": str(root), "students": len(there), "size_bytes": size, "writable": writable}
 
@@ -114,7 +118,11 @@ def _entries() -> list[Entry]:
 
 def _nearest(path: Path) -> Path:
     """`path`, or the nearest folder above it that exists."""
-    return path if path.exists() or path == path.parent else _nearest(path.parent)
+    return path if _is_there(path) or path == path.parent else _nearest(path.parent)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (false, not an error, where nobody may look)
 
 
 def source_facts() -> dict[str, Any]:
@@ -126,11 +134,11 @@ def source_facts() -> dict[str, Any]:
     places = {origin: registries.path(origin) for origin in registries.origins()}
     found = [_registry(origin, path) for origin, path in places.items()]
     return {
-        "registry": ", ".join(str(path or origin) for origin, path in places.items()),
+        "registry": ", ".join(masked(path or origin) for origin, path in places.items()),
         "store": ", ".join(str(store.root) for store in folders.here()),
-        "mirrors": sources.mirror_names(),
-        "hub": endpoints.default(),
-        "problems": [problem for _, problems in found for problem in problems],
+        "mirrors": list(map(masked, sources.mirror_names())),
+        "hub": masked(endpoints.default()),
+        "problems": [masked(problem) for _, problems in found for problem in problems],
         "students": sum(count for count, _ in found),
     }
 

@@ -16,22 +16,27 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from zoo.errors import PullError
+from zoo import files
+from zoo.errors import NoHome, PullError
+from zoo.fetch import locks
 from zoo.files import replacing, sha256
 from zoo.records.entry import Entry, FileRef
 from zoo.registry.endpoints import hf_home
 from zoo.stores import git
 
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
+
+class CacheError(PullError):
+    """The cache cannot be used; whether the bytes could be had was not asked."""
 
 
 def cache_root(cache: str | Path | None = None) -> Path:
     """The argument, else $ZOO_CACHE, $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub."""
     chosen = cache or os.environ.get("ZOO_CACHE") or os.environ.get("HF_HUB_CACHE")
-    return Path(chosen or hf_home() / "hub").expanduser()
+    try:
+        return files.expanded(chosen or hf_home() / "hub")
+    except NoHome as problem:
+        raise CacheError(f"no folder for the cache: {problem}", "name one: ZOO_CACHE=DIR") from None
 
 
 @dataclass(frozen=True)
@@ -56,42 +61,49 @@ class Place:
         """Where the bytes with this sha256 are."""
         return self.folder / "blobs" / digest
 
+    def made(self, folder: Path) -> Path:
+        """A folder of the cache, made where it is not there.
+
+        A CacheError where a link leads to nowhere, or is somebody else's: what is written there
+        could take the place of the user's own files.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root
+        for part in folder.relative_to(self.root).parts:
+            path = path / part
+            if files.is_strange_link(path):
+                raise CacheError(f"{path} is a link{files.whose(path)}", _ANOTHER)
+            if path.is_symlink() and not path.exists():
+                raise CacheError(f"{path} leads to {path.readlink()}, which is not there", _ANOTHER)
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                files.share(path)
+        return folder
+
     @contextlib.contextmanager
     def locked(self, digest: str) -> Iterator[bool]:
-        """Wait for the one that fetches this blob; False where the system has no locks.
+        """Wait for the one that fetches this blob; False where there can be no lock.
 
         Without one, two processes may fetch the same bytes, and each needs a name of its own.
         """
-        try:
-            held = self._lock(digest).acquire()
-        except NotImplementedError:  # a network file system without flock
-            yield False
-            return
-        with held:
-            yield True
+        with locks.held(self._lock(digest)) as alone:
+            yield bool(alone)
 
     @contextlib.contextmanager
     def unused(self, digest: str) -> Iterator[bool]:
         """Whether nobody is fetching this blob; nobody begins before the block ends."""
-        from filelock import Timeout
+        with locks.held(self._lock(digest), wait=False) as alone:
+            yield alone is not False
 
-        try:
-            held = self._lock(digest).acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        except NotImplementedError:
-            yield True
-            return
-        with held:
-            yield True
+    def _lock(self, digest: str) -> Path:
+        """Where the Hub's own client has it too."""
+        folder = self.root / ".locks" / self.folder.name
+        with contextlib.suppress(PermissionError):  # another user's: there will be no lock
+            self.made(folder)
+        return folder / f"{digest}.lock"
 
-    def _lock(self, digest: str) -> BaseFileLock:
-        from filelock import FileLock
 
-        path = self.root / ".locks" / self.folder.name / f"{digest}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path, mode=0o664)  # as the client has it: a group may share a cache
+_ANOTHER = "remove it, or choose another cache with ZOO_CACHE"
 
 
 def place_of(entry: Entry, cache: str | Path | None = None) -> Place:
@@ -100,10 +112,10 @@ def place_of(entry: Entry, cache: str | Path | None = None) -> Place:
 
 
 def is_whole(path: Path, ref: FileRef) -> bool:
-    """Whether the file has the very bytes."""
+    """Whether the file can be read and has the very bytes."""
     try:
-        return path.stat().st_size == ref.size and sha256(path) == ref.sha256
-    except (FileNotFoundError, NotADirectoryError):
+        return path.is_file() and path.stat().st_size == ref.size and sha256(path) == ref.sha256
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
 
 
@@ -115,12 +127,23 @@ def _is_sound(path: Path) -> bool:
     return name == (sha256(path) if len(name) == 64 else git.blob_id(path.read_bytes()))
 
 
+def _target(path: Path, blob: Path) -> str:
+    """Where a link at `path` leads to reach `blob`; folders on the way may be links themselves."""
+    target = os.path.relpath(blob, path.parent)
+    try:
+        if (path.parent / target).samefile(blob):
+            return target
+    except OSError:  # nothing is there
+        pass
+    return os.path.relpath(os.path.realpath(blob), os.path.realpath(path.parent))
+
+
 def link(path: Path, blob: Path, ref: FileRef) -> None:
     """Make `path` lead to `blob`; where the system has no symbolic links, copy.
 
     Sound bytes of somebody else that stand there already are not replaced: a PullError.
     """
-    target = os.path.relpath(blob, path.parent)
+    target = _target(path, blob)
     if path.is_symlink() and str(path.readlink()) == target:
         return
     if is_whole(path, ref):

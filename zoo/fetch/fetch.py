@@ -11,17 +11,18 @@ sources.py says where bytes come from, fetcher.py how one file arrives, cache.py
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import PullError
+from zoo import files
+from zoo.errors import NotFound, PullError, StoreError, ZooWarning
 from zoo.fetch import cache as caches
 from zoo.fetch import sources
-from zoo.fetch.cache import cache_root
+from zoo.fetch.cache import CacheError, cache_root
 from zoo.fetch.fetcher import Fetcher, Progress
 from zoo.fetch.sources import Source
 from zoo.records.entry import Entry, FileRef
@@ -38,10 +39,31 @@ def fetch(
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """`pull` without the self-test, of a given entry; with `store`, from those folders alone."""
-    with _told(cache_root(cache), entry), _opened(entry, sources, store) as places:
-        job = _Job(caches.place_of(entry, cache), Fetcher(entry, places, progress or _silent))
-        return job.done()
+    """`pull` without the self-test, of a given entry; with `store`, from those folders alone.
+
+    Where no cache was asked for, and the user's own cannot be used, a folder of this machine that
+    holds the very bytes is given instead, with a ZooWarning.
+    """
+    try:
+        with _told(root := cache_root(cache), entry), _opened(entry, sources, store) as places:
+            place = caches.place_of(entry, root)
+            return _Job(place, Fetcher(entry, places, progress or _silent)).done()
+    except CacheError as problem:
+        found = None if cache or store else _here(entry)
+        if found is None:
+            raise
+        warnings.warn(ZooWarning(f"{problem}; {found} is used"), stacklevel=2)
+        return found
+
+
+def _here(entry: Entry) -> Path | None:
+    """The student's folder in a store of this machine, if every byte in it is right."""
+    for store in folders.here():
+        with contextlib.suppress(NotFound, StoreError, OSError):
+            folder = store.folder(entry.name)
+            if all(caches.is_whole(folder / file, ref) for file, ref in entry.files.items()):
+                return folder
+    return None
 
 
 @dataclass(frozen=True)
@@ -53,26 +75,27 @@ class _Job:
 
     def done(self) -> Path:
         """The snapshot, complete."""
-        files = self.fetcher.entry.files
-        blobs = {file: self._blob(file, ref) for file, ref in files.items()}
-        self.place.snapshot.mkdir(parents=True, exist_ok=True)
+        refs = self.fetcher.entry.files
+        blobs = {file: self._blob(file, ref) for file, ref in refs.items()}
+        snapshot = self.place.made(self.place.snapshot)
         for file, blob in blobs.items():
-            caches.link(self.place.snapshot / file, blob, files[file])
-        return self.place.snapshot
+            caches.link(snapshot / file, blob, refs[file])
+        return snapshot
 
     def _blob(self, file: str, ref: FileRef) -> Path:
         """The blob of one file, fetched if it is not there or not whole."""
         path = self.place.blob(ref.sha256)
         if not caches.is_whole(path, ref):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self.place.made(path.parent)
             with self.place.locked(ref.sha256) as alone:
                 if not caches.is_whole(path, ref):
                     self._fetch(file, path, alone)
         return path
 
     def _fetch(self, file: str, path: Path, alone: bool) -> None:
-        if alone:
-            return self.fetcher.fetch(file, path, path.with_name(f"{path.name}.part"))
+        part = path.with_name(f"{path.name}.part")
+        if alone and files.is_own(part):
+            return self.fetcher.fetch(file, path, part)
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             return self.fetcher.fetch(file, path, part)
@@ -95,9 +118,6 @@ def _silent(file: str, done: int, total: int) -> None:
     pass
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 @contextlib.contextmanager
 def _told(cache: Path, entry: Entry) -> Iterator[None]:
     """Turn what the system says of the cache into one error with a way out."""
@@ -105,11 +125,10 @@ def _told(cache: Path, entry: Entry) -> Iterator[None]:
         yield
     except OSError as problem:
         choose = "choose another cache with ZOO_CACHE"
-        if problem.errno in _NO_ROOM:
+        if problem.errno in files.NO_ROOM:
             need = f"{entry.name} needs {entry.size_bytes / 1e6:.1f} MB"
-            message, hint = f"no room in {cache}: {need}", f"free some, or {choose}"
-        else:
-            place = problem.filename or cache
-            message = f"cannot pull into {cache}: {place}: {problem.strerror or problem}"
-            hint = choose
-        raise PullError(message, hint) from None
+            raise PullError(f"no room in {cache}: {need}", f"free some, or {choose}") from None
+        place = Path(problem.filename or cache)
+        owner = files.whose(place) if isinstance(problem, PermissionError) else ""
+        message = f"cannot pull into {cache}: {place}: {problem.strerror or problem}{owner}"
+        raise CacheError(message, choose) from None

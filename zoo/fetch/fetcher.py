@@ -16,7 +16,7 @@ from pathlib import Path
 from zoo.errors import IntegrityError, NotFound, PullError, StoreError, ZooError
 from zoo.fetch.sources import Source
 from zoo.fetch.stream import Interrupted, Stream, Unreachable
-from zoo.files import sha256, sync, sync_folder
+from zoo.files import append, sha256, share, sync, sync_folder
 from zoo.records.entry import Entry, FileRef
 from zoo.registry import local
 from zoo.stores import folders
@@ -49,8 +49,9 @@ class Fetcher:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        with part.open("rb+") as whole:
+        with append(part) as whole:
             sync(whole)
+        share(part)
         part.replace(target)
         sync_folder(target.parent)
 
@@ -86,7 +87,8 @@ class Fetcher:
         """Append until the registry's size is reached; returns what the bytes came from."""
         ref, where, failed = self.entry.files[file], source.label, 0
         if _size(part) > ref.size or ref.size == 0:
-            part.write_bytes(b"")
+            with append(part) as writer:
+                writer.truncate(0)
         while (have := _size(part)) < ref.size:
             try:
                 where = self._append(source, file, ref, part)
@@ -115,7 +117,7 @@ class Fetcher:
         with source.open(self.entry, file, have) as stream:
             if stream.size not in (None, ref.size):
                 raise _broken(stream.where, f"{stream.size} bytes", f"{ref.size} bytes")
-            with part.open("ab") as writer:
+            with append(part) as writer:
                 for chunk in _between(stream, have, ref.size):
                     writer.write(chunk)
                     have += len(chunk)

@@ -7,6 +7,7 @@ them, and `<sha256>.part` files, which nobody else makes.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Literal
 
 from zoo.errors import StoreError, ZooError
 from zoo.fetch.cache import Place, is_whole, place_of
-from zoo.files import sha256
+from zoo.files import whose
 from zoo.records.entry import Entry, FileRef
 
 _PART = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8})?\.part")
@@ -58,16 +59,18 @@ class Removed:
 def kept(root: Path, entries: Iterable[Entry]) -> list[Kept]:
     """The students in the cache `root`, by name; those that no row names among them."""
     rows = _unique(entries)
-    found = [_row(place_of(row, root), row) for row in rows]
-    others = [_other(place) for place in _unlisted(root, rows)]
+    with _told(root):
+        found = [_row(place_of(row, root), row) for row in rows]
+        others = [_other(place) for place in _unlisted(root, rows)]
     return sorted([one for one in found if one.size_bytes] + others, key=lambda one: one.name)
 
 
 def verify(root: Path, entries: Iterable[Entry]) -> list[Broken]:
     """Hash all files of the students in the cache again; what is not there yet is not broken."""
     rows = _unique(entries)
-    broken = [one for row in rows for one in _broken(place_of(row, root), row)]
-    return broken + [one for place in _unlisted(root, rows) for one in _broken_links(place)]
+    with _told(root):
+        broken = [one for row in rows for one in _broken(place_of(row, root), row)]
+        return broken + [one for place in _unlisted(root, rows) for one in _broken_links(place)]
 
 
 def prune(root: Path, entries: Iterable[Entry], *, dry_run: bool = False) -> list[Removed]:
@@ -77,12 +80,24 @@ def prune(root: Path, entries: Iterable[Entry], *, dry_run: bool = False) -> lis
     """
     rows = _unique(entries)
     gone: list[Removed] = []
-    try:
+    with _told(root):
         for folder in _repos(root):
             gone += _Repo(root, folder, rows).prune(dry_run)
-    except OSError as problem:
-        raise StoreError(f"{root}: {problem.strerror}: {problem.filename}") from None
     return gone
+
+
+@contextlib.contextmanager
+def _told(root: Path) -> Iterator[None]:
+    """What the system refuses in the cache, and whose it is."""
+    try:
+        yield
+    except OSError as problem:
+        place = Path(problem.filename or root)
+        owner = whose(place) if isinstance(problem, PermissionError) else ""
+        raise StoreError(f"{root}: {problem.strerror}: {place}{owner}", _HINT) from None
+
+
+_HINT = "ask whoever made it, or choose another cache with ZOO_CACHE"
 
 
 # --- what is there -------------------------------------------------------------------------------
@@ -140,21 +155,31 @@ def _broken(place: Place, row: Entry) -> Iterator[Broken]:
             if not path.exists():
                 continue
         if not is_whole(path, ref):
-            problem = "other bytes than published" if path.exists() else "missing"
-            yield Broken(row.name, row.revision, file, problem)
+            yield Broken(row.name, row.revision, file, _problem(path, "published"))
 
 
 def _broken_links(place: Place) -> Iterator[Broken]:
     """Of a snapshot without a row: a blob's name is its sha256."""
     for path in sorted(place.snapshot.iterdir()):
         name = path.resolve().name
-        problem = ""
-        if not path.exists():
-            problem = "missing"
-        elif re.fullmatch(r"[0-9a-f]{64}", name) and sha256(path) != name:
-            problem = "other bytes than its name says"
-        if problem:
-            yield Broken(place.repo.rpartition("/")[2], place.revision, path.name, problem)
+        if not re.fullmatch(r"[0-9a-f]{64}", name):
+            whole = path.is_file()
+        else:
+            whole = is_whole(path, FileRef(name, _size(path) or 0))
+        if not whole:
+            repo = place.repo.rpartition("/")[2]
+            yield Broken(repo, place.revision, path.name, _problem(path, "its name says"))
+
+
+def _problem(path: Path, wanted: str) -> str:
+    """Why a file is not whole."""
+    try:
+        with path.open("rb"):
+            return f"other bytes than {wanted}"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as problem:
+        return f"{problem.strerror}{whose(path.resolve())}"
 
 
 # --- what may go ---------------------------------------------------------------------------------

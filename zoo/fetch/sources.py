@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from zoo.errors import NotFound, PullError, ZooError, disk
 from zoo.fetch.stream import Source, Stream, read_part
+from zoo.files import expanded
 from zoo.records.names import check_endpoint
 from zoo.registry import endpoints
 
@@ -109,7 +110,7 @@ def source(where: str | os.PathLike[str]) -> Source:
         return Hub(_checked(text.rstrip("/")))
     if "://" in text:
         raise PullError(f"{text}: not an address to pull from", "http:// and https:// are")
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         is_store = (path / "blobs").is_dir() and (path / "repos").is_dir()
         return StoreRoot(path) if is_store else Folder(path)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zoo.errors import ZooError
-from zoo.records.names import one_line
+from zoo.errors import NoHome, ZooError
+from zoo.files import expanded
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import httpx2
@@ -83,10 +84,10 @@ def client(
 
 
 def _stored() -> str:
-    path = Path(os.environ.get("HF_TOKEN_PATH") or hf_home() / "token").expanduser()
     try:
+        path = expanded(os.environ.get("HF_TOKEN_PATH") or hf_home() / "token")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):  # nobody logged in here
+    except (OSError, UnicodeDecodeError, NoHome):  # nobody logged in here
         return ""
 
 

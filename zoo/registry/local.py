@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from zoo.errors import RegistryError, disk
-from zoo.files import PACKAGE, replacing
+from zoo.files import PACKAGE, expanded, replacing
 from zoo.records import reader
 from zoo.records.entry import REPO_ID, Entry, bind, render
 
@@ -39,7 +39,7 @@ def own_path(store: Path | None = None) -> Path:
     of the checkout.
     """
     root, package = store or os.environ.get("ZOO_STORE"), PACKAGE
-    own = Path(root).expanduser() if root else package / "embedded"
+    own = expanded(root) if root else package / "embedded"
     if own.resolve() != (package / "embedded").resolve():
         return own.parent / "registry.yaml"
     return WHEEL if WHEEL.is_file() else package.parent / "registry.yaml"
@@ -59,9 +59,9 @@ def local_path(name: str) -> Path | None:
     if name == DEFAULT or "://" in name:
         return None
     try:
-        path = Path(name).expanduser()
+        path = expanded(name)
         is_folder, there = path.is_dir(), path.exists()
-    except (OSError, RuntimeError):  # a name too long, no right to look, no such user's home
+    except OSError:  # a name too long, no right to look
         path, is_folder, there = Path(name), False, False
     plain = name.endswith((".yaml", ".yml")) or name[0] in ".~" or path.is_absolute()
     if REPO_ID.fullmatch(name) and not plain and not there:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import RegistryError, ZooWarning
-from zoo.files import write_text
+from zoo.errors import NoHome, RegistryError, ZooWarning
+from zoo.files import expanded, is_own, is_strange_link, share, whose, write_text
 from zoo.records import entry, plain, reader
 from zoo.records.entry import Entry
-from zoo.records.names import check_endpoint, one_line
+from zoo.records.names import check_endpoint
 from zoo.registry import endpoints
+from zoo.said import one_line
 
 MAX_BYTES = 4_000_000  # some two thousand students
 
@@ -230,11 +231,14 @@ class _Kept:
 
 
 def folder() -> Path:
-    """Where copies are kept: in $ZOO_CACHE, else beside the Hub client's cache, not inside it."""
+    """Where copies are kept: in $ZOO_CACHE, else beside the Hub client's cache, not inside it.
+
+    NoHome where the user has none for it.
+    """
     if chosen := os.environ.get("ZOO_CACHE"):
-        return Path(chosen).expanduser() / ".zoo-registries"
+        return expanded(chosen) / ".zoo-registries"
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "studentzoo" / "registries"
+    return expanded(cache) / "studentzoo" / "registries"
 
 
 def _path(source: str) -> Path:
@@ -242,22 +246,32 @@ def _path(source: str) -> Path:
 
 
 def _kept(source: str) -> Copy | None:
-    """The copy of a registry; None: there is none that can be used."""
-    path = _path(source)
+    """The copy of a registry; None: there is none that can be used.
+
+    What somebody else has put there is not: the rows of a copy are trusted as its address is.
+    """
     try:
+        path = _path(source)
+        if is_strange_link(path.parent) or not is_own(path):
+            return None
         kept = reader.read(_Kept, reader.load_json(path, RegistryError), RegistryError)
         copy = _checked(Copy(kept.tag, reader.Document(kept.registry, source), kept.hub))
-    except RegistryError:
+    except (RegistryError, NoHome, OSError):
         return None
     return copy if kept.source == source else None
 
 
 def _keep(source: str, copy: Copy) -> None:
     """Put it in the place of the last copy in one step."""
-    path, kept = _path(source), _Kept(source, copy.tag, copy.document.data, copy.hub)
+    kept = _Kept(source, copy.tag, copy.document.data, copy.hub)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = _path(source)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True)
+            share(path.parent)
+        if is_strange_link(path.parent):
+            raise OSError(f"it is a link{whose(path.parent)}")
         write_text(path, json.dumps(plain.to_dict(kept), allow_nan=False))
-    except (OSError, ValueError) as problem:  # no room; a number that JSON has not
-        text = f"no copy of {source} can be kept in {path.parent}: {one_line(problem)}"
+    except (OSError, ValueError, NoHome) as problem:  # no room, no home; no number of JSON's
+        text = f"no copy of {source} can be kept in $ZOO_CACHE: {one_line(problem)}"
         warnings.warn(text, ZooWarning, stacklevel=2)

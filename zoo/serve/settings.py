@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoo.errors import NoHome, StoreError
+from zoo.files import expanded
 from zoo.records.names import check_endpoint
 
 MIB = 1 << 20
@@ -15,7 +17,10 @@ OURS = {"blobs", "repos", "secret", "tokens.json"}  # one of them is in every ro
 def root_of(chosen: Path | None = None) -> Path:
     """What is chosen, else $ZOO_ROOT, else studentzoo in the user's data folder."""
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(chosen or os.environ.get("ZOO_ROOT") or f"{data}/studentzoo").expanduser()
+    try:
+        return expanded(chosen or os.environ.get("ZOO_ROOT") or f"{data}/studentzoo")
+    except NoHome as problem:
+        raise StoreError(f"no folder to serve: {problem}", "name one: --root DIR") from None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from zoo.errors import NotFound, StoreError, disk, require
-from zoo.files import PACKAGE, copy, sync_folder
+from zoo.files import PACKAGE, copy, expanded, sync_folder
 from zoo.records import reader
 from zoo.records.names import check_file_name, check_name
 from zoo.stores import git
@@ -106,7 +106,7 @@ class Folders:
 def default() -> Folders:
     """$ZOO_STORE, else the store that comes with the package."""
     chosen = os.environ.get("ZOO_STORE")
-    return Folders(Path(chosen).expanduser() if chosen else PACKAGE / "embedded")
+    return Folders(expanded(chosen) if chosen else PACKAGE / "embedded")
 
 
 def here() -> list[Folders]:
