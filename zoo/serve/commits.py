@@ -46,6 +46,7 @@ async def commit(request: Request, org: str, name: str, revision: str) -> Respon
     if branch not in heads:
         raise RevisionNotFound(f"no branch {shown(branch)} in {repo}", "commits go to branches")
     proposed = await _received(request, hub)
+    await hub.check_writer(request.state.user.id)
     made = await hub.call(
         hub.store.commit,
         repo,

@@ -51,6 +51,12 @@ class Hub:
             await self.mirror.refresh(repo, revision)
         return await self.ask(self._read, repo, revision, user)
 
+    async def check_writer(self, id: str) -> None:
+        """403 where the token of that id may not write any more: a body may take hours."""
+        holder = await self.ask(self.tokens.holder, id)
+        if holder is None or holder.scope != "write":
+            raise Refused(403, "Forbidden", "the token was revoked, has expired or may only read")
+
     async def refresh_all(self) -> None:
         """Before a list: what another hub has closed since is not in it."""
         if self.mirror is not None:

@@ -2,7 +2,8 @@
 
 The client asks where to put its files (batch), PUTs each to the address that it is told, and asks
 whether it arrived (verify). It sends no header with the bytes, so the address itself is signed: it
-holds the repository, the sha256, the size and the time until which it may be used.
+holds the repository, the sha256, the size, whose token asked for it, and until when it may be used.
+It is worth as much as that token: nothing, once it was revoked.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ class Grant:
     oid: str  # sha256, 64 hex digits
     size: str  # bytes, as decimal digits
     expires: str  # unix time in seconds, as decimal digits
+    holder: str  # id of the token that it was given to
 
     def signature(self, secret: bytes) -> str:
         """64 hex digits that only the holder of `secret` can make."""
-        text = "\n".join(("PUT", self.repo, self.oid, self.size, self.expires))
+        text = "\n".join(("PUT", self.repo, self.oid, self.size, self.expires, self.holder))
         return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
     def path(self, secret: bytes) -> str:
@@ -50,6 +52,7 @@ class Grant:
         query = {
             "size": self.size,
             "expires": self.expires,
+            "holder": self.holder,
             "signature": self.signature(secret),
         }
         return f"/lfs/{self.repo}/{self.oid}?{urlencode(query)}"
@@ -71,22 +74,25 @@ async def batch(request: Request, org: str, name: str) -> Response:
     objects = data.get("objects")
     if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
         raise bad_request(f"objects must be a list of at most {MAX_OBJECTS}")
-    base = base_url(request)
-    rows = await hub.call(lambda: [_row(hub, repo, base, item) for item in objects])
+    base, holder = base_url(request), request.state.user.id
+    rows = await hub.call(lambda: [_row(hub, repo, base, holder, item) for item in objects])
     return _lfs_json({"transfer": "basic", "objects": rows, "hash_algo": "sha256"})
 
 
 async def upload(request: Request, org: str, name: str, oid: str) -> Response:
     """The bytes of one object, hashed on their way to the disk."""
     query = request.query_params
-    grant = Grant(f"{org}/{name}", oid, query.get("size", ""), query.get("expires", ""))
+    told = (query.get(key, "") for key in ("size", "expires", "holder"))
+    grant = Grant(f"{org}/{name}", oid, *told)
     secret = request.state.hub.settings.secret
     grant.check(query.get("signature", ""), secret, time.time())  # before anything is told
     hub, _ = await known(request, org, name)
+    await hub.check_writer(grant.holder)
     size = int(grant.size)
     with hub.store.incoming(sha256=oid, size=size) as incoming:
         async for chunk in chunks(request, size):
             await hub.call(incoming.write, chunk)
+        await hub.check_writer(grant.holder)
         await hub.call(incoming.finish)
     return Response(headers={"ETag": f'"{oid}"'})
 
@@ -124,7 +130,7 @@ def check_stored(store: Store, oid: str, size: object = None) -> None:
         raise IntegrityError(f"the large file {oid} has {stored} bytes, not the {size} announced")
 
 
-def _row(hub: Hub, repo: str, base: str, item: Any) -> dict[str, Any]:
+def _row(hub: Hub, repo: str, base: str, holder: str, item: Any) -> dict[str, Any]:
     try:
         oid, size = checked_object(item)
         if size > hub.settings.max_file_bytes:
@@ -134,7 +140,7 @@ def _row(hub: Hub, repo: str, base: str, item: Any) -> dict[str, Any]:
             return {"oid": oid, "size": size}
     except ZooError as problem:
         return _failed(item, problem)
-    grant = Grant(repo, oid, str(size), str(int(time.time()) + UPLOAD_VALID_S))
+    grant = Grant(repo, oid, str(size), str(int(time.time()) + UPLOAD_VALID_S), holder)
     actions = {
         "upload": {"href": base + grant.path(hub.settings.secret), "expires_in": UPLOAD_VALID_S},
         "verify": {"href": f"{base}/{repo}.git/info/lfs/verify"},

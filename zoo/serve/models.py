@@ -38,7 +38,7 @@ async def whoami(request: Request) -> Response:
     return json(
         {
             "type": "user",
-            "id": user.sha256[:24],
+            "id": user.id,
             "name": user.name,
             "fullname": user.name,
             "isPro": False,

@@ -28,6 +28,11 @@ class Token:
     sha256: str  # of the token, 64 hex digits
     expires: str = ""  # ISO 8601 in UTC; "" is never
 
+    @property
+    def id(self) -> str:
+        """What others may know of it, 24 hex digits."""
+        return self.sha256[:24]
+
     def expired(self, now: datetime) -> bool:
         """Whether it has run out at `now`."""
         return bool(self.expires) and datetime.fromisoformat(self.expires) <= now
@@ -69,6 +74,12 @@ class Tokens:
         """Whose token this is; None where it is unknown, revoked or expired."""
         found = self._read().get(_hash(token))
         return None if found is None or found.expired(datetime.now(UTC)) else found
+
+    def holder(self, id: str) -> Token | None:
+        """The token of that `id`; None where it was revoked or has expired since."""
+        now = datetime.now(UTC)
+        rows = self._read().values()
+        return next((row for row in rows if row.id == id and not row.expired(now)), None)
 
     def _read(self) -> dict[str, Token]:
         with disk(self.path, hint=_NO_HAND):
