@@ -272,11 +272,11 @@ def _from_pairs(value: Any, path: KeyPath) -> Any:
         raise ValueError("nested too deeply")
     if isinstance(value, _Pairs):
         mapping: dict[str, Any] = {}
-        for key, item in ((_characters(key), item) for key, item in value):
+        for key, item in value:
             if key in mapping:
                 raise ValueError(f'{_dotted((*path, key))}: the key "{key}" comes twice')
             mapping[key] = _from_pairs(item, (*path, key))
         return mapping
     if isinstance(value, list):
         return [_from_pairs(item, (*path, i)) for i, item in enumerate(value)]
-    return _characters(value) if isinstance(value, str) else value
+    return value

@@ -37,6 +37,7 @@ class App:
         try:
             route, segments = self._table.find(request.method, raw_path(request))
             request.state.hub = self.hub
+            route.check(request)
             request.state.user = await self._user(request, route.scope)
             return await route.handler(request, **segments)
         except (ZooError, OSError) as problem:

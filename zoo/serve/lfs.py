@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from zoo.errors import IntegrityError, ZooError
 from zoo.serve.answers import Refused, bad_request, too_large
 from zoo.serve.bodies import chunks
-from zoo.serve.changing import fields, known
+from zoo.serve.changing import fields, known, text
 from zoo.serve.hub import Hub
 from zoo.serve.routing import Route, base_url
 from zoo.stores.store import Store
@@ -68,9 +68,11 @@ class Grant:
 async def batch(request: Request, org: str, name: str) -> Response:
     """Where to put each object; one that is there already has no `actions`."""
     hub, repo = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "operation", "transfers", "objects", "hash_algo", "ref")
     if data.get("operation") != "upload":
         raise bad_request('the only LFS operation here is "upload"; files are at /resolve/')
+    if text(data, "hash_algo", "sha256") != "sha256":
+        raise bad_request("large files are named by sha256")
     objects = data.get("objects")
     if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
         raise bad_request(f"objects must be a list of at most {MAX_OBJECTS}")
@@ -100,7 +102,7 @@ async def upload(request: Request, org: str, name: str, oid: str) -> Response:
 async def verify(request: Request, org: str, name: str) -> Response:
     """Whether an object arrived."""
     hub, _ = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "oid", "size")
     oid, size = checked_object(data)
     await hub.call(check_stored, hub.store, oid, size)
     return _lfs_json({})
@@ -166,5 +168,7 @@ def _lfs_json(data: object) -> Response:
 ROUTES = [
     Route("POST", "/{org}/{name}.git/info/lfs/objects/batch", batch, "write"),
     Route("POST", "/{org}/{name}.git/info/lfs/verify", verify, "write"),
-    Route("PUT", "/lfs/{org}/{name}/{oid}", upload),  # its signature is its token
+    Route(  # its signature is its token
+        "PUT", "/lfs/{org}/{name}/{oid}", upload, "", ("size", "expires", "holder", "signature")
+    ),
 ]

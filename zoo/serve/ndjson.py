@@ -7,6 +7,7 @@ A line may hold a file of many megabytes, so lines are never gathered whole: the
 from __future__ import annotations
 
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -148,4 +149,9 @@ def parse(text: bytes | str) -> Any:
         said = text if isinstance(text, str) else text.decode("utf-8")
     except UnicodeDecodeError:
         raise InputError("not JSON: not UTF-8 text") from None
-    return parse_json(said, "what was sent", InputError, max_values=MAX_VALUES).data
+    value = parse_json(said, "what was sent", InputError, max_values=MAX_VALUES).data
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair fails
+    except UnicodeEncodeError:
+        raise InputError("not JSON: half a character, which no text can hold") from None
+    return value

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
-from zoo.records.names import check_ref
+from zoo.records.names import check_stored_ref
 from zoo.said import one_line
 from zoo.serve.answers import Refused
 from zoo.stores.git import File, Refs
@@ -187,7 +187,7 @@ def _targets(said: dict[str, Any], key: str) -> dict[str, str]:
 def _is_name(name: str) -> bool:
     """Whether we can have a branch or tag of that name; the others are left out."""
     try:
-        check_ref(name)
+        check_stored_ref(name)
     except ValueError:
         return False
     return True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zoo.errors import Exists, NotFound, StoreError, disk, require
 from zoo.files import write_text
-from zoo.records.names import check, check_hex, check_name
+from zoo.records.names import check, check_hex, check_name, check_word
 
 SCOPES = ("read", "write")
 _NO_HAND = "`zoo token add` writes this file; nobody edits it"
@@ -127,7 +127,7 @@ def _parsed(path: Path) -> dict[str, Token]:
 
 
 def _check_row(row: Token) -> None:
-    check_name(row.name)
+    check_word(row.name)
     check_hex(row.sha256, 64, "sha256")
     check(row.scope in SCOPES, f"{row.name}: the scope is read or write, not {row.scope}")
     row.expired(datetime.now(UTC))

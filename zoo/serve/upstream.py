@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import NotFound, RevisionNotFound, StoreError, ZooError
-from zoo.records.names import check_repo
+from zoo.records.names import check_stored_repo
 from zoo.serve.answers import Refused
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
@@ -148,7 +148,7 @@ class Upstream:
         """What was published here is not looked for elsewhere; of a student that came with this
         machine's registry other commits may be."""
         try:
-            check_repo(repo)
+            check_stored_repo(repo)
             if origin := self._store.origin(repo):
                 return origin == self._remote.url
             main = self._store.read(repo, "main")

@@ -28,7 +28,7 @@ from zoo.serve.catalogue.query import (
     select,
 )
 from zoo.serve.routing import Route, base_url
-from zoo.serve.sending import fresh
+from zoo.serve.sending import not_modified
 from zoo.stores.store import Refs
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ async def registry_yaml(request: Request) -> Response:
     text = await hub.call(lambda: registry.text(shown(hub.store, private=False)))
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
     headers = {**_SAFE, "ETag": etag}
-    if fresh(request.headers.get("if-none-match", ""), etag):
+    if not_modified(request.headers, etag):
         return Response(status_code=304, headers=headers)
     return Response(text, 200, headers, "application/yaml")
 
@@ -261,14 +261,14 @@ def _packaged(name: str, kind: str) -> Handler:
 
 
 ROUTES = [
-    Route("GET", "/", index),
-    Route("GET", "/{org}/{name}", student),
-    Route("GET", "/{org}/{name}/commit/{revision}", student),
-    Route("GET", "/api/zoo/models", listing),
+    Route("GET", "/", index, query=None),
+    Route("GET", "/{org}/{name}", student, query=None),
+    Route("GET", "/{org}/{name}/commit/{revision}", student, query=None),
+    Route("GET", "/api/zoo/models", listing, "", tuple(Query.__dataclass_fields__)),
     Route("GET", "/api/zoo/models/{org}/{name}", student_json),
-    Route("GET", "/registry.yaml", registry_yaml),
+    Route("GET", "/registry.yaml", registry_yaml, tagged=True),
     Route("GET", "/openapi.json", document),
-    Route("GET", "/api", api),
-    Route("GET", "/style.css", _packaged("style.css", "text/css; charset=utf-8")),
-    Route("GET", "/icon.svg", _packaged("icon.svg", "image/svg+xml")),
+    Route("GET", "/api", api, query=None),
+    Route("GET", "/style.css", _packaged("style.css", "text/css; charset=utf-8"), query=None),
+    Route("GET", "/icon.svg", _packaged("icon.svg", "image/svg+xml"), query=None),
 ]
