@@ -136,6 +136,12 @@ def test_a_page_is_found_with_whatever_others_hang_on_its_address(client: httpx2
         assert client.get(path).status_code == 200
 
 
+def test_who_asks_for_xet_is_told_how_to_do_without(client: httpx2.Client) -> None:
+    for kind in ("write", "read"):
+        answer = client.get(f"{API}/xet-{kind}-token/main?create_pr=1")
+        assert answer.status_code == 404 and "HF_HUB_DISABLE_XET=1" in answer.json()["error"]
+
+
 def test_every_name_of_a_query_is_described(client: httpx2.Client) -> None:
     described = document("http://x")["paths"]
     for route in all_routes():
@@ -176,6 +182,11 @@ def test_any_query_is_understood_or_refused(client: httpx2.Client, query: dict[s
             "POST",
             f"/{REPO}.git/info/lfs/objects/batch",
             {"operation": "upload", "objects": [], "hash_algo": "sha1"},
+        ),
+        (
+            "POST",
+            f"/{REPO}.git/info/lfs/objects/batch",
+            {"operation": "upload", "objects": [], "transfers": ["xet"]},
         ),
         ("POST", f"/{REPO}.git/info/lfs/verify", {"oid": "0" * 64, "size": 1, "x": 1}),
     ],
@@ -292,3 +303,22 @@ def test_any_conditions_give_the_file_or_a_reason(
         assert answer.content == DATA
     if answer.status_code == 206:
         assert answer.content in DATA and answer.content
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+EVIL = "a\u202etxt.exe\u200b\u2066b"
+
+
+def test_text_of_strangers_is_clean_in_errors_and_pages(client: httpx2.Client, hub: Any) -> None:
+    from urllib.parse import quote
+
+    answer = client.get(f"/{REPO}/resolve/main/{quote(EVIL)}")
+    assert answer.status_code == 404 and "a\\u202etxt.exe\\u200b" in answer.json()["error"]
+    store = Store(hub.root)
+    store.commit(REPO, "main", [Add(EVIL, store.add([b"x"])[0])], title=f"t {EVIL}", author=EVIL)
+    page = client.get(f"/{REPO}").text
+    assert "a\\u202etxt.exe\\u200b\\u2066b" in page and not set("\u202e\u200b\u2066") & set(page)
+    listed = [row["path"] for row in client.get(f"{API}/tree/main").json()]
+    assert EVIL in listed  # for machines it is what it is
+    assert client.get(f"/{REPO}/resolve/main/{quote(EVIL)}").content == b"x"

@@ -73,6 +73,9 @@ async def batch(request: Request, org: str, name: str) -> Response:
         raise bad_request('the only LFS operation here is "upload"; files are at /resolve/')
     if text(data, "hash_algo", "sha256") != "sha256":
         raise bad_request("large files are named by sha256")
+    transfers = data.get("transfers")
+    if transfers is not None and not (isinstance(transfers, list) and "basic" in transfers):
+        raise bad_request('the only way to transfer here is "basic"')
     objects = data.get("objects")
     if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
         raise bad_request(f"objects must be a list of at most {MAX_OBJECTS}")

@@ -6,7 +6,6 @@ upstream's own host and not along a redirect to another. Addresses and hashes of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,8 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
+from zoo.errors import EntryNotFound, InputError, NotFound, RevisionNotFound
 from zoo.records.names import check_stored_ref
+from zoo.records.reader import parse_json
 from zoo.said import one_line
 from zoo.serve.answers import Refused
 from zoo.stores.git import File, Refs
@@ -113,9 +113,11 @@ class Remote:
                     raise nonsense(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
             following = answer.links.get("next", {}).get("url", "")
         try:
-            return json.loads(body), following
-        except (ValueError, RecursionError):
-            raise nonsense("its answer is not JSON") from None
+            return parse_json(body.decode("utf-8"), "its answer", InputError).data, following
+        except UnicodeDecodeError:
+            raise nonsense("its answer is not UTF-8 text") from None
+        except InputError as problem:
+            raise nonsense(one_line(problem)) from None
 
     def _client(self) -> httpx2.AsyncClient:
         import httpx2

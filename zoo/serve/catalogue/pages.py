@@ -14,6 +14,8 @@ from starlette.responses import Response
 from zoo.card import markdown
 from zoo.card.words import words
 from zoo.errors import InputError, ZooError
+from zoo.said import JOINERS
+from zoo.said import shown as clean
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
 from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
@@ -63,6 +65,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("zoo.serve.catalogue"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -74,6 +77,12 @@ def _environment() -> jinja2.Environment:
         "plain": blocks.plain,
     }
     return made
+
+
+def _seen(value: object) -> object:
+    """Whatever a page shows of others' text, cleaned; what is HTML already was made of that."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return clean(value, keep="\n\t" + JOINERS) if is_text else value
 
 
 def _html(template: str, status: int = 200, /, **values: Any) -> Response:
