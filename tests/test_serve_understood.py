@@ -204,6 +204,14 @@ def test_null_is_as_if_it_were_not_there(client: httpx2.Client) -> None:
     assert client.post("/api/repos/create", json=body).status_code == 200
 
 
+def test_what_clients_of_2023_send_is_understood(client: httpx2.Client) -> None:
+    """huggingface_hub 0.17: the hash in `preupload`, True as text, a tag's message."""
+    file = {"path": "a.txt", "size": 1, "sample": "eA==", "sha": "0" * 64}
+    assert client.post(f"{API}/preupload/main", json={"files": [file]}).status_code == 200
+    assert client.post(f"{API}/tag/main", json={"tag": "v1", "message": "x"}).status_code == 200
+    assert client.get("/api/models?full=True&cardData=True&direction=-1").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("header", "line"),
     [

@@ -105,7 +105,7 @@ def _asked(hub: Hub, item: Any) -> tuple[str, int]:
     """Path and size in bytes of a file; 400 or 413 where it could not be taken."""
     if not isinstance(item, dict):
         raise bad_request('a file is {"path": ..., "size": ..., "sample": ...}')
-    only(item, "path", "size", "sample", "sha256")
+    only(item, "path", "size", "sample", "sha")  # the last of old clients
     path, size = text(item, "path"), item.get("size")
     if type(size) is not int or size < 0:
         raise bad_request(f"{shown(path)}: size must be a number of bytes")
