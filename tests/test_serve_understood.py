@@ -41,52 +41,52 @@ def client(hub: Any) -> Iterator[httpx2.Client]:
 # --- queries -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "num_parameters=min:6B",
-        "inference=warm",
-        "inference_provider=all",
-        "apps=ollama",
-        "config=True",
-        "expand=nonsense",
-        "expand=sha&expand=gguf",
-        "gated=perhaps",
-        "full=maybe",
-        "cardData=2",
-        "sort=size",
-        "direction=1",
-        "sort=id&sort=createdAt",
-        "limit=1&limit=2",
-        "limit=0",
-        "cursor=%FF",
-        "nonsense",
-        "search=x&serach=y",
-        "%1b%5b31m=1",
-    ],
-)
-def test_what_a_list_does_not_know_is_refused(client: httpx2.Client, query: str) -> None:
-    answer = client.get(f"/api/models?{query}")
-    assert answer.status_code == 400, answer.text
-    assert "\x1b" not in answer.json()["error"]
+REFUSED = [
+    "num_parameters=min:6B",
+    "inference=warm",
+    "inference_provider=all",
+    "apps=ollama",
+    "config=True",
+    "expand=nonsense",
+    "expand=sha&expand=gguf",
+    "gated=perhaps",
+    "full=maybe",
+    "cardData=2",
+    "sort=size",
+    "direction=1",
+    "sort=id&sort=createdAt",
+    "limit=1&limit=2",
+    "limit=0",
+    "cursor=%FF",
+    "nonsense",
+    "search=x&serach=y",
+    "%1b%5b31m=1",
+]
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("gated=True", 0),
-        ("gated=true", 0),
-        ("gated=auto", 0),
-        ("gated=False", 2),
-        ("filter=license:mit&filter=onnx", 1),
-        ("filter=license:mit,onnx", 1),
-        ("author=LAB&search=other&full=True&cardData=True", 1),
-        ("sort=lastModified&direction=-1&limit=1", 1),
-        ("full=false&cardData=0", 2),
-    ],
-)
-def test_what_a_list_knows_is_honoured(client: httpx2.Client, query: str, found: int) -> None:
-    assert len(client.get(f"/api/models?{query}").json()) == found
+def test_what_a_list_does_not_know_is_refused(client: httpx2.Client) -> None:
+    for query in REFUSED:
+        answer = client.get(f"/api/models?{query}")
+        assert answer.status_code == 400, answer.text
+        assert "\x1b" not in answer.json()["error"]
+
+
+HONOURED = [
+    ("gated=True", 0),
+    ("gated=true", 0),
+    ("gated=auto", 0),
+    ("gated=False", 2),
+    ("filter=license:mit&filter=onnx", 1),
+    ("filter=license:mit,onnx", 1),
+    ("author=LAB&search=other&full=True&cardData=True", 1),
+    ("sort=lastModified&direction=-1&limit=1", 1),
+    ("full=false&cardData=0", 2),
+]
+
+
+def test_what_a_list_knows_is_honoured(client: httpx2.Client) -> None:
+    for query, found in HONOURED:
+        assert len(client.get(f"/api/models?{query}").json()) == found
 
 
 def test_what_is_expanded_is_told_and_nothing_else(client: httpx2.Client) -> None:
@@ -112,23 +112,23 @@ def test_a_file_to_keep_is_told_to_be_one(client: httpx2.Client) -> None:
     assert "content-disposition" not in client.get(FILE).headers
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"{API}?blob=1",
-        f"{API}/refs?x=1",
-        f"{API}/tree/main?recursive=perhaps",
-        f"{API}/tree/main?depth=2",
-        f"{API}/commits/main?until=2020",
-        f"{FILE}?offset=2",
-        "/api/whoami-v2?x",
-        "/api/zoo/models?colour=red",
-        f"/api/zoo/models/{REPO}?x=1",
-        "/registry.yaml?name=x",
-    ],
-)
-def test_what_no_other_address_knows_is_refused(client: httpx2.Client, path: str) -> None:
-    assert client.get(path).status_code == 400
+UNKNOWN = [
+    f"{API}?blob=1",
+    f"{API}/refs?x=1",
+    f"{API}/tree/main?recursive=perhaps",
+    f"{API}/tree/main?depth=2",
+    f"{API}/commits/main?until=2020",
+    f"{FILE}?offset=2",
+    "/api/whoami-v2?x",
+    "/api/zoo/models?colour=red",
+    f"/api/zoo/models/{REPO}?x=1",
+    "/registry.yaml?name=x",
+]
+
+
+def test_what_no_other_address_knows_is_refused(client: httpx2.Client) -> None:
+    for path in UNKNOWN:
+        assert client.get(path).status_code == 400
 
 
 def test_a_page_is_found_with_whatever_others_hang_on_its_address(client: httpx2.Client) -> None:
@@ -163,40 +163,38 @@ def test_any_query_is_understood_or_refused(client: httpx2.Client, query: dict[s
 # --- bodies --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/api/repos/create", {"name": "x", "organization": "lab", "region": "eu"}),
-        ("POST", "/api/repos/create", {"name": "x", "organization": "lab", "gated": "auto"}),
-        ("DELETE", "/api/repos/delete", {"name": "other", "organization": "lab", "force": True}),
-        ("PUT", f"{API}/settings", {"visibility": "public", "xetEnabled": True}),
-        ("POST", f"{API}/tag/main", {"tag": "v1", "overwrite": True}),
-        ("POST", f"{API}/branch/dev", {"startingPoint": "main", "emptyBranch": True}),
-        ("POST", f"{API}/preupload/main", {"files": [], "dryRun": True}),
-        ("POST", f"{API}/preupload/main", {"files": [{"path": "a", "size": 1, "mode": 7}]}),
-        ("POST", f"{API}/preupload/main?hot_reload=1", {"files": []}),
-        ("POST", f"{API}/paths-info/main", {"paths": [], "depth": 1}),
-        ("POST", "/api/validate-yaml", {"content": "", "strict": True}),
-        ("POST", "/api/validate-yaml", {"content": "", "repoType": "dataset"}),
-        (
-            "POST",
-            f"/{REPO}.git/info/lfs/objects/batch",
-            {"operation": "upload", "objects": [], "hash_algo": "sha1"},
-        ),
-        (
-            "POST",
-            f"/{REPO}.git/info/lfs/objects/batch",
-            {"operation": "upload", "objects": [], "transfers": ["xet"]},
-        ),
-        ("POST", f"/{REPO}.git/info/lfs/verify", {"oid": "0" * 64, "size": 1, "x": 1}),
-    ],
-)
-def test_a_key_that_is_not_understood_is_refused(
-    client: httpx2.Client, hub: Any, method: str, path: str, body: dict[str, Any]
-) -> None:
-    before = Store(hub.root).repos()
-    assert client.request(method, path, json=body).status_code == 400
-    assert Store(hub.root).repos() == before and not Store(hub.root).refs(REPO).tags
+KEYS = [
+    ("POST", "/api/repos/create", {"name": "x", "organization": "lab", "region": "eu"}),
+    ("POST", "/api/repos/create", {"name": "x", "organization": "lab", "gated": "auto"}),
+    ("DELETE", "/api/repos/delete", {"name": "other", "organization": "lab", "force": True}),
+    ("PUT", f"{API}/settings", {"visibility": "public", "xetEnabled": True}),
+    ("POST", f"{API}/tag/main", {"tag": "v1", "overwrite": True}),
+    ("POST", f"{API}/branch/dev", {"startingPoint": "main", "emptyBranch": True}),
+    ("POST", f"{API}/preupload/main", {"files": [], "dryRun": True}),
+    ("POST", f"{API}/preupload/main", {"files": [{"path": "a", "size": 1, "mode": 7}]}),
+    ("POST", f"{API}/preupload/main?hot_reload=1", {"files": []}),
+    ("POST", f"{API}/paths-info/main", {"paths": [], "depth": 1}),
+    ("POST", "/api/validate-yaml", {"content": "", "strict": True}),
+    ("POST", "/api/validate-yaml", {"content": "", "repoType": "dataset"}),
+    (
+        "POST",
+        f"/{REPO}.git/info/lfs/objects/batch",
+        {"operation": "upload", "objects": [], "hash_algo": "sha1"},
+    ),
+    (
+        "POST",
+        f"/{REPO}.git/info/lfs/objects/batch",
+        {"operation": "upload", "objects": [], "transfers": ["xet"]},
+    ),
+    ("POST", f"/{REPO}.git/info/lfs/verify", {"oid": "0" * 64, "size": 1, "x": 1}),
+]
+
+
+def test_a_key_that_is_not_understood_is_refused(client: httpx2.Client, hub: Any) -> None:
+    for method, path, body in KEYS:
+        before = Store(hub.root).repos()
+        assert client.request(method, path, json=body).status_code == 400
+        assert Store(hub.root).repos() == before and not Store(hub.root).refs(REPO).tags
 
 
 def test_null_is_as_if_it_were_not_there(client: httpx2.Client) -> None:
@@ -212,23 +210,23 @@ def test_what_clients_of_2023_send_is_understood(client: httpx2.Client) -> None:
     assert client.get("/api/models?full=True&cardData=True&direction=-1").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("header", "line"),
-    [
-        ({"amend": True}, {"key": "file", "value": {"path": "a", "content": "QQ=="}}),
-        ({}, {"key": "file", "value": {"path": "a", "content": "QQ==", "mode": "100755"}}),
-        ({}, {"key": "deletedFile", "value": {"path": "notes.txt", "recursive": True}}),
-        ({}, {"key": "copyFile", "value": {"path": "b", "srcPath": "notes.txt"}}),
-    ],
-)
+LINES = [
+    ({"amend": True}, {"key": "file", "value": {"path": "a", "content": "QQ=="}}),
+    ({}, {"key": "file", "value": {"path": "a", "content": "QQ==", "mode": "100755"}}),
+    ({}, {"key": "deletedFile", "value": {"path": "notes.txt", "recursive": True}}),
+    ({}, {"key": "copyFile", "value": {"path": "b", "srcPath": "notes.txt"}}),
+]
+
+
 def test_a_commit_that_says_more_than_is_understood_is_refused(
-    client: httpx2.Client, hub: Any, header: dict[str, Any], line: dict[str, Any]
+    client: httpx2.Client, hub: Any
 ) -> None:
-    head = Store(hub.root).resolve(REPO, "main")
-    lines = [{"key": "header", "value": {"summary": "x", **header}}, line]
-    body = "\n".join(map(json.dumps, lines))
-    assert client.post(f"{API}/commit/main", content=body).status_code == 400
-    assert Store(hub.root).resolve(REPO, "main") == head
+    for header, line in LINES:
+        head = Store(hub.root).resolve(REPO, "main")
+        lines = [{"key": "header", "value": {"summary": "x", **header}}, line]
+        body = "\n".join(map(json.dumps, lines))
+        assert client.post(f"{API}/commit/main", content=body).status_code == 400
+        assert Store(hub.root).resolve(REPO, "main") == head
 
 
 # --- conditions ----------------------------------------------------------------------------------
@@ -236,46 +234,44 @@ def test_a_commit_that_says_more_than_is_understood_is_refused(
 ETAG = "?"  # stands for the file's own
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"if-match": '"nope"'}, 412),
-        ({"if-match": "nope"}, 412),
-        ({"if-match": f"W/{ETAG}"}, 412),
-        ({"if-match": ""}, 412),
-        ({"if-match": ETAG}, 200),
-        ({"if-match": f'"x", {ETAG}'}, 200),
-        ({"if-match": "*"}, 200),
-        ({"if-none-match": ETAG}, 304),
-        ({"if-none-match": f'"a,b", W/{ETAG}'}, 304),
-        ({"if-none-match": "*"}, 304),
-        ({"if-none-match": '"nope"'}, 200),
-        ({"if-match": '"nope"', "if-none-match": ETAG}, 412),
-        ({"if-match": ETAG, "if-none-match": ETAG}, 304),
-        ({"if-match": ETAG, "range": "bytes=1-2"}, 206),
-        ({"if-match": '"nope"', "range": "bytes=1-2"}, 412),
-        ({"if-match": '"nope"', "range": "bytes=99-"}, 412),
-        ({"if-none-match": ETAG, "range": "bytes=1-2"}, 304),
-        ({"if-range": ETAG, "range": "bytes=1-2"}, 206),
-        ({"if-range": '"nope"', "range": "bytes=1-2"}, 200),
-        ({"if-range": f"W/{ETAG}", "range": "bytes=1-2"}, 200),
-        ({"if-range": "Sat, 29 Oct 1994 19:43:31 GMT", "range": "bytes=1-2"}, 200),
-        ({"if-range": '"nope"', "range": "bytes=99-"}, 200),
-        # no Last-Modified here: RFC 9110 passes conditions on times over
-        ({"if-unmodified-since": "Sat, 29 Oct 1994 19:43:31 GMT"}, 200),
-        ({"if-modified-since": "Sat, 29 Oct 2094 19:43:31 GMT"}, 200),
-    ],
-)
-def test_conditions_are_asked_in_the_order_of_the_rfc(
-    client: httpx2.Client, headers: dict[str, str], status: int
-) -> None:
-    etag = client.get(FILE).headers["etag"]
-    sent = {key: value.replace(ETAG, etag) for key, value in headers.items()}
-    answer = client.get(FILE, headers=sent)
-    assert answer.status_code == status
-    assert answer.headers["etag"] == etag
-    assert answer.content == {200: DATA, 206: DATA[1:3], 304: b""}.get(status, answer.content)
-    assert client.head(FILE, headers=sent).status_code == status
+CONDITIONS = [
+    ({"if-match": '"nope"'}, 412),
+    ({"if-match": "nope"}, 412),
+    ({"if-match": f"W/{ETAG}"}, 412),
+    ({"if-match": ""}, 412),
+    ({"if-match": ETAG}, 200),
+    ({"if-match": f'"x", {ETAG}'}, 200),
+    ({"if-match": "*"}, 200),
+    ({"if-none-match": ETAG}, 304),
+    ({"if-none-match": f'"a,b", W/{ETAG}'}, 304),
+    ({"if-none-match": "*"}, 304),
+    ({"if-none-match": '"nope"'}, 200),
+    ({"if-match": '"nope"', "if-none-match": ETAG}, 412),
+    ({"if-match": ETAG, "if-none-match": ETAG}, 304),
+    ({"if-match": ETAG, "range": "bytes=1-2"}, 206),
+    ({"if-match": '"nope"', "range": "bytes=1-2"}, 412),
+    ({"if-match": '"nope"', "range": "bytes=99-"}, 412),
+    ({"if-none-match": ETAG, "range": "bytes=1-2"}, 304),
+    ({"if-range": ETAG, "range": "bytes=1-2"}, 206),
+    ({"if-range": '"nope"', "range": "bytes=1-2"}, 200),
+    ({"if-range": f"W/{ETAG}", "range": "bytes=1-2"}, 200),
+    ({"if-range": "Sat, 29 Oct 1994 19:43:31 GMT", "range": "bytes=1-2"}, 200),
+    ({"if-range": '"nope"', "range": "bytes=99-"}, 200),
+    # no Last-Modified here: RFC 9110 passes conditions on times over
+    ({"if-unmodified-since": "Sat, 29 Oct 1994 19:43:31 GMT"}, 200),
+    ({"if-modified-since": "Sat, 29 Oct 2094 19:43:31 GMT"}, 200),
+]
+
+
+def test_conditions_are_asked_in_the_order_of_the_rfc(client: httpx2.Client) -> None:
+    for headers, status in CONDITIONS:
+        etag = client.get(FILE).headers["etag"]
+        sent = {key: value.replace(ETAG, etag) for key, value in headers.items()}
+        answer = client.get(FILE, headers=sent)
+        assert answer.status_code == status
+        assert answer.headers["etag"] == etag
+        assert answer.content == {200: DATA, 206: DATA[1:3], 304: b""}.get(status, answer.content)
+        assert client.head(FILE, headers=sent).status_code == status
 
 
 def test_conditions_in_several_lines_are_one_list(client: httpx2.Client) -> None:
