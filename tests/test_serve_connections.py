@@ -158,7 +158,7 @@ def test_where_all_are_answered_one_more_is_told_so(serve: Any, tmp_path: Path) 
 
 
 def test_a_body_that_dribbles_in_has_an_end(serve: Any) -> None:
-    one = serve(grace_s=0.5, min_rate=1000).open(
+    one = serve(grace_s=0.5, small_rate=1000).open(
         b"POST /api/validate-yaml HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
     )
     with contextlib.suppress(ConnectionError):
@@ -170,7 +170,7 @@ def test_a_body_that_dribbles_in_has_an_end(serve: Any) -> None:
 
 def test_a_slow_but_steady_upload_goes_through(serve: Any) -> None:
     """Longer than every limit of time: it is its rate that counts."""
-    served = serve(head_s=0.4, grace_s=0.4, idle_s=0.4, min_rate=10_000)
+    served = serve(head_s=0.4, grace_s=0.4, idle_s=0.4, small_rate=10_000)
     body = b'{"content": "' + b"x" * 20_000 + b'"}'
     head = f"POST /api/validate-yaml HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
     one = served.open(head.encode())

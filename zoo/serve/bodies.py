@@ -17,7 +17,8 @@ MAX_FIELDS = 50_000  # of a form: an empty one of two bytes would take a hundred
 
 async def whole(request: Request, limit_bytes: int) -> bytes:
     """The body; 413 as soon as it is over the limit, announced or not, 408 where it is too slow."""
-    return b"".join([chunk async for chunk in chunks(request, limit_bytes)])
+    rate = request.state.hub.settings.small_rate
+    return b"".join([chunk async for chunk in chunks(request, limit_bytes, rate)])
 
 
 async def form(request: Request, limit_bytes: int) -> dict[str, list[str]]:
@@ -31,7 +32,9 @@ async def form(request: Request, limit_bytes: int) -> dict[str, list[str]]:
         raise bad_request(message) from None
 
 
-async def chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+async def chunks(
+    request: Request, limit_bytes: int, min_rate: float | None = None
+) -> AsyncIterator[bytes]:
     """The body, some 64 KiB at a time.
 
     413 where it is over `limit_bytes`, announced or not; 408 where nothing comes for `idle_s`
@@ -45,7 +48,7 @@ async def chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
     stream = request.stream()
     total, waited_s = 0, 0.0
     while True:
-        left_s = settings.grace_s + total / settings.min_rate - waited_s
+        left_s = settings.grace_s + total / (min_rate or settings.min_rate) - waited_s
         began = time.monotonic()
         chunk = await _next(stream, min(left_s, settings.idle_s), total)
         waited_s += time.monotonic() - began  # our own work in between does not count

@@ -38,7 +38,8 @@ class Settings:
     stall_s: float = 300.0  # until a client takes something of its answer, in seconds
     idle_s: float = 60.0  # a body of which nothing comes for so long is given up, in seconds
     grace_s: float = 20.0  # so long a body may take, in seconds, and then
-    min_rate: float = 1024.0  # a second more for each so many bytes
+    min_rate: float = 1024.0  # a second more for each so many bytes,
+    small_rate: float = 16384.0  # or so many of JSON, which anybody may send
 
     def __post_init__(self) -> None:
         if len(self.secret) < 16:
