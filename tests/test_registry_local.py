@@ -173,7 +173,8 @@ def test_zoo_registry_goes_before_what_stands_beside_the_store_and_that_before_t
     assert local.default_path(tmp_path / "other" / "s") == tmp_path / "chosen.yaml"
 
 
-names = st.text("aZ09_.-", min_size=1, max_size=20).map("a".__add__) | st.sampled_from(
+words = st.text("aZ09_.-", min_size=1, max_size=20)  # no file of Windows ends in a dot
+names = words.map(lambda word: "a" + word.rstrip(".")) | st.sampled_from(
     ["null", "true", "12", "1e3", "0x1f", "README.md"]
 )
 # Digits and one e look like a number: such a hash must come back as text.

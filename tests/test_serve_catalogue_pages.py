@@ -109,7 +109,7 @@ def site(hub: Any) -> Iterator[Any]:
     for name in (CIFAR, LANGID):
         put(store, f"studentzoo/{name}", student(name))
     put(store, "lab/hostile", hostile())
-    put(store, "lab/bare", {"notes.txt": b"x", "a folder/b c#d?.txt": b"y"})
+    put(store, "lab/bare", {"notes.txt": b"x", "a folder/b c#d%3F.txt": b"y"})
     put(store, "lab/broken", {"card.json": b'{"format": 1'})
     with httpx2.Client(base_url=hub.url) as client:
         yield client

@@ -49,11 +49,14 @@ class Sender:
     def upload(self, grant: Grant, content: Any, secret: bytes = SECRET) -> httpx2.Response:
         return httpx2.put(self.hub.url + grant.path(secret), content=content)
 
+    def grant(self, oid: str = OID, size: int = len(DATA), valid_s: float = HOURS) -> Grant:
+        expires, holder = int(time.time() + valid_s), hashlib.sha256(self.hub.token.encode())
+        return Grant(REPO, oid, str(size), str(expires), holder.hexdigest()[:24])
+
     def nothing_is_kept(self) -> bool:
         """The head is the first one, no file of a commit or upload is there, whole or in part."""
-        parts = self.hub.root / "incoming"
         blobs = [p for p in (self.hub.root / "blobs").glob("*/*")]
-        unfinished = list(parts.iterdir()) if parts.exists() else []
+        unfinished = list((self.hub.root / "incoming").glob("*"))
         return self.store.resolve(REPO, "main") == self.head and len(blobs) == 1 and not unfinished
 
 
@@ -73,10 +76,6 @@ def file(path: Any, data: bytes = DATA) -> dict[str, Any]:
 
 def large(path: Any, **value: Any) -> dict[str, Any]:
     return {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": OID, **value}}
-
-
-def grant(oid: str = OID, size: int = len(DATA), valid_s: float = HOURS) -> Grant:
-    return Grant(REPO, oid, str(size), str(int(time.time() + valid_s)))
 
 
 def soon(true: Callable[[], bool], seconds: float = 10) -> bool:
@@ -200,13 +199,14 @@ def test_more_changes_than_a_commit_holds_are_refused(sender: Sender) -> None:
 
 @pytest.mark.parametrize("content", [DATA[:-1], b"", DATA[:-1] + b"!"])
 def test_an_upload_that_is_short_or_wrong_is_refused(sender: Sender, content: bytes) -> None:
-    answer = sender.upload(grant(), content)
+    answer = sender.upload(sender.grant(), content)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (400, "IntegrityError")
     assert sender.nothing_is_kept()
 
 
 def test_an_upload_that_is_longer_than_announced_is_cut_off(sender: Sender) -> None:
-    answers = [sender.upload(grant(), DATA + b"!"), sender.upload(grant(), iter([DATA, b"!"]))]
+    bodies = (DATA + b"!", iter([DATA, b"!"]))
+    answers = [sender.upload(sender.grant(), body) for body in bodies]
     assert [answer.status_code for answer in answers] == [413, 413]
     assert sender.nothing_is_kept()
 
@@ -214,7 +214,7 @@ def test_an_upload_that_is_longer_than_announced_is_cut_off(sender: Sender) -> N
 def test_an_upload_that_never_ends_is_cut_off(sender: Sender) -> None:
     sent = 0
     with connected(sender) as raw:
-        raw.sendall(request(sender, "PUT " + grant().path(SECRET), None))
+        raw.sendall(request(sender, "PUT " + sender.grant().path(SECRET), None))
         with pytest.raises(OSError):  # the server hangs up long before the end
             while sent < 100_000_000:
                 raw.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
@@ -225,7 +225,7 @@ def test_an_upload_that_never_ends_is_cut_off(sender: Sender) -> None:
 @pytest.mark.parametrize("what", ["PUT", "POST"])
 def test_a_client_that_stalls_is_given_up(make_hub: Callable[..., Any], what: str) -> None:
     sender = Sender(make_hub(idle_s=0.3))
-    path = grant().path(SECRET) if what == "PUT" else f"/api/models/{REPO}/commit/main"
+    path = sender.grant().path(SECRET) if what == "PUT" else f"/api/models/{REPO}/commit/main"
     body = DATA if what == "PUT" else WHOLE
     with connected(sender) as raw:
         raw.sendall(request(sender, f"{what} {path}", len(body)) + body[:500])
@@ -252,18 +252,18 @@ def test_an_address_that_was_not_given_out_is_refused(
     sender: Sender, wrong: Callable[[str], str]
 ) -> None:
     sender.store.create("lab/other")
-    path = wrong(grant().path(SECRET))
+    path = wrong(sender.grant().path(SECRET))
     answer = httpx2.put(sender.hub.url + path, content=DATA)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "Forbidden")
     assert not sender.store.has(OID)
 
 
 def test_an_address_of_another_secret_or_another_day_is_refused(sender: Sender) -> None:
-    assert sender.upload(grant(), DATA, secret=b"the secret of another").status_code == 403
-    expired = sender.upload(grant(valid_s=-1), DATA)
+    assert sender.upload(sender.grant(), DATA, secret=b"the secret of another").status_code == 403
+    expired = sender.upload(sender.grant(valid_s=-1), DATA)
     assert expired.status_code == 403 and "expired" in expired.json()["error"]
     assert sender.nothing_is_kept()
-    assert sender.upload(grant(), DATA).status_code == 200
+    assert sender.upload(sender.grant(), DATA).status_code == 200
     assert sender.store.has(OID)
 
 

@@ -44,6 +44,12 @@ def serve(
             metavar="URL", help="Hub to pull what is not here from; $ZOO_UPSTREAM_TOKEN is for it."
         ),
     ] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="Proxy whose X-Forwarded-For is believed; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Be a hub: for huggingface_hub, for zoo, and for people with a browser.
 
@@ -54,7 +60,9 @@ def serve(
         from zoo.serve import run
         from zoo.serve.settings import root_of
 
-        run.serve(root_of(root), host=host, port=port, upstream=upstream, say=talk)
+        run.serve(
+            root_of(root), host=host, port=port, upstream=upstream, proxies=proxy or (), say=talk
+        )
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _SERVE:
             raise

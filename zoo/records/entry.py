@@ -12,7 +12,14 @@ from typing import Any, Literal
 from zoo.errors import RegistryError, ZooWarning
 from zoo.records import reader
 from zoo.records.measures import FRACTION, Scale
-from zoo.records.names import check_endpoint, check_file_name, check_hex, check_name, shown
+from zoo.records.names import (
+    check_endpoint,
+    check_file_name,
+    check_hex,
+    check_name,
+    check_together,
+    shown,
+)
 from zoo.records.plain import LATER, essentials
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -74,6 +81,7 @@ class Entry:
             raise ValueError("files must name at least one file")
         for name in self.files:
             check_file_name(name)
+        check_together(self.files)
         if self.endpoint:
             check_endpoint(self.endpoint)
 

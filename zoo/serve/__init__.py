@@ -4,6 +4,7 @@ In: requests. Out: files, commits, pages for people, the same as JSON. Uses the 
 to `publish`.
 
 run        the process             routing, bodies, answers   requests in, answers out
+connections  how many, how long    forwarded                  what a named proxy says
 hub        what handlers are given tokens, settings           who may do what, and the limits
 models, listing, trees  questions about repositories     files, sending  their bytes
 repos, commits, drafts  changes of repositories          lfs             uploads

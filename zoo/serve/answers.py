@@ -18,6 +18,7 @@ from zoo.errors import (
     StoreError,
     ZooError,
 )
+from zoo.said import shown
 
 _KINDS: tuple[tuple[type[ZooError], int, str], ...] = (  # the first that fits
     (RevisionNotFound, 404, "RevisionNotFound"),
@@ -64,6 +65,7 @@ def error(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The error answer that clients of the Hub tell apart by `X-Error-Code`."""
+    message = shown(message)  # clients print it as it is
     named = {"X-Error-Code": code, "X-Error-Message": _plain(message), "Cache-Control": "no-store"}
     return JSONResponse({"error": message}, status, {**named, **(headers or {})})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 from collections.abc import Iterable
 
 from starlette.requests import ClientDisconnect, Request
@@ -35,6 +37,7 @@ class App:
         try:
             route, segments = self._table.find(request.method, raw_path(request))
             request.state.hub = self.hub
+            route.check(request)
             request.state.user = await self._user(request, route.scope)
             return await route.handler(request, **segments)
         except (ZooError, OSError) as problem:
@@ -53,17 +56,32 @@ class App:
 
     async def _user(self, request: Request, scope: str) -> Token | None:
         """Whose token came; public reads ask for none, and take an unknown one for none."""
-        header = request.headers.get("authorization", "")
-        token = header[7:].strip() if header[:7].lower() == "bearer " else ""
-        user = await self.hub.ask(self.hub.tokens.check, token) if token else None
+        given = _given(request.headers.get("authorization", ""))
+        found = [await self.hub.ask(self.hub.tokens.check, token) for token in given]
+        user = next(filter(None, found), None)
         if scope and user is None:
-            raise _unauthorized(bool(token))
+            raise _unauthorized(bool(given))
         if scope == "write" and user is not None and user.scope != "write":
             raise Refused(403, "Forbidden", f'the token of "{user.name}" may only read')
         return user
 
 
+def _given(header: str) -> list[str]:
+    """The tokens that a header may mean: of Basic the password, else the name of the user."""
+    kind, _, value = header.strip().partition(" ")
+    if kind.lower() == "bearer":
+        words = [value.strip()]
+    elif kind.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+            return [word for word in (password, user) if word]
+        words = [value]  # none that is known
+    else:
+        words = []
+    return [word for word in words if word]
+
+
 def _unauthorized(given: bool) -> Refused:
     reason = "the token is unknown or has expired" if given else "this needs a token"
     message = f"{reason}; `zoo token add NAME --scope write` on the server makes one"
-    return Refused(401, "Unauthorized", message, WWW_Authenticate="Bearer")
+    return Refused(401, "Unauthorized", message, WWW_Authenticate='Bearer, Basic realm="zoo"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
@@ -9,14 +10,15 @@ import anyio
 from starlette.requests import Request
 
 from zoo.serve.answers import Refused, bad_request
+from zoo.serve.settings import Settings
 
 MAX_FIELDS = 50_000  # of a form: an empty one of two bytes would take a hundred times that
 
 
 async def whole(request: Request, limit_bytes: int) -> bytes:
-    """The body; 413 as soon as it is over the limit, announced or not, 408 where it stalls."""
-    idle_s = request.state.hub.settings.idle_s
-    return b"".join([chunk async for chunk in chunks(request, limit_bytes, idle_s)])
+    """The body; 413 as soon as it is over the limit, announced or not, 408 where it is too slow."""
+    rate = request.state.hub.settings.small_rate
+    return b"".join([chunk async for chunk in chunks(request, limit_bytes, rate)])
 
 
 async def form(request: Request, limit_bytes: int) -> dict[str, list[str]]:
@@ -30,30 +32,40 @@ async def form(request: Request, limit_bytes: int) -> dict[str, list[str]]:
         raise bad_request(message) from None
 
 
-async def chunks(request: Request, limit_bytes: int, idle_s: float) -> AsyncIterator[bytes]:
+async def chunks(
+    request: Request, limit_bytes: int, min_rate: float | None = None
+) -> AsyncIterator[bytes]:
     """The body, some 64 KiB at a time.
 
     413 where it is over `limit_bytes`, announced or not; 408 where nothing comes for `idle_s`
-    seconds. Both end the connection, since what is left of the body is not read.
+    seconds, or all of it slower than `min_rate` allows. Both end the connection, since what is left
+    of the body is not read.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit_bytes:
         raise _over(limit_bytes)
+    settings: Settings = request.state.hub.settings
     stream = request.stream()
-    total = 0
-    while chunk := await _next(stream, idle_s):
+    total, waited_s = 0, 0.0
+    while True:
+        left_s = settings.grace_s + total / (min_rate or settings.min_rate) - waited_s
+        began = time.monotonic()
+        chunk = await _next(stream, min(left_s, settings.idle_s), total)
+        waited_s += time.monotonic() - began  # our own work in between does not count
+        if not chunk:
+            return
         total += len(chunk)
         if total > limit_bytes:
             raise _over(limit_bytes)
         yield chunk
 
 
-async def _next(stream: AsyncIterator[bytes], idle_s: float) -> bytes:
+async def _next(stream: AsyncIterator[bytes], within_s: float, total: int) -> bytes:
     try:
-        with anyio.fail_after(idle_s):
+        with anyio.fail_after(within_s):
             return await anext(stream, b"")
     except TimeoutError:
-        message = f"nothing came for {idle_s:g} seconds"
+        message = f"nothing came for {within_s:.3g} seconds, after {total} bytes"
         raise Refused(408, "RequestTimeout", message, Connection="close") from None
 
 

@@ -11,7 +11,7 @@ from zoo.errors import RevisionNotFound, ZooError, require
 from zoo.records.names import check_path, shown
 from zoo.serve.answers import bad_request, json, too_large
 from zoo.serve.bodies import chunks
-from zoo.serve.changing import fields, known, text
+from zoo.serve.changing import fields, known, only, text
 from zoo.serve.drafts import Draft, Proposed
 from zoo.serve.hub import Hub
 from zoo.serve.metadata import problems
@@ -30,7 +30,8 @@ async def preupload(request: Request, org: str, name: str, revision: str) -> Res
     """
     hub, repo = await known(request, org, name)
     _no_pull_request(request)
-    asked = (await fields(request)).get("files")
+    data = await fields(request, "files", "gitIgnore")
+    asked = data.get("files")
     if not isinstance(asked, list) or len(asked) > MAX_FILES:
         raise bad_request(f'"files" must be a list of at most {MAX_FILES}')
     head = await hub.call(hub.store.read, repo, revision)
@@ -46,6 +47,7 @@ async def commit(request: Request, org: str, name: str, revision: str) -> Respon
     if branch not in heads:
         raise RevisionNotFound(f"no branch {shown(branch)} in {repo}", "commits go to branches")
     proposed = await _received(request, hub)
+    await hub.check_writer(request.state.user.id)
     made = await hub.call(
         hub.store.commit,
         repo,
@@ -62,7 +64,10 @@ async def commit(request: Request, org: str, name: str, revision: str) -> Respon
 
 async def validate_yaml(request: Request) -> Response:
     """Whether the metadata of a README can be used; 400 with the reasons where it cannot."""
-    content = text(await fields(request), "content")
+    data = await fields(request, "content", "repoType")
+    content = text(data, "content")
+    if text(data, "repoType", "model") != "model":
+        raise bad_request("there are only models here, no data sets and no spaces")
     hub: Hub = request.state.hub
     errors = [{"message": message} for message in await hub.call(problems, content)]
     return json({"errors": errors, "warnings": []}, 400 if errors else 200)
@@ -72,7 +77,7 @@ async def _received(request: Request, hub: Hub) -> Proposed:
     """What the body says. It is read to its end, so that the client is told what is wrong."""
     wrong: ZooError | None = None
     with Draft(hub.store, hub.settings.max_file_bytes) as draft:
-        async for chunk in chunks(request, hub.settings.max_body_bytes, hub.settings.idle_s):
+        async for chunk in chunks(request, hub.settings.max_body_bytes):
             try:
                 if wrong is None:
                     await hub.call(draft.feed, chunk)
@@ -100,6 +105,7 @@ def _asked(hub: Hub, item: Any) -> tuple[str, int]:
     """Path and size in bytes of a file; 400 or 413 where it could not be taken."""
     if not isinstance(item, dict):
         raise bad_request('a file is {"path": ..., "size": ..., "sample": ...}')
+    only(item, "path", "size", "sample", "sha")  # the last of old clients
     path, size = text(item, "path"), item.get("size")
     if type(size) is not int or size < 0:
         raise bad_request(f"{shown(path)}: size must be a number of bytes")
@@ -130,7 +136,7 @@ def _no_pull_request(request: Request) -> None:
 
 _REPO = "/api/models/{org}/{name}"
 ROUTES = [
-    Route("POST", _REPO + "/preupload/{revision}", preupload, "write"),
-    Route("POST", _REPO + "/commit/{revision}", commit, "write"),
+    Route("POST", _REPO + "/preupload/{revision}", preupload, "write", ("create_pr",)),
+    Route("POST", _REPO + "/commit/{revision}", commit, "write", ("create_pr",)),
     Route("POST", "/api/validate-yaml", validate_yaml),
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from zoo.serve.metadata import front_matter
@@ -49,12 +51,15 @@ def card_data(store: Store, commit: Commit) -> dict[str, Any]:
     readme = commit.files.get("README.md")
     if readme is None or readme.size > README_LIMIT or not store.has(readme.sha256):
         return {}
-    return _parsed(store.blob(readme.sha256).read_bytes())
+    found: dict[str, Any] = json.loads(_parsed(store.blob(readme.sha256)))
+    return found
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(readme: bytes) -> dict[str, Any]:
-    return front_matter(readme.decode("utf-8", "replace")) or {}
+def _parsed(readme: Path) -> str:
+    """As JSON, which takes little memory; a blob never changes."""
+    said = front_matter(readme.read_bytes().decode("utf-8", "replace")) or {}
+    return json.dumps(said, ensure_ascii=False)
 
 
 def tags(card: dict[str, Any]) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError, require
-from zoo.records.names import check_path
+from zoo.records.names import check_path, check_stored_path
 from zoo.serve.answers import bad_request, too_large
-from zoo.serve.changing import text
+from zoo.serve.changing import only, text
 from zoo.serve.lfs import check_stored, checked_oid
 from zoo.serve.ndjson import Base64, Content, Line, Splitter, parse
 from zoo.stores.blobs import Incoming
@@ -17,6 +17,12 @@ from zoo.stores.git import Add, Change, Delete, DeleteFolder
 from zoo.stores.store import Store
 
 MAX_CHANGES = 25_000  # in one commit
+_KEYS = {
+    "file": ("path", "content", "encoding"),
+    "lfsFile": ("path", "algo", "oid", "size"),
+    "deletedFile": ("path",),
+    "deletedFolder": ("path",),
+}
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ class Draft:
         if line.contents != (key == "file"):
             raise bad_request("a line of a file, and no other, has one content")
         if key == "header":
+            only(value, "summary", "description", "parentCommit")
             self._header = value
         else:
             self._add(key, value)
@@ -110,7 +117,10 @@ class Draft:
     def _add(self, key: str, value: dict[str, Any]) -> None:
         if len(self._changes) == MAX_CHANGES:
             raise too_large(f"a commit has at most {MAX_CHANGES} changes")
-        path = _path(value)
+        if key not in _KEYS:
+            raise bad_request(f"no such change: {key[:40]!a}")
+        only(value, *_KEYS.get(key, ()))
+        path = _path(value, new=key in ("file", "lfsFile"))
         if key == "file":
             if value.get("encoding", "base64") != "base64":
                 raise bad_request("the encoding of a file's content must be base64")
@@ -119,10 +129,8 @@ class Draft:
             self._changes.append(Add(path, self._stored(value)))
         elif key == "deletedFile":
             self._changes.append(Delete(path))
-        elif key == "deletedFolder":
-            self._changes.append(DeleteFolder(path))
         else:
-            raise bad_request(f"no such change: {key[:40]!a}")
+            self._changes.append(DeleteFolder(path))
 
     def _stored(self, value: dict[str, Any]) -> str:
         """The sha256 of a large file, which was uploaded before."""
@@ -133,7 +141,7 @@ class Draft:
         return oid
 
 
-def _path(value: dict[str, Any]) -> str:
+def _path(value: dict[str, Any], new: bool) -> str:
     path = text(value, "path").removesuffix("/")  # a folder's name may end in one
-    require(check_path, path, InputError)
+    require(check_path if new else check_stored_path, path, InputError)
     return path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.serve.answers import no_entry
 from zoo.serve.hub import Hub
-from zoo.serve.models import absent
+from zoo.serve.models import absent, truth
 from zoo.serve.routing import Route
-from zoo.serve.sending import FileAnswer, file_headers, fresh, part_of
+from zoo.serve.sending import FileAnswer, file_headers, not_modified, part_of
 
 if TYPE_CHECKING:
     from zoo.stores.git import Commit, File
@@ -26,7 +27,9 @@ async def resolve(request: Request, org: str, name: str, revision: str, path: st
     if file is None:
         return no_entry(f'"{path}" is not in {org}/{name} at {revision}', commit.id)
     headers = file_headers(commit, file)
-    if fresh(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if truth(request, "download"):
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(Path(path).name)}"
+    if not_modified(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     found = await _found(request, hub, f"{org}/{name}", commit, file)
     if found is None:
@@ -48,8 +51,8 @@ async def _found(
 
 
 ROUTES = [
-    Route("GET", "/{org}/{name}/resolve/{revision}/{path...}", resolve),
-    Route("GET", "/{name}/resolve/{revision}/{path...}", absent),
-    Route("GET", "/datasets/{org}/{name}/resolve/{revision}/{path...}", absent),
-    Route("GET", "/spaces/{org}/{name}/resolve/{revision}/{path...}", absent),
+    Route("GET", "/{org}/{name}/resolve/{revision}/{path...}", resolve, "", ("download",), True),
+    Route("GET", "/{name}/resolve/{revision}/{path...}", absent, query=None),
+    Route("GET", "/datasets/{org}/{name}/resolve/{revision}/{path...}", absent, query=None),
+    Route("GET", "/spaces/{org}/{name}/resolve/{revision}/{path...}", absent, query=None),
 ]

@@ -51,10 +51,21 @@ class Hub:
             await self.mirror.refresh(repo, revision)
         return await self.ask(self._read, repo, revision, user)
 
+    async def check_writer(self, id: str) -> None:
+        """403 where the token of that id may not write any more: a body may take hours."""
+        holder = await self.ask(self.tokens.holder, id)
+        if holder is None or holder.scope != "write":
+            raise Refused(403, "Forbidden", "the token was revoked, has expired or may only read")
+
+    async def refresh_all(self) -> None:
+        """Before a list: what another hub has closed since is not in it."""
+        if self.mirror is not None:
+            await self.mirror.refresh_all()
+
     def check_visible(self, repo: str, user: Token | None) -> None:
         """NotFound, in the same words, where there is no such repository or `user` may not know."""
         with contextlib.suppress(NotFound):
-            if not self.store.private(repo) or user is not None:
+            if self.store.shows(repo, private=user is not None):
                 return
         raise NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")
 

@@ -2,7 +2,8 @@
 
 The client asks where to put its files (batch), PUTs each to the address that it is told, and asks
 whether it arrived (verify). It sends no header with the bytes, so the address itself is signed: it
-holds the repository, the sha256, the size and the time until which it may be used.
+holds the repository, the sha256, the size, whose token asked for it, and until when it may be used.
+It is worth as much as that token: nothing, once it was revoked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from zoo.errors import IntegrityError, ZooError
 from zoo.serve.answers import Refused, bad_request, too_large
 from zoo.serve.bodies import chunks
-from zoo.serve.changing import fields, known
+from zoo.serve.changing import fields, known, text
 from zoo.serve.hub import Hub
 from zoo.serve.routing import Route, base_url
 from zoo.stores.store import Store
@@ -39,10 +40,11 @@ class Grant:
     oid: str  # sha256, 64 hex digits
     size: str  # bytes, as decimal digits
     expires: str  # unix time in seconds, as decimal digits
+    holder: str  # id of the token that it was given to
 
     def signature(self, secret: bytes) -> str:
         """64 hex digits that only the holder of `secret` can make."""
-        text = "\n".join(("PUT", self.repo, self.oid, self.size, self.expires))
+        text = "\n".join(("PUT", self.repo, self.oid, self.size, self.expires, self.holder))
         return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
     def path(self, secret: bytes) -> str:
@@ -50,6 +52,7 @@ class Grant:
         query = {
             "size": self.size,
             "expires": self.expires,
+            "holder": self.holder,
             "signature": self.signature(secret),
         }
         return f"/lfs/{self.repo}/{self.oid}?{urlencode(query)}"
@@ -65,28 +68,36 @@ class Grant:
 async def batch(request: Request, org: str, name: str) -> Response:
     """Where to put each object; one that is there already has no `actions`."""
     hub, repo = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "operation", "transfers", "objects", "hash_algo", "ref")
     if data.get("operation") != "upload":
         raise bad_request('the only LFS operation here is "upload"; files are at /resolve/')
+    if text(data, "hash_algo", "sha256") != "sha256":
+        raise bad_request("large files are named by sha256")
+    transfers = data.get("transfers")
+    if transfers is not None and not (isinstance(transfers, list) and "basic" in transfers):
+        raise bad_request('the only way to transfer here is "basic"')
     objects = data.get("objects")
     if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
         raise bad_request(f"objects must be a list of at most {MAX_OBJECTS}")
-    base = base_url(request)
-    rows = await hub.call(lambda: [_row(hub, repo, base, item) for item in objects])
+    base, holder = base_url(request), request.state.user.id
+    rows = await hub.call(lambda: [_row(hub, repo, base, holder, item) for item in objects])
     return _lfs_json({"transfer": "basic", "objects": rows, "hash_algo": "sha256"})
 
 
 async def upload(request: Request, org: str, name: str, oid: str) -> Response:
     """The bytes of one object, hashed on their way to the disk."""
     query = request.query_params
-    grant = Grant(f"{org}/{name}", oid, query.get("size", ""), query.get("expires", ""))
+    told = (query.get(key, "") for key in ("size", "expires", "holder"))
+    grant = Grant(f"{org}/{name}", oid, *told)
     secret = request.state.hub.settings.secret
     grant.check(query.get("signature", ""), secret, time.time())  # before anything is told
     hub, _ = await known(request, org, name)
+    await hub.check_writer(grant.holder)
     size = int(grant.size)
     with hub.store.incoming(sha256=oid, size=size) as incoming:
-        async for chunk in chunks(request, size, hub.settings.idle_s):
+        async for chunk in chunks(request, size):
             await hub.call(incoming.write, chunk)
+        await hub.check_writer(grant.holder)
         await hub.call(incoming.finish)
     return Response(headers={"ETag": f'"{oid}"'})
 
@@ -94,7 +105,7 @@ async def upload(request: Request, org: str, name: str, oid: str) -> Response:
 async def verify(request: Request, org: str, name: str) -> Response:
     """Whether an object arrived."""
     hub, _ = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "oid", "size")
     oid, size = checked_object(data)
     await hub.call(check_stored, hub.store, oid, size)
     return _lfs_json({})
@@ -124,7 +135,7 @@ def check_stored(store: Store, oid: str, size: object = None) -> None:
         raise IntegrityError(f"the large file {oid} has {stored} bytes, not the {size} announced")
 
 
-def _row(hub: Hub, repo: str, base: str, item: Any) -> dict[str, Any]:
+def _row(hub: Hub, repo: str, base: str, holder: str, item: Any) -> dict[str, Any]:
     try:
         oid, size = checked_object(item)
         if size > hub.settings.max_file_bytes:
@@ -134,7 +145,7 @@ def _row(hub: Hub, repo: str, base: str, item: Any) -> dict[str, Any]:
             return {"oid": oid, "size": size}
     except ZooError as problem:
         return _failed(item, problem)
-    grant = Grant(repo, oid, str(size), str(int(time.time()) + UPLOAD_VALID_S))
+    grant = Grant(repo, oid, str(size), str(int(time.time()) + UPLOAD_VALID_S), holder)
     actions = {
         "upload": {"href": base + grant.path(hub.settings.secret), "expires_in": UPLOAD_VALID_S},
         "verify": {"href": f"{base}/{repo}.git/info/lfs/verify"},
@@ -160,5 +171,7 @@ def _lfs_json(data: object) -> Response:
 ROUTES = [
     Route("POST", "/{org}/{name}.git/info/lfs/objects/batch", batch, "write"),
     Route("POST", "/{org}/{name}.git/info/lfs/verify", verify, "write"),
-    Route("PUT", "/lfs/{org}/{name}/{oid}", upload),  # its signature is its token
+    Route(  # its signature is its token
+        "PUT", "/lfs/{org}/{name}/{oid}", upload, "", ("size", "expires", "holder", "signature")
+    ),
 ]

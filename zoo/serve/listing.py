@@ -11,6 +11,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from zoo.errors import NotFound, StoreError
+from zoo.said import shown
 from zoo.serve.answers import bad_request
 from zoo.serve.describe import described
 from zoo.stores.store import Store
@@ -19,6 +20,16 @@ MOST = 1000  # repositories a page
 _DATES = {"lastModified": "lastModified", "last_modified": "lastModified"}
 _DATES |= {"createdAt": "createdAt", "created_at": "createdAt"}
 _BY_NAME = ("", "id", "trendingScore", "trending_score", "downloads", "likes")  # all are 0 here
+NAMES = (  # of its query
+    *("search", "author", "filter*", "pipeline_tag", "gated", "sort", "direction"),
+    *("limit", "cursor", "full", "cardData", "expand*"),
+)
+_ALWAYS = ("_id", "id", "modelId")
+_EXPANDED = (
+    *("author", "cardData", "createdAt", "disabled", "downloads", "gated", "lastModified"),
+    *("library_name", "likes", "pipeline_tag", "private", "sha", "siblings", "tags", "usedStorage"),
+)
+_FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Asked:
     cursor: str = ""  # the place after which to go on, as `page` tells it
     full: bool = False  # with files
     card: bool = False  # with cardData
+    expand: tuple[str, ...] = ()  # nothing but these, where there are any
+    none: bool = False  # what nobody can be here: gated
 
 
 def asked(query: QueryParams) -> Asked:
@@ -41,7 +54,9 @@ def asked(query: QueryParams) -> Asked:
     sort = query.get("sort", "")
     if sort not in _DATES and sort not in _BY_NAME:
         raise bad_request("sort is one of lastModified, createdAt, id")
-    expand = query.getlist("expand")
+    if query.get("direction", "-1") != "-1":
+        raise bad_request("the only direction here is -1: the newest first")
+    expand = expanded(query)
     return Asked(
         search=tuple(query.get("search", "").lower().split()),
         author=query.get("author", ""),
@@ -50,9 +65,35 @@ def asked(query: QueryParams) -> Asked:
         newest_by=_DATES.get(sort, ""),
         limit=_limit(query.get("limit", "")),
         cursor=_place(query.get("cursor", "")),
-        full=query.get("full", "").lower() in ("1", "true") or "siblings" in expand,
-        card=query.get("cardData", "").lower() in ("1", "true") or "cardData" in expand,
+        full=flag(query, "full") or "siblings" in expand,
+        card=flag(query, "cardData") or "cardData" in expand,
+        expand=expand,
+        none=query.get("gated") in ("auto", "manual") or flag(query, "gated"),
     )
+
+
+def flag(query: QueryParams, name: str) -> bool:
+    """Whether it is said, and not said to be false; 400 where it is neither yes nor no."""
+    value = query.get(name, "").lower()
+    if value not in _FLAGS:
+        raise bad_request(f"{name} is true or false")
+    return _FLAGS[value]
+
+
+def expanded(query: QueryParams) -> tuple[str, ...]:
+    """What `expand` asks for; 400 where that is not kept here."""
+    names = tuple(query.getlist("expand"))
+    for name in names:
+        if name not in _EXPANDED:
+            known = ", ".join(_EXPANDED)
+            raise bad_request(f"expand cannot be {shown(name, 60)}; known: {known}")
+    return names
+
+
+def only(row: dict[str, Any], expand: tuple[str, ...]) -> dict[str, Any]:
+    """What was asked for of a row: all of it, or what `expand` names."""
+    kept = (*_ALWAYS, *expand)
+    return {key: row[key] for key in kept if key in row} if expand else row
 
 
 def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any]], str]:
@@ -60,7 +101,7 @@ def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any
 
     `private`: private repositories are among them.
     """
-    rows = [row for row in _rows(store, wanted) if private or not row["private"]]
+    rows = [] if wanted.none else list(_rows(store, wanted, private))
     rows.sort(key=lambda row: _key(row, wanted), reverse=bool(wanted.newest_by))
     rows = [row for row in rows if _after(_key(row, wanted), wanted)]
     chosen = rows[: wanted.limit]
@@ -69,7 +110,7 @@ def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any
     return [_shown(row, wanted) for row in chosen], cursor
 
 
-def _rows(store: Store, wanted: Asked) -> Iterator[dict[str, Any]]:
+def _rows(store: Store, wanted: Asked, private: bool) -> Iterator[dict[str, Any]]:
     for repo in store.repos():
         author = repo.partition("/")[0]
         if wanted.author and author.lower() != wanted.author.lower():
@@ -77,6 +118,8 @@ def _rows(store: Store, wanted: Asked) -> Iterator[dict[str, Any]]:
         if not all(word in repo.lower() for word in wanted.search):
             continue
         try:
+            if not store.shows(repo, private):
+                continue
             row = described(store, repo, store.read(repo, "main"), siblings=wanted.full)
         except (NotFound, StoreError):  # deleted since, damaged, or a mirror's without "main"
             continue
@@ -91,7 +134,8 @@ def _fits(row: dict[str, Any], wanted: Asked) -> bool:
 
 
 def _shown(row: dict[str, Any], wanted: Asked) -> dict[str, Any]:
-    return row if wanted.card else {k: v for k, v in row.items() if k != "cardData"}
+    row = row if wanted.card else {k: v for k, v in row.items() if k != "cardData"}
+    return only(row, wanted.expand)
 
 
 def _key(row: dict[str, Any], wanted: Asked) -> str:

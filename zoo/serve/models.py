@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 from typing import Any
 from urllib.parse import urlencode
@@ -38,7 +39,7 @@ async def whoami(request: Request) -> Response:
     return json(
         {
             "type": "user",
-            "id": user.sha256[:24],
+            "id": user.id,
             "name": user.name,
             "fullname": user.name,
             "isPro": False,
@@ -52,14 +53,18 @@ async def info(request: Request, org: str, name: str, revision: str = "main") ->
     """A repository at one revision; `?blobs=true` adds sizes and hashes."""
     hub: Hub = request.state.hub
     commit = await hub.read(org, name, revision, request.state.user)
-    blobs = truth(request, "blobs")
-    return json(await hub.ask(described, hub.store, f"{org}/{name}", commit, blobs=blobs))
+    blobs, expand = truth(request, "blobs"), listing.expanded(request.query_params)
+    told = await hub.ask(described, hub.store, f"{org}/{name}", commit, blobs=blobs)
+    if truth(request, "securityStatus"):
+        told["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
+    return json(listing.only(told, expand))
 
 
 async def models(request: Request) -> Response:
     """The list of repositories, filtered, sorted and in pages."""
     hub: Hub = request.state.hub
     wanted = listing.asked(request.query_params)
+    await hub.refresh_all()
     rows, more = await hub.ask(listing.page, hub.store, wanted, request.state.user is not None)
     return json(rows, headers=next_page(request, cursor=more) if more else None)
 
@@ -86,11 +91,15 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
     """The history of a revision, newest first; `?limit=` (1 to 1000) a page, `?p=` from 0."""
     hub: Hub = request.state.hub
     head = await hub.read(org, name, revision, request.state.user)
+    formatted = "formatted" in request.query_params.getlist("expand[]")
     limit, page = number(request, "limit", COMMITS_A_PAGE, 1, 1000), number(request, "p", 0, 0)
 
     def rows() -> list[dict[str, Any]]:
         log = hub.store.log(f"{org}/{name}", head.id)
-        return [_commit(c) for c in itertools.islice(log, page * limit, page * limit + limit + 1)]
+        return [
+            _commit(c, formatted)
+            for c in itertools.islice(log, page * limit, page * limit + limit + 1)
+        ]
 
     found = await hub.ask(rows)
     path = f"/api/models/{org}/{name}/commits/{head.id}"  # the branch may move before it is asked
@@ -99,13 +108,17 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
 
 
 async def absent(request: Request, **segments: str) -> Response:
-    """Names without an owner, data sets and spaces: there are none here."""
+    """Names without an owner, data sets, spaces, Xet: there are none here."""
+    if "xet" in segments:
+        raise NotFound(
+            "there is no Xet here", "set HF_HUB_DISABLE_XET=1: large files go by LFS then"
+        )
     raise NotFound("there is no such repository", "models here are ORG/NAME; nothing else is kept")
 
 
 def truth(request: Request, name: str) -> bool:
-    """A flag of the query."""
-    return request.query_params.get(name, "").lower() in ("1", "true", "yes")
+    """A flag of the query; 400 where it is neither yes nor no."""
+    return listing.flag(request.query_params, name)
 
 
 def number(request: Request, name: str, default: int, least: int, most: int = 10**9) -> int:
@@ -135,8 +148,8 @@ def _refs(found: Any, prefix: str) -> list[dict[str, str]]:
     ]
 
 
-def _commit(commit: Any) -> dict[str, Any]:
-    return {
+def _commit(commit: Any, formatted: bool) -> dict[str, Any]:
+    told = {
         "id": commit.id,
         "title": commit.title,
         "message": commit.description,
@@ -144,18 +157,26 @@ def _commit(commit: Any) -> dict[str, Any]:
         "authors": [{"user": commit.author}],
         "parents": list(commit.parents),
     }
+    if formatted:
+        title, message = html.escape(commit.title), html.escape(commit.description)
+        told["formatted"] = {"title": title, "message": message}
+    return told
 
 
+_LOG = ("limit", "p", "expand[]")
+_INFO = ("blobs", "securityStatus", "expand*")
 ROUTES = [
-    Route("GET", "/health", health),
-    Route("GET", "/api/agent-harnesses", harnesses),
+    Route("GET", "/health", health, query=None),
+    Route("GET", "/api/agent-harnesses", harnesses, query=None),
     Route("GET", "/api/whoami-v2", whoami, "read"),
-    Route("GET", "/api/models", models),
-    Route("GET", "/api/models/{org}/{name}", info),
-    Route("GET", "/api/models/{org}/{name}/revision/{revision}", info),
-    Route("GET", "/api/models/{org}/{name}/refs", refs),
-    Route("GET", "/api/models/{org}/{name}/commits/{revision}", commits),
-    Route("GET", "/api/models/{name}", absent),
-    Route("GET", "/api/datasets/{rest...}", absent),
-    Route("GET", "/api/spaces/{rest...}", absent),
+    Route("GET", "/api/models", models, "", listing.NAMES),
+    Route("GET", "/api/models/{org}/{name}", info, "", _INFO),
+    Route("GET", "/api/models/{org}/{name}/revision/{revision}", info, "", _INFO),
+    Route("GET", "/api/models/{org}/{name}/refs", refs, "", ("include_prs",)),
+    Route("GET", "/api/models/{org}/{name}/commits/{revision}", commits, "", _LOG),
+    Route("GET", "/api/models/{name}", absent, query=None),
+    Route("GET", "/api/models/{org}/{name}/xet-write-token/{xet}", absent, query=None),
+    Route("GET", "/api/models/{org}/{name}/xet-read-token/{xet}", absent, query=None),
+    Route("GET", "/api/datasets/{rest...}", absent, query=None),
+    Route("GET", "/api/spaces/{rest...}", absent, query=None),
 ]

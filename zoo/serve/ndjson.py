@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError
+from zoo.records.reader import parse_json
 
 MAX_LINE_BYTES = 1 << 20  # of one line without the content of its file
+MAX_VALUES = 100_000  # of one JSON text
 _OUTSIDE = re.compile(rb'["\n]')
 _IN_STRING = re.compile(rb'["\\\n]')
 _CONTENT_KEY = re.compile(rb'"content"[ \t\r]*:[ \t\r]*"$')
@@ -142,10 +144,14 @@ class Base64:
 
 
 def parse(text: bytes | str) -> Any:
-    """One JSON value; InputError where it is none, too deep, or holds half a character."""
+    """One JSON value; InputError where it is none, too deep, too much, or has half a character."""
     try:
-        value = json.loads(text)
+        said = text if isinstance(text, str) else text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError("not JSON: not UTF-8 text") from None
+    value = parse_json(said, "what was sent", InputError, max_values=MAX_VALUES).data
+    try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair fails
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {' '.join(str(error).split())}") from error
+    except UnicodeEncodeError:
+        raise InputError("not JSON: half a character, which no text can hold") from None
     return value

@@ -13,6 +13,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from zoo.errors import IntegrityError, StoreError, ZooError
+from zoo.said import one_line, shown
 from zoo.serve.answers import Refused
 from zoo.serve.flight import Flight
 from zoo.serve.remote import Remote, reported
@@ -49,7 +50,7 @@ class Receiver:
             problem = broken if isinstance(broken, ZooError) else StoreError(str(broken))
         finally:
             if not flight.is_whole:
-                _log.warning("%s of %s: %s", file.path, repo, problem)
+                _log.warning("%s of %s: %s", shown(file.path, 200), repo, one_line(problem))
                 flight.crash(problem)
 
     async def _fetched(self, flight: Flight, repo: str, commit: str, file: File) -> str:

@@ -6,7 +6,6 @@ upstream's own host and not along a redirect to another. Addresses and hashes of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,8 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
-from zoo.records.names import check_ref
+from zoo.errors import EntryNotFound, InputError, NotFound, RevisionNotFound
+from zoo.records.names import check_stored_ref
+from zoo.records.reader import parse_json
 from zoo.said import one_line
 from zoo.serve.answers import Refused
 from zoo.stores.git import File, Refs
@@ -40,7 +40,7 @@ class Head:
 
     id: str  # 40 hex digits
     date: str  # ISO 8601, UTC
-    private: bool  # private or gated there: who reads it here needs a token of ours
+    private: bool  # private, gated or disabled there: who reads it here needs a token of ours
 
 
 class Remote:
@@ -58,7 +58,7 @@ class Remote:
 
     async def refs(self, repo: str) -> Refs:
         """Branches and tags; NotFound where the upstream shows no such repository."""
-        said = _table(await self._json(f"/api/models/{repo}/refs", RevisionNotFound))
+        said = _table(await self._json(f"/api/models/{repo}/refs", NotFound))
         return Refs(_targets(said, "branches"), _targets(said, "tags"))
 
     async def head(self, repo: str, commit: str) -> Head:
@@ -66,7 +66,7 @@ class Remote:
         said = _table(await self._json(f"/api/models/{repo}/revision/{commit}", RevisionNotFound))
         if said.get("sha") != commit:
             raise nonsense(f"asked for the commit {commit}, it answered {said.get('sha')!r:.80}")
-        closed = bool(said.get("private")) or bool(said.get("gated"))
+        closed = any(said.get(key) for key in ("private", "gated", "disabled"))
         return Head(commit, _moment(said.get("lastModified")), closed)
 
     async def tree(self, repo: str, commit: str) -> list[File]:
@@ -113,9 +113,11 @@ class Remote:
                     raise nonsense(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
             following = answer.links.get("next", {}).get("url", "")
         try:
-            return json.loads(body), following
-        except (ValueError, RecursionError):
-            raise nonsense("its answer is not JSON") from None
+            return parse_json(body.decode("utf-8"), "its answer", InputError).data, following
+        except UnicodeDecodeError:
+            raise nonsense("its answer is not UTF-8 text") from None
+        except InputError as problem:
+            raise nonsense(one_line(problem)) from None
 
     def _client(self) -> httpx2.AsyncClient:
         import httpx2
@@ -156,7 +158,7 @@ def _check(answer: httpx2.Response, missing: type[NotFound]) -> None:
     code = answer.headers.get("x-error-code", "")
     if code == "GatedRepo":
         raise Refused(403, code, "the upstream asks for its terms to be accepted by the owner")
-    if code in ("RepoNotFound", "RepositoryNotFound") or answer.status_code in (401, 403):
+    if code in ("RepoNotFound", "RepositoryNotFound") or answer.status_code in (401, 403, 451):
         raise NotFound("the upstream shows no such repository")
     kinds = {"RevisionNotFound": RevisionNotFound, "EntryNotFound": EntryNotFound}
     if code in kinds or answer.status_code in (404, 410):
@@ -187,7 +189,7 @@ def _targets(said: dict[str, Any], key: str) -> dict[str, str]:
 def _is_name(name: str) -> bool:
     """Whether we can have a branch or tag of that name; the others are left out."""
     try:
-        check_ref(name)
+        check_stored_ref(name)
     except ValueError:
         return False
     return True

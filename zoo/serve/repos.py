@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import Exists, require
-from zoo.records.names import check_repo
+from zoo.records.names import check_repo, check_stored_repo
 from zoo.serve.answers import bad_request, error, json
 from zoo.serve.changing import fields, known, text
 from zoo.serve.hub import Hub
@@ -18,8 +18,9 @@ from zoo.serve.routing import Route, base_url
 async def create(request: Request) -> Response:
     """A new repository, with one commit on `main`; the answer's url names it."""
     hub: Hub = request.state.hub
-    data = await fields(request)
+    data = await fields(request, "name", "organization", "type", "visibility", "private")
     repo = _named(request, data)
+    require(check_repo, repo, bad_request)
     private = _private(data)
     answer = {"url": f"{base_url(request)}/{repo}", "name": repo, "private": bool(private)}
     try:
@@ -34,14 +35,15 @@ async def create(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """A repository goes, with its history."""
     hub: Hub = request.state.hub
-    await hub.call(hub.store.delete, _named(request, await fields(request)))
+    data = await fields(request, "name", "organization", "type")
+    await hub.call(hub.store.delete, _named(request, data))
     return json({})
 
 
 async def settings(request: Request, org: str, name: str) -> Response:
     """Whether a repository is private."""
     hub, repo = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "visibility", "private", "gated")
     if data.get("gated"):
         raise bad_request("repositories here cannot be gated")
     private = _private(data)
@@ -54,7 +56,8 @@ async def settings(request: Request, org: str, name: str) -> Response:
 async def tag(request: Request, org: str, name: str, revision: str) -> Response:
     """A tag at `revision`."""
     hub, repo = await known(request, org, name)
-    data = await fields(request)
+    data = await fields(request, "tag", "message")  # nobody asks for the message again
+    text(data, "message", "")
     await hub.call(hub.store.tag, repo, text(data, "tag"), revision)
     return json({})
 
@@ -69,7 +72,7 @@ async def untag(request: Request, org: str, name: str, tag: str) -> Response:
 async def branch(request: Request, org: str, name: str, branch: str) -> Response:
     """A branch, from `startingPoint` or the head of `main`."""
     hub, repo = await known(request, org, name)
-    start = text(await fields(request), "startingPoint", "main")
+    start = text(await fields(request, "startingPoint"), "startingPoint", "main")
     await hub.call(hub.store.branch, repo, branch, start)
     return json({})
 
@@ -88,7 +91,7 @@ def _named(request: Request, data: dict[str, Any]) -> str:
     name = text(data, "name")
     org = text(data, "organization", request.state.user.name)
     repo = name if "/" in name else f"{org}/{name}"
-    require(check_repo, repo, bad_request)
+    require(check_stored_repo, repo, bad_request)
     return repo
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.requests import Request
 from starlette.responses import Response
 
+from zoo.said import shown
 from zoo.serve.answers import Refused, bad_request
 
 Handler = Callable[..., Awaitable[Response]]  # handler(request, **segments)
@@ -27,6 +28,27 @@ class Route:
     pattern: str  # "/api/models/{org}/{name}/tree/{revision}/{path...}"
     handler: Handler
     scope: str = ""  # the token that it needs: "" none, "read" any, "write" one that may write
+    query: tuple[str, ...] | None = ()  # names of its query, "x*" may come often; None: any, a page
+    tagged: bool = False  # whether its answers have an ETag, which conditions may name
+
+    def check(self, request: Request) -> None:
+        """Refuse what is not understood: a name of the query, a condition on what has no tag."""
+        if not self.tagged and request.headers.get("if-match", "*").strip() != "*":
+            raise Refused(
+                412, "PreconditionFailed", "there is no ETag here that If-Match could name"
+            )
+        if self.query is None:
+            return
+        known = {name.removesuffix("*") for name in self.query}
+        names = [name for name, _ in request.query_params.multi_items()]
+        for name in names:
+            if name not in known:
+                told = ", ".join(sorted(known)) or "none"
+                raise bad_request(
+                    f"{shown(name, 60)} is not understood in a query here; known: {told}"
+                )
+            if f"{name}*" not in self.query and names.count(name) > 1:
+                raise bad_request(f"{name} stands more than once in the query")
 
 
 class Table:

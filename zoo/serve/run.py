@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from zoo.errors import StoreError, ZooError, disk
 from zoo.files import sync
 from zoo.records.names import shown
-from zoo.serve import create_app
+from zoo.serve import connections, create_app
+from zoo.serve.connections import most_connections
+from zoo.serve.forwarded import Forwarded, checked
 from zoo.serve.settings import OURS, Settings
 
 if TYPE_CHECKING:
@@ -29,11 +31,14 @@ Say = Callable[[str], None]
 STOP_S = 30  # running requests have so long to end when the server is told to stop
 
 
-def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
+def serve(
+    root: Path, *, host: str, port: int, upstream: str, proxies: Sequence[str] = (), say: Say
+) -> None:
     """Serve a root until SIGTERM or Ctrl-C; requests that run then are finished first.
 
-    `port` 0 takes a free one. Errors before the start: the root cannot be written, the address is
-    taken or is none, the extra is not installed.
+    `port` 0 takes a free one; of `proxies`, addresses, it is believed for whom they ask. Errors
+    before the start: the root cannot be written, the address is taken or is none, the extra is not
+    installed.
     """
     from zoo.serve.local import adopt_students
     from zoo.serve.tokens import Tokens
@@ -41,10 +46,13 @@ def serve(root: Path, *, host: str, port: int, upstream: str, say: Say) -> None:
 
     check_root(root)
     store = Store(root)
-    app = create_app(store, _settings(root, upstream))
+    settings = _settings(root, upstream, proxies)
+    app = create_app(store, settings)
     listening = bind(host, port)
     students = adopt_students(store)
-    server = _server(AccessLog(app, _log_line))
+    limits = limits_of(settings, most_connections())
+    logged = AccessLog(app, _log_line)
+    server = connections.server(Forwarded(logged, settings.proxies), limits, STOP_S)
     url = address(listening)
     say(f"serving {root} at {url}; Ctrl-C stops it")
     if students:
@@ -73,9 +81,9 @@ def check_root(root: Path) -> None:
         probe.unlink(missing_ok=True)  # two containers have the same number of a process
 
 
-def _settings(root: Path, upstream: str) -> Settings:
+def _settings(root: Path, upstream: str, proxies: Sequence[str]) -> Settings:
     try:
-        return Settings(secret(root), upstream=upstream)
+        return Settings(secret(root), upstream=upstream, proxies=checked(proxies))
     except ValueError as problem:
         raise ZooError(str(problem)) from None
 
@@ -138,19 +146,11 @@ def address(listening: socket.socket) -> str:
 # --- the server ----------------------------------------------------------------------------------
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # its warnings and errors go to stderr as they are
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=STOP_S,
+def limits_of(settings: Settings, total: int) -> connections.Limits:
+    """So many connections in all; one client has half of them at most."""
+    return connections.Limits(
+        total, total // 2, settings.head_s, settings.stall_s, settings.proxies
     )
-    return uvicorn.Server(config)
 
 
 def _until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:

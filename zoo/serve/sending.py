@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from zoo.stores.store import Commit, File
 FIRST = 1 << 19  # bytes read and sent at first; a client that stalls holds two of these in memory
 CHUNK = 1 << 20  # the same for a client that has taken the last ones quickly
 LITTLE = 1 << 16  # and for one that is slow
+_TAG = re.compile(r'(W/)?"[^"]*"')  # RFC 9110, 8.8.3
 SLOW_S = 0.1  # who takes longer for a chunk is slow, in seconds
 _TYPES = {  # what a browser may show; all else is bytes to keep
     ".json": "application/json",
@@ -40,10 +42,22 @@ class Part:
     stop: int
 
 
-def fresh(if_none_match: str, etag: str) -> bool:
-    """Whether the client has these bytes already."""
-    known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in known or known == ["*"]
+def not_modified(headers: Headers, etag: str) -> bool:
+    """Whether the client has these bytes already; 412 where it wants other ones or none.
+
+    In the order of RFC 9110, 13.2.2. Conditions on times are passed over, as it says of what has no
+    Last-Modified.
+    """
+    if "if-match" in headers and not _names(headers.getlist("if-match"), etag, weak=False):
+        raise Refused(412, "PreconditionFailed", f"the ETag is {etag}", ETag=etag)
+    return _names(headers.getlist("if-none-match"), etag, weak=True)
+
+
+def _names(lines: list[str], etag: str, weak: bool) -> bool:
+    """Whether a list of tags is "*" or holds this one; a weak tag only where `weak`."""
+    text = ", ".join(lines).strip()
+    tags = [match[0] for match in _TAG.finditer(text) if weak or not match[1]]
+    return text == "*" or etag in [tag.removeprefix("W/") for tag in tags]
 
 
 def part_of(headers: Mapping[str, str], size: int, etag: str) -> Part | None:

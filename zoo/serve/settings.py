@@ -28,12 +28,18 @@ class Settings:
     """Limits and the secret of one server; processes on one root share the secret."""
 
     secret: bytes = field(repr=False)  # signs upload addresses; at least 16 bytes
+    proxies: frozenset[str] = frozenset()  # addresses that are believed for whom they ask
     upstream: str = ""  # base URL of the hub that missing repositories are pulled from; "" is none
     max_file_bytes: int = 5 << 30  # one file, in bytes
     max_body_bytes: int = 256 * MIB  # one commit's NDJSON, in bytes
     max_json_bytes: int = 4 * MIB  # any other body that is read whole, in bytes
     regular_below: int = 32 * MIB  # files below this size may come inside the commit, in bytes
-    idle_s: float = 60.0  # an upload that sends nothing for so long is given up, in seconds
+    head_s: float = 20.0  # until the head of a request is whole, in seconds
+    stall_s: float = 300.0  # until a client takes something of its answer, in seconds
+    idle_s: float = 60.0  # a body of which nothing comes for so long is given up, in seconds
+    grace_s: float = 20.0  # so long a body may take, in seconds, and then
+    min_rate: float = 1024.0  # a second more for each so many bytes,
+    small_rate: float = 16384.0  # or so many of JSON, which anybody may send
 
     def __post_init__(self) -> None:
         if len(self.secret) < 16:

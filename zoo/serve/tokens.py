@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zoo.errors import Exists, NotFound, StoreError, disk, require
 from zoo.files import write_text
-from zoo.records.names import check, check_hex, check_name
+from zoo.records.names import check, check_hex, check_name, check_word
 
 SCOPES = ("read", "write")
 _NO_HAND = "`zoo token add` writes this file; nobody edits it"
@@ -27,6 +27,11 @@ class Token:
     scope: str  # "read" or "write"; who may write may read
     sha256: str  # of the token, 64 hex digits
     expires: str = ""  # ISO 8601 in UTC; "" is never
+
+    @property
+    def id(self) -> str:
+        """What others may know of it, 24 hex digits."""
+        return self.sha256[:24]
 
     def expired(self, now: datetime) -> bool:
         """Whether it has run out at `now`."""
@@ -69,6 +74,12 @@ class Tokens:
         """Whose token this is; None where it is unknown, revoked or expired."""
         found = self._read().get(_hash(token))
         return None if found is None or found.expired(datetime.now(UTC)) else found
+
+    def holder(self, id: str) -> Token | None:
+        """The token of that `id`; None where it was revoked or has expired since."""
+        now = datetime.now(UTC)
+        rows = self._read().values()
+        return next((row for row in rows if row.id == id and not row.expired(now)), None)
 
     def _read(self) -> dict[str, Token]:
         with disk(self.path, hint=_NO_HAND):
@@ -116,7 +127,7 @@ def _parsed(path: Path) -> dict[str, Token]:
 
 
 def _check_row(row: Token) -> None:
-    check_name(row.name)
+    check_word(row.name)
     check_hex(row.sha256, 64, "sha256")
     check(row.scope in SCOPES, f"{row.name}: the scope is read or write, not {row.scope}")
     row.expired(datetime.now(UTC))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from zoo.records.names import shown
 from zoo.serve.answers import bad_request, json, no_entry
 from zoo.serve.bodies import form
-from zoo.serve.changing import fields
+from zoo.serve.changing import fields, only
 from zoo.serve.describe import moment, pointed
 from zoo.serve.hub import Hub
 from zoo.serve.models import next_page, number, truth
@@ -57,7 +57,7 @@ async def paths_info(request: Request, org: str, name: str, revision: str) -> Re
 async def _asked(request: Request, limit_bytes: int) -> tuple[set[str], bool]:
     """Paths and `expand` of a form, or of JSON."""
     if request.headers.get("content-type", "").startswith("application/json"):
-        data = await fields(request)
+        data = await fields(request, "paths", "expand")
         paths, expand = data.get("paths", []), data.get("expand", False)
         if isinstance(paths, str):
             paths = [paths]
@@ -65,6 +65,7 @@ async def _asked(request: Request, limit_bytes: int) -> tuple[set[str], bool]:
             raise bad_request('"paths" must be a list of texts')
         return {p.strip("/") for p in paths}, expand is True
     sent = await form(request, limit_bytes)
+    only(sent, "paths", "expand")
     expand = sent.get("expand", [""])[0].lower() in ("1", "true")
     return {p.strip("/") for p in sent.get("paths", [])}, expand
 
@@ -138,8 +139,9 @@ def _state(commit: Commit, paths: Container[str]) -> dict[str, int]:
     return state
 
 
+_QUERY = ("recursive", "expand", "limit", "cursor")
 ROUTES = [
-    Route("GET", "/api/models/{org}/{name}/tree/{revision}", tree),
-    Route("GET", "/api/models/{org}/{name}/tree/{revision}/{path...}", tree),
+    Route("GET", "/api/models/{org}/{name}/tree/{revision}", tree, "", _QUERY),
+    Route("GET", "/api/models/{org}/{name}/tree/{revision}/{path...}", tree, "", _QUERY),
     Route("POST", "/api/models/{org}/{name}/paths-info/{revision}", paths_info),
 ]

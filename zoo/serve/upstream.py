@@ -2,13 +2,15 @@
 
 What the store lacks is asked of the upstream and kept under the upstream's own commit ids: the list
 of a commit's files at once, their bytes when somebody wants them. Bytes go to the client while they
-are written and are hashed on the way; wrong ones are never kept. Branches and tags are asked again
-when they are `FRESH_S` old; when the upstream is down, what is known is served.
+are written and are hashed on the way; wrong ones are never kept. Branches, tags and who may read
+are asked again when they are `FRESH_S` old, whatever is wanted of a repository. When the upstream
+is down, what is known is served; what it no longer shows us is closed, until it shows it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -22,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import NotFound, RevisionNotFound, StoreError, ZooError
-from zoo.records.names import check_repo
+from zoo.records.names import check_stored_repo
 from zoo.serve.answers import Refused
 from zoo.serve.flight import Flight, FlightAnswer
 from zoo.serve.receiving import Receiver
@@ -35,6 +37,9 @@ WHOLE_S = 2.0  # what arrives within it is checked before its first byte goes to
 EAGER = ("README.md", "card.json")  # fetched with the list of files: they describe the model
 EAGER_BYTES = 1 << 20
 DESCRIBE_S = 5.0  # the first answer about a commit waits so long for them, and they go on after it
+AT_ONCE = 8  # repositories that a list asks about
+DOWN_S = 5.0  # so long after a failed connection a list asks about none
+AUTHOR = "upstream"  # of the commits that came from there
 REFS = 200  # branches and tags that one question asks the upstream about
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -51,6 +56,7 @@ class Upstream:
         self._remote = Remote(url, os.environ.get("ZOO_UPSTREAM_TOKEN", ""))
         self._receiver = Receiver(store, self._remote)
         self._refs: dict[str, tuple[float, Refs | None]] = {}  # by repo; None: it was down
+        self._down_at = -DOWN_S
         self._running: dict[tuple[str, ...], asyncio.Task[Any]] = {}
         self._flights: dict[tuple[str, ...], Flight] = {}
 
@@ -71,7 +77,7 @@ class Upstream:
         where it cannot be asked and the store does not know it either.
         """
         known = await in_thread(self._knows, repo, revision)
-        if known and (_COMMIT.fullmatch(revision) or self._is_fresh(repo)):
+        if known and self._is_fresh(repo):
             return
         if not await in_thread(self._may_pull, repo, revision):
             return
@@ -81,11 +87,28 @@ class Upstream:
             if revision != "main":  # the store then knows the repository, and answers for it
                 await self.refresh(repo, "main")
         except NotFound:
-            return
-        except Refused:
+            await self._close(repo)
+        except Refused as problem:
+            if problem.code == "GatedRepo":
+                await self._close(repo)
             if not known:
                 raise
             self._refs[repo] = (time.monotonic(), None)  # asked again when that is old
+            if problem.code == "UpstreamUnavailable":
+                self._down_at = time.monotonic()
+
+    async def refresh_all(self) -> None:
+        """Ask of all that is mirrored whether it may be shown; not while the upstream is down."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(repo: str) -> None:
+            async with gate:
+                if time.monotonic() - self._down_at < DOWN_S or self._is_fresh(repo):
+                    return
+                with contextlib.suppress(Refused):
+                    await self.refresh(repo, "main")
+
+        await asyncio.gather(*(ask(repo) for repo in await in_thread(self._mirrored)))
 
     async def refresh_refs(self, repo: str) -> None:
         """Make the store know every branch and tag of `repo`."""
@@ -93,6 +116,26 @@ class Upstream:
         refs = self._refs.get(repo, (0.0, None))[1] or Refs({}, {})
         for id in list(dict.fromkeys([*refs.heads.values(), *refs.tags.values()]))[:REFS]:
             await self.refresh(repo, id)
+
+    def _mirrored(self) -> list[str]:
+        found = []
+        for repo in self._store.repos():
+            with contextlib.suppress(ZooError):  # deleted since, or damaged
+                if self._store.origin(repo) == self._remote.url:
+                    found.append(repo)
+        return found
+
+    async def _close(self, repo: str) -> None:
+        """The upstream shows it no more, and so nobody sees our copy."""
+        with contextlib.suppress(NotFound):
+            await in_thread(self._closed, repo)
+            self._refs[repo] = (time.monotonic(), None)
+
+    def _closed(self, repo: str) -> None:
+        if self._store.origin(repo) == self._remote.url:
+            self._store.set_private(repo, self._store.private(repo), closed=True)
+        else:
+            self._store.forget(repo, AUTHOR)
 
     def _knows(self, repo: str, revision: str) -> bool:
         try:
@@ -105,10 +148,12 @@ class Upstream:
         """What was published here is not looked for elsewhere; of a student that came with this
         machine's registry other commits may be."""
         try:
-            check_repo(repo)
+            check_stored_repo(repo)
             if origin := self._store.origin(repo):
                 return origin == self._remote.url
             main = self._store.read(repo, "main")
+            if self._knows(repo, revision):
+                return self._store.read(repo, revision).author == AUTHOR
         except (ValueError, RevisionNotFound):
             return False
         except NotFound:
@@ -136,10 +181,10 @@ class Upstream:
         await asyncio.gather(*(self._describe(repo, commit, path) for path in EAGER))
 
     async def _commit(self, repo: str, id: str) -> tuple[Commit, bool]:
-        """A commit, from the store or the upstream, and whether it is closed there."""
-        if await in_thread(self._knows, repo, id):
-            return await in_thread(self._store.read, repo, id), False
+        """A commit, from the store or the upstream, and whether it is closed there, asked anew."""
         head = await self._remote.head(repo, id)
+        if await in_thread(self._knows, repo, id):
+            return await in_thread(self._store.read, repo, id), head.private
         rows = await self._remote.tree(repo, id)
         return imported(head, rows, await in_thread(self._hashes, repo)), head.private
 
@@ -164,9 +209,10 @@ class Upstream:
         if not mirrored:  # a student that came with this machine: its branches are ours
             if not private or store.private(repo):  # what is closed there is not opened here
                 store.adopt(repo, commit)
+            else:
+                store.forget(repo, AUTHOR)
             return
-        if private and not store.private(repo):  # closed there since; it is never opened for it
-            store.set_private(repo, True)
+        store.set_private(repo, private)  # it is open, and to whom it is there
         here = store.refs(repo)
         for name in here.heads.keys() - refs.heads.keys() - {"main"}:
             store.unbranch(repo, name)
@@ -254,7 +300,7 @@ def imported(head: Head, rows: list[File], hashes: dict[str, str]) -> Commit:
     files = {
         row.path: row if row.lfs else replace(row, sha256=hashes.get(row.oid, "")) for row in rows
     }
-    return Commit(head.id, (), "", "upstream", head.date, "As the upstream has it", files=files)
+    return Commit(head.id, (), "", AUTHOR, head.date, "As the upstream has it", files=files)
 
 
 def _target(refs: Refs, revision: str) -> str:

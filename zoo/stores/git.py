@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from zoo.errors import EntryNotFound, StoreError
-from zoo.records.names import check_hex, check_path, shown
+from zoo.errors import EntryNotFound, StoreError, require
+from zoo.records.names import check_hex, check_stored_path, check_together, shown
 
 LFS_SIZE_BYTES = 10 * 2**20  # from here on a file is LFS whatever its name
 _LFS_NAMES = """
@@ -110,11 +110,12 @@ def blob_id(data: bytes) -> str:
 
 
 def changed(
-    files: Mapping[str, File], changes: Iterable[Change], added: Mapping[Add, File]
+    files: Mapping[str, File], changes: Sequence[Change], added: Mapping[Add, File]
 ) -> dict[str, File]:
     """The files after the changes, made in their order; sorted by path.
 
-    EntryNotFound: a deletion of what is not there. StoreError: a file that is also a folder.
+    EntryNotFound: a deletion of what is not there. StoreError: a file that is also a folder, or a
+    new name that some system takes for another one.
     """
     after = dict(files)
     for change in changes:
@@ -124,6 +125,9 @@ def changed(
         for path in _deleted(after, change):
             del after[path]
     check_folders(after)
+    new = {change.path for change in changes if isinstance(change, Add)} - files.keys()
+    if new:
+        require(lambda paths: check_together(paths, new), after, StoreError)
     return ordered(after)
 
 
@@ -259,7 +263,7 @@ def check_commit(commit: Commit) -> None:
     if not (commit.imported and commit.tree == ""):
         check_hex(commit.tree, 40, "tree id")
     for path, file in commit.files.items():
-        check_path(path)
+        check_stored_path(path)
         check_hex(file.oid, 40, "git id")
         if not (commit.imported and file.sha256 == ""):
             check_hex(file.sha256, 64, "sha256")

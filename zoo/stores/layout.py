@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import quote, unquote
 
 from zoo.errors import Damaged, RevisionNotFound
-from zoo.records.names import check_ref
+from zoo.records.names import check_stored_ref
 from zoo.stores.git import Commit, Refs, from_json
 
 Kind = Literal["heads", "tags"]
@@ -73,7 +73,7 @@ def _read_kind(folder: Path, kind: Kind) -> dict[str, str]:
 def find_ref(folder: Path, kind: Kind, name: str) -> str | None:
     """The commit id of one branch or tag; None for what is not there, or is no name."""
     try:
-        check_ref(name)
+        check_stored_ref(name)
     except ValueError:
         return None
     return read_ref(ref_path(folder, kind, name))

@@ -33,10 +33,10 @@ from zoo.errors import (
     require,
 )
 from zoo.files import sync_folder
-from zoo.records.names import check_path, check_ref, check_repo, shown
-from zoo.stores import git, layout, upkeep
+from zoo.records.names import check_ref, check_repo, check_stored_repo, shown
+from zoo.stores import git, layout, rules, upkeep
 from zoo.stores.blobs import Blobs, blob_id_of, move
-from zoo.stores.git import Add, Change, Commit, DeleteFolder, File, Refs, is_lfs, pointer
+from zoo.stores.git import Add, Change, Commit, File, Refs, is_lfs, pointer
 from zoo.stores.upkeep import Collected
 
 LOCK_SECONDS = 120.0  # longer than any one change takes; then somebody is told
@@ -59,8 +59,9 @@ class Store(Blobs):
 
     def create(self, repo: str, *, private: bool = False) -> None:
         """Make a repository whose branch main holds a first commit with .gitattributes. Exists."""
-        self._place(repo)
+        require(check_repo, repo, StoreError)
         with self._locked():  # so that no collection comes between the blob and its commit
+            rules.check_free(repo, self.repos())
             sha256, _, _ = self.add([git.attributes()])
             file = self._file(Add(".gitattributes", sha256))
             first = git.new_commit({file.path: file}, (), "initial commit", "", "anonymous")
@@ -90,11 +91,31 @@ class Store(Blobs):
         """The hub that it mirrors, as its base URL; "" for one that was made here. NotFound."""
         return str(self._about(repo).get("origin", ""))
 
-    def set_private(self, repo: str, private: bool) -> None:
-        """Close or open a repository. NotFound."""
+    def shows(self, repo: str, private: bool) -> bool:
+        """Whether it may be read: private ones where `private`, closed ones never. NotFound."""
+        about = self._about(repo)
+        return not about.get("closed") and (private or not about.get("private"))
+
+    def set_private(self, repo: str, private: bool, *, closed: bool = False) -> None:
+        """Who may read a repository; `closed`: nobody, for the hub that it mirrors says so."""
         with self._locked():
-            about = {**self._about(repo), "private": private}
-            self._put(self._folder(repo) / "repo.json", _json(about))
+            old = self._about(repo)
+            about = {**old, "private": private, "closed": closed}
+            if not closed:
+                del about["closed"]
+            if about != old:
+                self._put(self._folder(repo) / "repo.json", _json(about))
+
+    def forget(self, repo: str, author: str) -> None:
+        """Remove the imported commits of an author that no branch and no tag names. NotFound."""
+        with self._locked():
+            folder = self._folder(repo)
+            refs = layout.read_refs(folder)
+            for path in (folder / "commits").glob("*.json"):
+                commit = self._commit(folder, path.stem)
+                named = commit.id in {*refs.heads.values(), *refs.tags.values()}
+                if commit.imported and commit.author == author and not named:
+                    path.unlink()
 
     # --- reading ---
 
@@ -151,7 +172,7 @@ class Store(Blobs):
         hex digits or more. Conflict: it is another. RevisionNotFound: no such branch.
         EntryNotFound: a deletion of what is not there. StoreError: a bad path or a missing blob.
         """
-        _check_paths(changes)
+        rules.check_paths(changes)
         with self._locked():
             folder = self._folder(repo)
             head = self._head(folder, branch, parent)
@@ -207,7 +228,7 @@ class Store(Blobs):
         refs: layout.Names = {"heads": heads or {}, "tags": tags or {}}
         with self._locked():
             folder = self._place(repo)
-            _check_names(folder, refs, commit.id)
+            rules.check_names(folder, refs, commit.id)
             if not folder.is_dir():
                 self._make(repo, {"private": private, "origin": origin}, commit, refs)
                 return
@@ -252,7 +273,7 @@ class Store(Blobs):
 
     def _place(self, repo: str) -> Path:
         """Where a repository would be. StoreError: no name for one."""
-        require(check_repo, repo, StoreError)
+        require(check_stored_repo, repo, StoreError)
         return self.root / "repos" / repo
 
     def _folder(self, repo: str) -> Path:
@@ -317,9 +338,12 @@ class Store(Blobs):
     def _name(self, repo: str, kind: layout.Kind, name: str, revision: str) -> None:
         require(check_ref, name, StoreError)
         with self._locked():
-            path = layout.ref_path(self._folder(repo), kind, name)
+            folder = self._folder(repo)
+            path = layout.ref_path(folder, kind, name)
             if path.exists():
                 raise Exists(f"{repo} has {shown(name)} already")
+            refs = layout.read_refs(folder)
+            require(rules.apart({*refs.heads, *refs.tags}), name, Exists)
             self._put(path, layout.line(self.resolve(repo, revision)))
 
     def _unname(self, repo: str, kind: layout.Kind, name: str) -> None:
@@ -341,21 +365,6 @@ class Store(Blobs):
             if commit == old:
                 return
         self._put(path, git.to_json(commit))
-
-
-def _check_names(folder: Path, refs: layout.Names, new: str) -> None:
-    """Refuse refs of a bad name, or to commits that are not here."""
-    for _, name, id in layout.each(refs):
-        require(check_ref, name, StoreError)
-        if id != new and layout.resolve(folder, id) != id:
-            raise StoreError(f"{shown(name)} names a commit that is not here: {shown(id)}")
-
-
-def _check_paths(changes: Sequence[Change]) -> None:
-    for change in changes:
-        folder = isinstance(change, DeleteFolder)
-        path = change.path.removesuffix("/") if folder else change.path
-        require(check_path, path, StoreError)
 
 
 def _branch(name: str) -> str:

@@ -91,7 +91,7 @@ def shown(store: Store, *, private: bool) -> Iterator[Shown]:
     """Every repository by id; those that are private only where asked for."""
     for repo in store.repos():
         try:
-            if private or not store.private(repo):
+            if store.shows(repo, private):
                 yield look(repo, store.read(repo, _BRANCH), store)
         except (NotFound, StoreError):  # deleted meanwhile, without a main, or damaged
             continue

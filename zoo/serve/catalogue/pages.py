@@ -14,6 +14,8 @@ from starlette.responses import Response
 from zoo.card import markdown
 from zoo.card.words import words
 from zoo.errors import InputError, ZooError
+from zoo.said import JOINERS
+from zoo.said import shown as clean
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
 from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
@@ -28,7 +30,7 @@ from zoo.serve.catalogue.query import (
     select,
 )
 from zoo.serve.routing import Route, base_url
-from zoo.serve.sending import fresh
+from zoo.serve.sending import not_modified
 from zoo.stores.store import Refs
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("zoo.serve.catalogue"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -74,6 +77,12 @@ def _environment() -> jinja2.Environment:
         "plain": blocks.plain,
     }
     return made
+
+
+def _seen(value: object) -> object:
+    """Whatever a page shows of others' text, cleaned; what is HTML already was made of that."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return clean(value, keep="\n\t" + JOINERS) if is_text else value
 
 
 def _html(template: str, status: int = 200, /, **values: Any) -> Response:
@@ -145,6 +154,7 @@ async def _shown(request: Request) -> list[Shown]:
     """What whoever asks may see."""
     hub: Hub = request.state.hub
     private = request.state.user is not None
+    await hub.refresh_all()
     return await hub.call(lambda: list(shown(hub.store, private=private)))
 
 
@@ -228,10 +238,11 @@ def _file(one: Shown, path: str) -> dict[str, Any]:
 async def registry_yaml(request: Request) -> Response:
     """The registry of what anybody may pull from here."""
     hub: Hub = request.state.hub
+    await hub.refresh_all()
     text = await hub.call(lambda: registry.text(shown(hub.store, private=False)))
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
     headers = {**_SAFE, "ETag": etag}
-    if fresh(request.headers.get("if-none-match", ""), etag):
+    if not_modified(request.headers, etag):
         return Response(status_code=304, headers=headers)
     return Response(text, 200, headers, "application/yaml")
 
@@ -259,14 +270,14 @@ def _packaged(name: str, kind: str) -> Handler:
 
 
 ROUTES = [
-    Route("GET", "/", index),
-    Route("GET", "/{org}/{name}", student),
-    Route("GET", "/{org}/{name}/commit/{revision}", student),
-    Route("GET", "/api/zoo/models", listing),
+    Route("GET", "/", index, query=None),
+    Route("GET", "/{org}/{name}", student, query=None),
+    Route("GET", "/{org}/{name}/commit/{revision}", student, query=None),
+    Route("GET", "/api/zoo/models", listing, "", tuple(Query.__dataclass_fields__)),
     Route("GET", "/api/zoo/models/{org}/{name}", student_json),
-    Route("GET", "/registry.yaml", registry_yaml),
+    Route("GET", "/registry.yaml", registry_yaml, tagged=True),
     Route("GET", "/openapi.json", document),
-    Route("GET", "/api", api),
-    Route("GET", "/style.css", _packaged("style.css", "text/css; charset=utf-8")),
-    Route("GET", "/icon.svg", _packaged("icon.svg", "image/svg+xml")),
+    Route("GET", "/api", api, query=None),
+    Route("GET", "/style.css", _packaged("style.css", "text/css; charset=utf-8"), query=None),
+    Route("GET", "/icon.svg", _packaged("icon.svg", "image/svg+xml"), query=None),
 ]
