@@ -19,6 +19,7 @@ from zoo.errors import IntegrityError, PullError
 from zoo.fetch.fetch import fetch
 from zoo.fetch.link import Hub
 from zoo.records.entry import Entry, FileRef, Headline
+from zoo.registry import endpoints
 
 DATA = random.Random(8).randbytes(600_000)
 FILE = "model.fp32.onnx"
@@ -264,12 +265,15 @@ def test_offline_nobody_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ALL_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/none")]
+    ("name", "value"),
+    [("ALL_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/none"), ("CURL_CA_BUNDLE", __file__)],
 )
 def test_an_environment_that_cannot_be_used_is_one_reason(
     name: str, value: str, serve: Serve, entry: Entry, tmp_path: Path, monkeypatch: Any
 ) -> None:
     origin = serve()
+    for variable in endpoints.CERTIFICATES:
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv(name, value)
-    with pytest.raises(PullError, match="proxies or certificates"):
+    with pytest.raises(PullError, match=r"says of proxies|holds no certificates"):
         fetch(entry, sources=[origin.url], cache=tmp_path)

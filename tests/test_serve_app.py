@@ -294,8 +294,11 @@ def test_a_missing_file_tells_the_commit_that_lacks_it(hub: Any, store: Store) -
 def test_xet_is_never_offered(hub: Any, store: Store) -> None:
     for kind in ("read", "write"):
         url = f"{hub.url}/api/models/{REPO}/xet-{kind}-token/main"
-        answer = httpx2.get(url, headers={"authorization": f"Bearer {hub.token}"})
+        sent = {"authorization": f"Bearer {hub.token}"}
+        answer = httpx2.get(url, headers=sent, follow_redirects=True)
         assert answer.status_code == 404
+        assert str(answer.url) == f"{hub.url}/no-xet-{kind}-token-here/set-HF_HUB_DISABLE_XET=1"
+        assert "HF_HUB_DISABLE_XET=1" in httpx2.get(url, headers=sent).headers["x-error-message"]
     assert "xet" not in httpx2.get(f"{hub.url}/api/models/{REPO}/tree/main").text.lower()
 
 

@@ -70,7 +70,7 @@ def test_every_step_of_the_flow_passes(
 def test_a_client_with_xet_cannot_send_what_does_not_fit_into_a_commit(
     make_hub: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Known of the client: with Xet on it has no other way, and says so at once."""
+    """Known of the client: with Xet on it has no other way; what it shows names the way out."""
     hub = make_hub(regular_below=1)
     program = (
         "from huggingface_hub import HfApi; api = HfApi(); api.create_repo('lab/student')\n"
@@ -79,6 +79,7 @@ def test_a_client_with_xet_cannot_send_what_does_not_fit_into_a_commit(
     done = run([sys.executable, "-c", program], environment(hub, tmp_path))
     assert done.returncode == 1
     assert "404 Not Found" in done.stderr and "xet-write-token" in done.stderr
+    assert "set-HF_HUB_DISABLE_XET=1" in done.stderr
     assert set(Store(hub.root).read(REPO, "main").files) == {".gitattributes"}
 
 

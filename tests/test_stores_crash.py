@@ -259,7 +259,7 @@ def test_a_full_disk_is_one_error_and_leaves_the_old_state(
     store = filled(tmp_path)
     before = state(store)
     told = ended(python(FULL, tmp_path, room_bytes, what))
-    assert told == f"{tmp_path}: File too large | is the folder writable, and is there room?\n"
+    assert told == f"{tmp_path}: File too large | is there room?\n"
     assert state(store) == before
     assert store.fsck() == []
     assert list((tmp_path / "incoming").iterdir()) == []

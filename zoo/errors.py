@@ -26,6 +26,7 @@ line prints all of them alike.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -125,13 +126,26 @@ class ZooWarning(UserWarning):
 def disk(
     place: Path,
     error: type[ZooError] = StoreError,
-    hint: str = "is the folder writable, and is there room?",
+    hint: str | None = None,
 ) -> Iterator[None]:
-    """Tell what the system refuses at `place` (no room, no permission) as one `error`."""
+    """Tell what the system refuses at `place` (no room, no permission) as one `error`.
+
+    The hint is of what was met, where none is given.
+    """
     try:
         yield
     except OSError as problem:
-        raise error(f"{place}: {problem.strerror or problem}", hint) from None
+        way = _WAYS.get(problem.errno or 0, "") if hint is None else hint
+        raise error(f"{place}: {problem.strerror or problem}", way) from None
+
+
+_WRITABLE, _ROOM = "is the folder writable?", "is there room?"
+_WAYS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _WRITABLE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "is there such a folder?"),
+    **dict.fromkeys((errno.EISDIR, errno.EINVAL, errno.EEXIST), "name another place"),
+}
 
 
 def require(rule: Callable[[T], None], value: T, error: Callable[[str], ZooError]) -> None:

@@ -152,6 +152,20 @@ def _name(user: int) -> str:
         return f"the user {user}"
 
 
+def is_endless(path: Path) -> bool:
+    """Whether reading `path` may never end: a named pipe, a device.
+
+    What a shell hands over, <(command) or /dev/stdin in a pipeline, ends with the command.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode):
+            return stat.S_ISFIFO(os.lstat(os.path.realpath(path)).st_mode)
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
 # --- home ----------------------------------------------------------------------------------------
 
 

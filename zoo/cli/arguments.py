@@ -68,6 +68,13 @@ def size(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a size such as 480k, 1.5MB or 1MiB") from None
 
 
+def place(text: str) -> Path:
+    """A path; "", as of a variable that is not set, is not the folder that one stands in."""
+    if not text:
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="Of a student.", autocompletion=complete_name)
 ]
@@ -90,6 +97,7 @@ Registry = Annotated[
 Files = Annotated[
     list[Path] | None,
     typer.Argument(
+        parser=place,
         metavar="FILE",
         help="Pictures, and folders of them; or text files, a text a line, - for stdin.",
     ),
@@ -115,6 +123,7 @@ Size = Annotated[
 Root = Annotated[
     Path | None,
     typer.Option(
+        parser=place,
         metavar="DIR",
         envvar="ZOO_ROOT",
         help="What is served; by default studentzoo in the user's data folder.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 
 from zoo.cli import tables
 from zoo.cli.app import USE, app, json_out, talk, tell, text
-from zoo.cli.arguments import Json, Registry, complete_name
+from zoo.cli.arguments import Json, Registry, complete_name, place
 from zoo.errors import ZooError
 from zoo.said import shown
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zoo.records.entry import Entry
 
 Cache = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder in place of the Hub cache.")
+    Path | None, typer.Option(parser=place, metavar="DIR", help="Folder in place of the Hub cache.")
 ]
 From = Annotated[
     list[str] | None,
@@ -58,20 +58,22 @@ def pull(
     if bool(names) == all_students:
         raise typer.BadParameter("give NAME or --all", param_hint="NAME")
     from zoo.fetch import sources
+    from zoo.registry import registries
 
-    places = [sources.source(one) for one in source or []]
+    places = [sources.source(one, registries.named(registry)) for one in source or []]
     entries = _all(places, registry) if all_students else _named(names or [], registry)
+    pull = _Pull(places, registry, cache)
     if len(entries) == 1:
-        return text(str(_pulled(entries[0], places, cache)))
-    return _pull_each(entries, places, cache)
+        return text(str(pull.done(entries[0])))
+    return _pull_each(entries, pull)
 
 
-def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path | None) -> None:
+def _pull_each(entries: Sequence[Entry], pull: _Pull) -> None:
     """One after the other; what fails does not stop the rest, and makes the exit status 1."""
     failed = 0
     for entry in entries:
         try:
-            text(str(_pulled(entry, places, cache)))
+            text(str(pull.done(entry)))
         except ZooError as problem:
             failed += 1
             tell(problem, entry.name)
@@ -79,23 +81,35 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
         raise ZooError(f"{failed} of {len(entries)} students did not arrive", "see above")
 
 
-def _pulled(
-    entry: Entry, places: Sequence[Source], cache: Path | None, verify: bool = True
-) -> Path:
-    from zoo.cli import progress as bars
-    from zoo.fetch.fetch import fetch
-    from zoo.students.pull import self_test
+@dataclass(frozen=True)
+class _Pull:
+    """Where students are asked for, and where they are kept."""
 
-    with bars.files(entry.name) as progress:
-        folder = fetch(entry, sources=places, cache=cache, progress=progress)
-    if verify:
-        self_test(folder, entry.name)
-    return folder
+    places: Sequence[Source]
+    registry: list[str] | None
+    cache: Path | None = None
+    verify: bool = True
+
+    def done(self, entry: Entry) -> Path:
+        """The student's folder."""
+        from zoo.cli import progress as bars
+        from zoo.fetch.fetch import fetch
+        from zoo.registry import registries
+        from zoo.students.pull import self_test
+
+        named = registries.named(self.registry, entry)
+        with bars.files(entry.name) as progress:
+            folder = fetch(
+                entry, sources=self.places, cache=self.cache, progress=progress, named=named
+            )
+        if self.verify:
+            self_test(folder, entry.name)
+        return folder
 
 
 def pulled(name: str, *, registry: list[str] | None, verify: bool) -> Path:
     """The folder of a student for the commands that use one."""
-    return _pulled(_named([name], registry)[0], [], None, verify)
+    return _Pull([], registry, None, verify).done(_named([name], registry)[0])
 
 
 def _named(names: Sequence[str], registry: list[str] | None) -> list[Entry]:
@@ -121,7 +135,9 @@ def make_bundle(
         list[str],
         typer.Argument(metavar="NAME", help="Of students.", autocompletion=complete_name),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="To be written.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", parser=place, metavar="FILE", help="To be written.")
+    ],
     source: From = None,
     registry: Registry = None,
 ) -> None:
@@ -131,10 +147,12 @@ def make_bundle(
     file: its bytes must be those of the registry of the one who pulls.
     """
     from zoo.fetch import bundle, sources
+    from zoo.registry import registries
 
-    places = [sources.source(one) for one in source or []]
+    places = [sources.source(one, registries.named(registry)) for one in source or []]
     entries = _named(names, registry)
-    size = bundle.write(output, [(one, _pulled(one, places, None, False)) for one in entries])
+    pull = _Pull(places, registry, None, verify=False)
+    size = bundle.write(output, [(one, pull.done(one)) for one in entries])
     talk(f"{len(entries)} {'student' if len(entries) == 1 else 'students'}, {size} bytes")
     text(str(output))
 

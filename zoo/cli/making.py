@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.cli.app import MAKE, app, talk, text
-from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until
+from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until, place
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 from zoo.said import shown
@@ -22,12 +22,22 @@ if TYPE_CHECKING:
 def build(
     recipe: Recipe,
     data: Annotated[
-        Path | None, typer.Option(envvar="ZOO_DATA", help="Folder that holds the data.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="DIR", envvar="ZOO_DATA", help="Folder that holds the data."
+        ),
     ] = None,
-    work: Annotated[Path, typer.Option(help="Folder for what the stages keep.")] = Path("runs"),
+    work: Annotated[
+        Path, typer.Option(parser=place, metavar="DIR", help="Folder for what the stages keep.")
+    ] = Path("runs"),
     store: Annotated[
         Path | None,
-        typer.Option(envvar="ZOO_STORE", help="Store to publish to, its registry beside it."),
+        typer.Option(
+            parser=place,
+            metavar="DIR",
+            envvar="ZOO_STORE",
+            help="Store to publish to, its registry beside it.",
+        ),
     ] = None,
     until: Until = Stage.store,
 ) -> None:
@@ -55,7 +65,8 @@ _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the ex
 def show_card(
     name: Name,
     add: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rows of `zoo bench NAME --json` to add.")
+        Path | None,
+        typer.Option(parser=place, metavar="FILE", help="Rows of `zoo bench NAME --json` to add."),
     ] = None,
     registry: Registry = None,
 ) -> None:

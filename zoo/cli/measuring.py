@@ -9,7 +9,7 @@ import typer
 
 from zoo.cli import tables
 from zoo.cli.app import USE, app, json_out, text
-from zoo.cli.arguments import Device, Json, Name, Registry
+from zoo.cli.arguments import Device, Json, Name, Registry, place
 from zoo.cli.fetching import pulled
 from zoo.errors import IntegrityError
 
@@ -59,7 +59,8 @@ def bench(
 def verify(
     name: Name,
     data: Annotated[
-        Path | None, typer.Option(metavar="ROOT", help="Measure accuracy on the data in ROOT.")
+        Path | None,
+        typer.Option(parser=place, metavar="ROOT", help="Measure accuracy on the data in ROOT."),
     ] = None,
     registry: Registry = None,
     as_json: Json = False,

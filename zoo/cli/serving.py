@@ -80,7 +80,7 @@ def add_token(
     """Make a token and print it, this once."""
     text(_tokens(root).add(name, scope.value, days=days))
     talk("keep it: only its hash is stored. As HF_TOKEN it goes to the hub in HF_ENDPOINT,")
-    talk("as ZOO_TOKEN to the one that `zoo publish --endpoint` names.")
+    talk("as ZOO_TOKEN to the one that `zoo publish --endpoint` or a registry's address names.")
 
 
 @token_app.command("list")

@@ -38,14 +38,18 @@ def fetch(
     store: folders.Folders | None = None,
     cache: str | Path | None = None,
     progress: Progress | None = None,
+    named: Sequence[str] = (),
 ) -> Path:
     """`pull` without the self-test, of a given entry; with `store`, from those folders alone.
+
+    `named` are registries that the user has given, see `sources.in_order`.
 
     Where no cache was asked for, and the user's own cannot be used, a folder of this machine that
     holds the very bytes is given instead, with a ZooWarning.
     """
     try:
-        with _told(root := cache_root(cache), entry), _opened(entry, sources, store) as places:
+        root = cache_root(cache)
+        with _told(root, entry), _opened(entry, sources, store, named) as places:
             place = caches.place_of(entry, root)
             return _Job(place, Fetcher(entry, places, progress or _silent)).done()
     except CacheError as problem:
@@ -104,11 +108,13 @@ class _Job:
 
 
 @contextlib.contextmanager
-def _opened(entry: Entry, given: From, store: folders.Folders | None) -> Iterator[list[Source]]:
+def _opened(
+    entry: Entry, given: From, store: folders.Folders | None, named: Sequence[str]
+) -> Iterator[list[Source]]:
     """The sources in their order, closed in the end."""
     with contextlib.ExitStack() as closing:
         alone: list[Source] = [sources.Folder(store.root)] if store else []
-        places = alone or sources.in_order(entry, given)
+        places = alone or sources.in_order(entry, given, named)
         for place in places:
             closing.callback(place.close)
         yield places

@@ -16,9 +16,9 @@ from pathlib import Path
 from zoo.errors import IntegrityError, NotFound, PullError, StoreError, ZooError
 from zoo.fetch.sources import Source
 from zoo.fetch.stream import Interrupted, Stream, Unreachable
-from zoo.files import append, sha256, share, sync, sync_folder
+from zoo.files import PACKAGE, append, sha256, share, sync, sync_folder
 from zoo.records.entry import Entry, FileRef
-from zoo.registry import local
+from zoo.registry import faults, local
 from zoo.stores import folders
 
 Progress = Callable[[str, int, int], None]  # file, bytes done, bytes in all
@@ -85,7 +85,7 @@ class Fetcher:
 
     def _fill(self, number: int, source: Source, file: str, part: Path) -> str:
         """Append until the registry's size is reached; returns what the bytes came from."""
-        ref, where, failed = self.entry.files[file], source.label, 0
+        ref, where, failed, waited_s = self.entry.files[file], source.label, 0, 0.0
         if _size(part) > ref.size or ref.size == 0:
             with append(part) as writer:
                 writer.truncate(0)
@@ -93,6 +93,9 @@ class Fetcher:
             try:
                 where = self._append(source, file, ref, part)
             except (Interrupted, Unreachable) as problem:
+                if asked_s := faults.wait(str(problem), _asked_s(problem), waited_s):
+                    waited_s += asked_s
+                    continue
                 failed = 0 if _size(part) > have else failed + 1
                 if _size(part) > have:
                     self._alive.add(number)
@@ -127,6 +130,10 @@ class Fetcher:
             return stream.where
 
 
+def _asked_s(problem: PullError) -> float | None:
+    return problem.wait_s if isinstance(problem, Interrupted) else None
+
+
 def _between(stream: Stream, have: int, end: int) -> Iterator[bytes]:
     """The stream's bytes from the place `have` up to `end`; what lies beyond is not read."""
     place = stream.start
@@ -148,10 +155,14 @@ def _size(path: Path) -> int:
 
 
 def _broken(where: str, found: str, wanted: str) -> IntegrityError:
-    return IntegrityError(
-        f"{where} is not the published file: {found}, the registry says {wanted}",
-        "nothing was kept; install the package again, or restore the file from version control",
-    )
+    if "://" in where:
+        way = "that hub, or a proxy before it, sends other bytes: name another with --from"
+    elif Path(where).is_relative_to(PACKAGE):
+        way = "install the package again, or restore the file from version control"
+    else:
+        way = "that copy is damaged, or of another version: name another with --from"
+    message = f"{where} is not the published file: {found}, the registry says {wanted}"
+    return IntegrityError(message, f"nothing was kept; {way}")
 
 
 def _nowhere(entry: Entry, file: str, reasons: Sequence[ZooError]) -> PullError:
@@ -161,7 +172,9 @@ def _nowhere(entry: Entry, file: str, reasons: Sequence[ZooError]) -> PullError:
         return broken[0]
     listed = "; ".join(str(reason) for reason in reasons)
     message = f"{entry.name}: {file} came from nowhere, although the registry lists it: {listed}"
-    hint = "name another folder, bundle or hub with --from, or set ZOO_STORE or ZOO_MIRRORS"
+    ways = dict.fromkeys(reason.hint for reason in reasons if reason.hint)
+    other = "name another folder, bundle or hub with --from, or set ZOO_STORE or ZOO_MIRRORS"
+    hint = "; or ".join([*ways, other])
     if local.is_packaged(entry) and len(folders.here()) == 1:
         hint = f"pip install 'studentzoo[students]' brings it; or {hint}"
     return IntegrityError(message, hint) if broken else PullError(message, hint)

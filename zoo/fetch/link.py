@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from zoo.errors import IntegrityError, NotFound, PullError
 from zoo.fetch.stream import Interrupted, Stream, Unreachable
-from zoo.registry import endpoints
+from zoo.registry import endpoints, faults
 from zoo.said import one_line
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Hub:
 
     endpoint: str  # base URL, no "/" at its end
     token: str = field(default="", repr=False)  # sent to this endpoint's own host only
+    named: tuple[str, ...] = field(default=(), repr=False)  # registries that the user has given
     connect_s: float = endpoints.CONNECT_S
     read_s: float = endpoints.READ_S
 
@@ -46,10 +47,11 @@ class Hub:
         """GET {endpoint}/{repo}/resolve/{revision}/{file} with a Range where `offset` is not 0."""
         url = f"{self.endpoint}/{entry.repo}/resolve/{entry.revision}/{quote(file)}"
         if endpoints.offline():
-            raise PullError(f"{self.endpoint}: not asked, HF_HUB_OFFLINE is set")
+            hint = "unset HF_HUB_OFFLINE (and TRANSFORMERS_OFFLINE) to ask hubs"
+            raise PullError(f"{self.endpoint}: not asked, HF_HUB_OFFLINE is set", hint)
         response = self._send(url, offset)
         try:
-            _check(response, url)
+            _check(response, url, self._about_token)
             start, size = _place(response, url, offset)
             yield Stream(url, start, size, _chunks(response, url))
         finally:
@@ -59,6 +61,10 @@ class Hub:
         if "_client" in self.__dict__:
             self._client.close()
             del self.__dict__["_client"]
+
+    @property
+    def _about_token(self) -> str:
+        return endpoints.about_token(self.endpoint, bool(self.token), self.named)
 
     @cached_property
     def _client(self) -> httpx2.Client:
@@ -81,27 +87,42 @@ class Hub:
             request = self._client.build_request("GET", url, headers=headers)
             return self._client.send(request, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as problem:
-            raise Unreachable(f"{url}: no connection, {one_line(problem)}") from None
+            message = f"{url}: no connection, {one_line(problem)}"
+            raise Unreachable(message, faults.hint(problem)) from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, httpx2.InvalidURL) as problem:
-            raise PullError(f"{url}: {one_line(problem)}") from None
+            raise PullError(f"{url}: {one_line(problem)}", faults.hint(problem)) from None
         except httpx2.HTTPError as problem:
-            raise Interrupted(f"{url}: {one_line(problem)}") from None
+            raise Interrupted(f"{url}: {one_line(problem)}", faults.hint(problem)) from None
 
 
-def _check(response: httpx2.Response, url: str) -> None:
+def _check(response: httpx2.Response, url: str, about_token: str) -> None:
     """Refuse an answer that does not hold the file's own bytes."""
-    status = response.status_code
-    if status not in (200, 206):
-        kind = NotFound if status in (404, 410) else Interrupted if status in _AGAIN else PullError
-        if status == 416:
-            kind = IntegrityError
-        raise kind(
-            f"{url}: {status} "
-            f"{one_line(response.headers.get('X-Error-Message') or response.reason_phrase)}"
-        )
+    if response.status_code not in (200, 206):
+        raise _refused(response, url, about_token)
+    if _is_page(response) and not url.endswith((".html", ".htm")):
+        raise PullError(f"{url}: a web page, not the file", faults.HUB)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise PullError(f"{url}: sent as {one_line(encoding)[:20]!r}, which nobody asked for")
+
+
+def _refused(response: httpx2.Response, url: str, about_token: str) -> PullError | NotFound:
+    """The error that a status means, with the way out."""
+    status, said = response.status_code, response.headers.get("X-Error-Message")
+    message = f"{url}: {status} {one_line(said or response.reason_phrase)}"
+    if status in _AGAIN:
+        wait_s = faults.wait_s(response.headers)
+        return Interrupted(message, faults.later(wait_s), wait_s)
+    if status == 416:
+        return IntegrityError(message)
+    if status in (404, 410):
+        hint = f"{faults.HUB} {about_token}" if _is_page(response) else about_token
+        return NotFound(message, hint)
+    return PullError(message, about_token if status in (401, 403) else "")
+
+
+def _is_page(response: httpx2.Response) -> bool:
+    return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
 def _place(response: httpx2.Response, url: str, offset: int) -> tuple[int, int | None]:

@@ -19,7 +19,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from zoo.errors import NotFound, PullError, ZooError, disk
 from zoo.fetch.stream import Source, Stream, read_part
@@ -62,10 +61,10 @@ class Folder(_Directory):
 
         try:
             return Folders(self.root).path(entry.name, file)
-        except NotFound:
+        except NotFound as problem:
             path = self.root / file
             if not os.path.isfile(path):  # noqa: PTH113 (false, not an error, where nobody may look)
-                raise
+                raise NotFound(str(problem)) from None  # the name is right, whatever is near it
             return path
 
 
@@ -95,11 +94,12 @@ class Nothing:
         pass
 
 
-def source(where: str | os.PathLike[str]) -> Source:
+def source(where: str | os.PathLike[str], named: Sequence[str] = ()) -> Source:
     """The source that a path or a URL means; NotFound or StoreError where there is none.
 
-    A URL is a hub. A file is a bundle (`bundle`). A folder with blobs/ and repos/ in it is a
-    store's root; any other folder has a folder for each student, or is one student's.
+    A URL is a hub; `named` are registries that the user has given, see `endpoints`. A file is a
+    bundle (`bundle`). A folder with blobs/ and repos/ in it is a store's root; any other folder has
+    a folder for each student, or is one student's.
     """
     text = os.fspath(where)
     if not text:  # of a variable that is not set; Path("") would be the folder one stands in
@@ -107,35 +107,38 @@ def source(where: str | os.PathLike[str]) -> Source:
     if re.match(r"https?://", text):
         from zoo.fetch.link import Hub
 
-        return Hub(_checked(text.rstrip("/")))
+        url = _checked(text.rstrip("/"))
+        return Hub(url, endpoints.lab_token(url, named) or "", tuple(named))
     if "://" in text:
         raise PullError(f"{text}: not an address to pull from", "http:// and https:// are")
     path = expanded(text)
     if path.is_dir():
         is_store = (path / "blobs").is_dir() and (path / "repos").is_dir()
         return StoreRoot(path) if is_store else Folder(path)
-    if path.exists():
+    if path.is_file():
         from zoo.fetch.bundle import Bundle
 
         return Bundle(path)
+    if path.exists():
+        hint = "give a folder, a bundle or a hub's URL"
+        raise PullError(f"{path}: neither a folder nor a plain file", hint)
     raise NotFound(f"{path}: no such folder or bundle", "give a folder, a bundle or a hub's URL")
 
 
 def _checked(url: str) -> str:
     try:
         check_endpoint(url)
-        _ = urlsplit(url).port
     except ValueError as problem:
         raise PullError(f"{url}: not the address of a hub", str(problem)) from None
     return url
 
 
-def mirrors() -> list[Source]:
+def mirrors(named: Sequence[str] = ()) -> list[Source]:
     """The sources in $ZOO_MIRRORS: paths and URLs, commas or blanks between them.
 
     One that is not there now (a stick that is not plugged in) is no error before it is needed.
     """
-    return [_or_nothing(name) for name in mirror_names()]
+    return [_or_nothing(name, named) for name in mirror_names()]
 
 
 def mirror_names() -> list[str]:
@@ -143,25 +146,33 @@ def mirror_names() -> list[str]:
     return [word for word in re.split(r"[,\s]+", os.environ.get("ZOO_MIRRORS", "")) if word]
 
 
-def _or_nothing(where: str) -> Source:
+def _or_nothing(where: str, named: Sequence[str]) -> Source:
     try:
-        return source(where)
+        return source(where, named)
     except ZooError as problem:
         return Nothing(where, problem)
 
 
-def hub(entry: Entry) -> Source:
+def hub(entry: Entry, named: Sequence[str] = ()) -> Source:
     """The hub that the entry names; the user's token goes along where it belongs to that hub."""
     from zoo.fetch.link import Hub
 
     endpoint = (entry.endpoint or endpoints.default()).rstrip("/")
-    return Hub(endpoint, token=endpoints.token(endpoint) or "")
+    return Hub(endpoint, endpoints.lab_token(endpoint, named) or "", tuple(named))
 
 
-def in_order(entry: Entry, given: Sequence[str | os.PathLike[str] | Source]) -> list[Source]:
-    """The folders of this machine first (`folders.here`), `given`, mirrors, the entry's hub."""
+def in_order(
+    entry: Entry,
+    given: Sequence[str | os.PathLike[str] | Source],
+    named: Sequence[str] = (),
+) -> list[Source]:
+    """The folders of this machine first (`folders.here`), `given`, mirrors, the entry's hub.
+
+    `named` are registries that the user has given: their hub may be told $ZOO_TOKEN, a source of
+    bytes is not for being one.
+    """
     from zoo.stores import folders
 
-    named = [source(one) if isinstance(one, str | os.PathLike) else one for one in given]
+    there = [source(one, named) if isinstance(one, str | os.PathLike) else one for one in given]
     here = [Folder(store.root) for store in folders.here()]
-    return [*here, *named, *mirrors(), hub(entry)]
+    return [*here, *there, *mirrors(named), hub(entry, named)]

@@ -16,7 +16,14 @@ CHUNK_BYTES = 256 * 1024  # read from a disk at once
 
 
 class Interrupted(PullError):  # noqa: N818
-    """The link broke; what has arrived is kept, and asking again may help."""
+    """The link broke; what has arrived is kept, and asking again may help.
+
+    `wait_s`: so long the source has asked to wait, in seconds; None: it says nothing.
+    """
+
+    def __init__(self, message: str, hint: str = "", wait_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.wait_s = wait_s
 
 
 class Unreachable(PullError):  # noqa: N818

@@ -21,7 +21,7 @@ import zoo
 from zoo.errors import PublishError, require
 from zoo.publish.release import Blob, Plan, Published, Release, Snapshot, differences, plan
 from zoo.records.names import check_endpoint, check_repo
-from zoo.registry import endpoints
+from zoo.registry import endpoints, faults
 from zoo.said import one_line
 
 if TYPE_CHECKING:
@@ -31,12 +31,33 @@ TIMEOUT_S = 10  # for the first answer of a hub
 _AGAIN = "run it again: nothing is sent twice"
 
 
+class _Later(PublishError):  # noqa: N818
+    """The hub asks to come back after `wait_s` seconds."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message, faults.later(wait_s))
+        self.wait_s = wait_s
+
+
 def publish(release: Release, endpoint: str, repo: str, *, dry_run: bool = False) -> Published:
     """Make `repo` at `endpoint` hold the release, proved and tagged.
 
     Nothing is committed where the newest commit holds it already. A dry run only reads. A
-    PublishError says which hub, what it answered and what to do.
+    PublishError says which hub, what it answered and what to do. Where the hub asks to wait, it is
+    begun anew after that: what is done is found done.
     """
+    waited_s = 0.0
+    while True:
+        try:
+            return _publish(release, endpoint, repo, dry_run)
+        except _Later as problem:
+            more_s = faults.wait(str(problem), problem.wait_s, waited_s)
+            if not more_s:
+                raise
+            waited_s += more_s
+
+
+def _publish(release: Release, endpoint: str, repo: str, dry_run: bool) -> Published:
     hub = Hub(endpoint, repo)
     head = hub.look()
     todo = plan(release, endpoint, repo, head)
@@ -46,7 +67,7 @@ def publish(release: Release, endpoint: str, repo: str, *, dry_run: bool = False
         hub.create()
         head = hub.look()
         if head is None:
-            raise PublishError(f"{endpoint} made {repo} and does not have it", "is it a hub?")
+            raise PublishError(f"{endpoint} made {repo} and does not have it", faults.HUB)
         todo = plan(release, endpoint, repo, head)
     commit = head.commit if todo.empty else hub.send(release, todo)
     hub.prove(release, commit)
@@ -151,17 +172,18 @@ class Hub:
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         """Turn what the client raises into one error with a way out."""
+        from huggingface_hub.errors import HfHubHTTPError
         from huggingface_hub.utils import httpx
 
         try:
             yield
         except RuntimeError as problem:  # from one of the client's threads
             raise self._error(problem.__cause__ or problem) from None
-        except (AttributeError, KeyError, TypeError) as problem:  # JSON of another shape
-            message = f"{self.endpoint}: no answer of a hub ({one_line(repr(problem))})"
-            raise PublishError(message, "is it the address of a hub?") from None
-        except (httpx.HTTPError, OSError, ValueError) as problem:
+        except (httpx.HTTPError, OSError, HfHubHTTPError) as problem:
             raise self._error(problem) from None
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:  # no JSON of a hub's
+            message = f"{self.endpoint}: no answer of a hub ({one_line(repr(problem))})"
+            raise PublishError(message, faults.HUB) from None
 
     def _error(self, problem: BaseException) -> PublishError:
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -173,8 +195,8 @@ class Hub:
         if isinstance(problem, HfHubHTTPError):
             return self._refused(problem)
         hint = _AGAIN
-        if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)):
-            hint = "is a hub running at that address, and can it be reached from here?"
+        if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            hint = faults.hint(problem)
         return PublishError(f"{self.endpoint}: {one_line(problem)}", hint)
 
     def _refused(self, problem: Any) -> PublishError:
@@ -182,6 +204,8 @@ class Hub:
         status = problem.response.status_code
         said = getattr(problem, "server_message", None) or problem.response.reason_phrase
         message = f"{self.endpoint}: {self.repo}: {status}: {one_line(said)}"
+        if status in (429, 503) and (wait_s := faults.wait_s(problem.response.headers)):
+            return _Later(message, wait_s)
         return PublishError(message, _HINTS.get(status, "").format(token=_login(self.endpoint)))
 
 
@@ -189,7 +213,7 @@ _HINTS = {
     400: "the hub does not take it; is it of another version?",
     401: "{token}",
     403: "{token}; it needs the right to write to that organisation",
-    404: "is it the address of a hub?",
+    404: faults.HUB,
     412: "somebody has committed there meanwhile; look at it, and run it again to publish on top",
     413: "the hub takes no files of that size",
     429: "wait, and run it again: nothing is sent twice",
@@ -210,7 +234,7 @@ def token(endpoint: str) -> str | None:
     own = endpoints.token(endpoint)
     if own or endpoints.is_public(endpoint):
         return own
-    return os.environ.get("ZOO_TOKEN", "").strip() or None
+    return endpoints.header_safe(os.environ.get("ZOO_TOKEN", ""))
 
 
 @contextlib.contextmanager

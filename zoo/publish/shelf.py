@@ -63,7 +63,7 @@ def alone(store: Folders) -> Iterator[None]:
     """No other process changes the store, or the registry that lists it, meanwhile."""
     from filelock import FileLock
 
-    with disk(store.root, hint="is the folder writable?"):
+    with disk(store.root):
         store.root.mkdir(parents=True, exist_ok=True)
         held = FileLock(store.root / ".registry.lock").acquire()
     with held:

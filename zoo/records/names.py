@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Container, Iterable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 FILES = {"fp32": "model.fp32.onnx", "int8": "model.int8.onnx"}  # precision -> published file
 GOLDEN = "golden.npz"
@@ -71,6 +71,11 @@ def check_endpoint(value: str) -> None:
     """Refuse what is not the base URL of a hub; a `ValueError` says why."""
     if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*[^\s?#\\/])?", value):
         raise ValueError(f'endpoint must be http(s)://host without "/" at its end, not "{value}"')
+    try:
+        port = urlsplit(value).port
+    except ValueError:  # no number, or over 65535
+        port = 0
+    check(port != 0, f'there is no such port: "{value}"')
 
 
 def check_segment(value: str) -> None:

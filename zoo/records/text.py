@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.files import is_endless
 
 KeyPath = tuple[str | int, ...]
 ErrorClass = type[ZooError]
@@ -98,6 +99,8 @@ _YAML_HINT = "YAML is `key: value` lines; text with : or # in it goes into quote
 
 
 def _text(path: Path, error: ErrorClass) -> str:
+    if is_endless(path):
+        raise error(f"{path}: a pipe or a device, not a plain file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:

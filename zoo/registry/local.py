@@ -91,7 +91,7 @@ def writing(entries: Iterable[Entry], path: str | Path | None = None) -> Iterato
     """Replace the registry when the block ends well; what cannot be written fails before it."""
     target = Path(path or default_path())
     text = render(entries)
-    with disk(target, RegistryError, "is the folder writable?"):
+    with disk(target, RegistryError):
         if not target.parent.exists():
             target.parent.mkdir(parents=True)
         with replacing(target) as file:

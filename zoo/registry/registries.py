@@ -29,7 +29,11 @@ Found = tuple[str, Entry]  # origin, row
 
 def origins(where: Where = ()) -> list[str]:
     """The names of the registries that are read, each once, in the order given."""
+    listed = isinstance(where, Sequence) and not isinstance(where, str)
     texts = where if isinstance(where, Sequence) and not isinstance(where, str) else [where or ""]
+    if listed and not all(local.split(os.fspath(text)) for text in texts):
+        hint = "give a PATH, a URL or ORG/NAME; without one, $ZOO_REGISTRY is read"
+        raise RegistryError("the name of the registry is empty", hint)  # of a variable, perhaps
     named = [name for text in texts for name in local.split(os.fspath(text))]
     chosen = named or local.split(os.environ.get("ZOO_REGISTRY", ""))
     return list(dict.fromkeys(chosen)) or [DEFAULT]
@@ -41,17 +45,20 @@ def entries(where: Where = (), *, fetch: bool = True, whole: bool = False) -> li
     Then a registry elsewhere is the copy that was kept of it, and empty where there is none.
     `whole`: a RegistryError where a row is of a newer studentzoo and would be passed over.
     """
-    found = ((o, load(o, fetch=fetch, whole=whole)) for o in origins(where))
+    names = origins(where)
+    found = ((o, load(o, fetch=fetch, whole=whole, named=names)) for o in names)
     rows = [(origin, entry) for origin, students in found for entry in students.values()]
     return sorted(rows, key=lambda row: row[1].name)  # of one name in the order of the registries
 
 
-def load(origin: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Entry]:
-    """The rows of one registry by name; see `entries`."""
+def load(
+    origin: str, *, fetch: bool = True, whole: bool = False, named: Sequence[str] = ()
+) -> dict[str, Entry]:
+    """The rows of one registry by name; see `entries`. `named` are those asked for with it."""
     file = path(origin)
     if file:
         return local.load(file, whole=whole)
-    return remote.load(origin, fetch=fetch, whole=whole)
+    return remote.load(origin, fetch=fetch, whole=whole, named=named)
 
 
 def path(origin: str) -> Path | None:
@@ -84,6 +91,21 @@ def models(task: str | None = None, *, registry: Where = None) -> list[Entry]:
     registry: a path, a URL or ORG/NAME, or several; see `zoo.registry.registries`.
     """
     return [entry for _, entry in entries(registry) if task in (None, entry.task)]
+
+
+def named(where: Where = (), entry: Entry | None = None) -> list[str]:
+    """The registries that are read and are no files; see `endpoints.lab_token`.
+
+    And the hub of a row that stands so in the registry that this user's own students are written
+    to: `zoo publish` has put it there.
+    """
+    found = [name for name in origins(where) if "://" in name]
+    if entry is None or not entry.endpoint or not os.environ.get("ZOO_TOKEN"):
+        return found
+    own = local.default_path()
+    if own in map(path, origins(where)) and local.load(own).get(entry.name) == entry:
+        return [*found, entry.endpoint]
+    return found
 
 
 def matches(entry: Entry, words: Sequence[str]) -> bool:

@@ -12,17 +12,21 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NoHome, RegistryError, ZooWarning
 from zoo.files import expanded, is_own, is_strange_link, share, whose, write_text
 from zoo.records import entry, plain, reader
 from zoo.records.entry import Entry
 from zoo.records.names import check_endpoint
-from zoo.registry import endpoints
-from zoo.said import one_line
+from zoo.registry import endpoints, faults
+from zoo.said import masked, one_line
+
+if TYPE_CHECKING:
+    import httpx2
 
 MAX_BYTES = 4_000_000  # some two thousand students
 
@@ -41,11 +45,14 @@ class Copy:
         return {n: replace(row, endpoint=row.endpoint or self.hub) for n, row in rows.items()}
 
 
-def load(name: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Entry]:
+def load(
+    name: str, *, fetch: bool = True, whole: bool = False, named: Sequence[str] = ()
+) -> dict[str, Entry]:
     """The rows of the registry at a URL, or in the repository ORG/NAME; see `registries`.
 
-    Where it cannot be reached, or $HF_HUB_OFFLINE forbids to try, the kept copy is used and a
-    ZooWarning says so. Without `fetch`: the kept copy in silence, no rows where there is none.
+    `named` are the registries that are asked for with it, see `endpoints.lab_token`. Where it
+    cannot be reached, or $HF_HUB_OFFLINE forbids to try, the kept copy is used and a ZooWarning
+    says so. Without `fetch`: the kept copy in silence, no rows where there is none.
     """
     source = _source(name)
     kept = _kept(source)
@@ -55,10 +62,9 @@ def load(name: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Ent
         hint = "ask for it once without that"
         return _instead(kept, f"{source}: HF_HUB_OFFLINE is set", hint).entries(whole)
     try:
-        fresh = _of_url(source, kept) if "://" in name else _of_repo(name, kept)
+        fresh = _patiently(name, source, kept, (name, *named))
     except _AwayError as problem:
-        hint = "is the address right, and the network there?"
-        return _instead(kept, str(problem), hint).entries(whole)
+        return _instead(kept, str(problem), problem.hint).entries(whole)
     except RegistryError as problem:
         hint = "HF_HUB_OFFLINE=1 uses the copy that was kept of it" if kept else ""
         raise RegistryError(one_line(problem, 2000), problem.hint or hint) from None
@@ -68,7 +74,24 @@ def load(name: str, *, fetch: bool = True, whole: bool = False) -> dict[str, Ent
 
 
 class _AwayError(Exception):
-    """No answer, or one that says to come back later."""
+    """No answer, or one that says to come back later: after `wait_s` seconds, where it is told."""
+
+    def __init__(self, message: str, hint: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.hint, self.wait_s = hint, wait_s
+
+
+def _patiently(name: str, source: str, kept: Copy | None, named: Sequence[str]) -> Copy:
+    """The registry as it is now; waited for as long as it asks to, where there is no copy."""
+    waited_s = 0.0
+    while True:
+        try:
+            return _of_url(source, kept, named) if "://" in name else _of_repo(name, kept, named)
+        except _AwayError as problem:
+            more_s = 0.0 if kept else faults.wait(str(problem), problem.wait_s, waited_s)
+            if not more_s:
+                raise
+            waited_s += more_s
 
 
 def _source(name: str) -> str:
@@ -77,9 +100,9 @@ def _source(name: str) -> str:
     url = url if _is_file(url) else url.rstrip("/")
     try:
         check_endpoint(url.partition("?")[0] if _is_file(url) else url)
-    except ValueError:
+    except ValueError as problem:
         hint = "PATH, http(s)://HOST/.../registry.yaml, http(s)://HOST of a hub, or ORG/NAME"
-        raise RegistryError(f"{url}: not the address of a registry", hint) from None
+        raise RegistryError(f"{url}: not the address of a registry, {problem}", hint) from None
     return url
 
 
@@ -99,28 +122,31 @@ def _instead(kept: Copy | None, reason: str, hint: str) -> Copy:
 # --- fetching ------------------------------------------------------------------------------------
 
 
-def _of_url(url: str, kept: Copy | None) -> Copy:
+def _of_url(url: str, kept: Copy | None, named: Sequence[str]) -> Copy:
     """Of a .yaml file as it stands; of a hub, each row without a hub of its own gets that hub."""
     hub = "" if _is_file(url) else url
     address = f"{hub}/registry.yaml" if hub else url
-    answer = _get(address, kept.tag if kept else "")
+    answer = _get(address, named, kept.tag if kept else "")
     if kept and answer.status == 304:
         return kept
     return _checked(Copy(answer.tag, _read(address, answer), hub))
 
 
-def _of_repo(name: str, kept: Copy | None) -> Copy:
+def _of_repo(name: str, kept: Copy | None, named: Sequence[str]) -> Copy:
     """Of the commit that is the head of the repository now."""
     endpoint = endpoints.default()
     address = f"{endpoint}/api/models/{name}/revision/main"
-    head = reader.parse_json(_text(address, _get(address)), address, RegistryError).data
+    try:
+        head = reader.parse_json(_text(address, _get(address, named)), address, RegistryError).data
+    except RegistryError as problem:
+        raise RegistryError(str(problem), problem.hint or faults.HUB) from None
     commit = head.get("sha") if isinstance(head, dict) else None
     if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise RegistryError(f"{address}: the answer names no commit", "is that a hub?")
+        raise RegistryError(f"{address}: the answer names no commit", faults.HUB)
     if kept and kept.tag == commit:
         return kept
     address = f"{endpoint}/{name}/resolve/{commit}/registry.yaml"
-    return _checked(Copy(commit, _read(address, _get(address))))
+    return _checked(Copy(commit, _read(address, _get(address, named))))
 
 
 def _checked(copy: Copy) -> Copy:
@@ -137,51 +163,51 @@ class _Answer:
     body: bytes
 
 
-def _get(url: str, tag: str = "") -> _Answer:
+def _get(url: str, named: Sequence[str], tag: str = "") -> _Answer:
     """One GET; an answer that is none of a registry's is a RegistryError or an `_AwayError`."""
     import httpx2
 
     headers = {"Accept-Encoding": "identity"}
     if tag:
         headers["If-None-Match"] = tag
-    if token := endpoints.token(url):
+    if token := endpoints.lab_token(url, named):
         headers["Authorization"] = f"Bearer {token}"  # httpx2 drops it where it is sent elsewhere
     try:
         with (
             endpoints.client(url, RegistryError) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
-            _check(url, str(response.url), response.status_code, bool(tag))
+            _check(url, response, bool(tag), endpoints.about_token(url, bool(token), named))
             body = _limited(url, response)
             return _Answer(response.status_code, _plain(response.headers.get("etag", "")), body)
     except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL) as problem:
-        raise RegistryError(f"{url}: {one_line(problem)}") from None
+        raise RegistryError(f"{url}: {one_line(problem)}", faults.hint(problem)) from None
     except httpx2.TransportError as problem:
-        raise _AwayError(f"{url}: {one_line(problem)}") from None
+        raise _AwayError(f"{url}: {one_line(problem)}", faults.hint(problem)) from None
     except httpx2.TooManyRedirects:
         message = f"{url}: sent on more than {endpoints.MAX_REDIRECTS} times, perhaps in a circle"
-        raise RegistryError(message) from None
+        raise RegistryError(message, faults.HUB) from None
     except httpx2.HTTPError as problem:
-        raise RegistryError(f"{url}: {one_line(problem)}") from None
+        raise RegistryError(f"{url}: {one_line(problem)}", faults.HUB) from None
 
 
-def _check(url: str, final: str, status: int, has_tag: bool) -> None:
+def _check(url: str, response: httpx2.Response, has_tag: bool, about_token: str) -> None:
     """Refuse an answer by its status, and one that left TLS on its way."""
+    status, final = response.status_code, str(response.url)
     if url.startswith("https:") and not final.startswith("https:"):
         raise RegistryError(f"{url}: sent on to {final}, without TLS")
     if status == 200 or (status == 304 and has_tag):
         return
     if status == 429 or status >= 500:
-        raise _AwayError(f"{url}: the server answers {status}")
+        wait_s = faults.wait_s(response.headers)
+        raise _AwayError(f"{url}: the server answers {status}", faults.later(wait_s), wait_s)
     reasons = {401: "not for everybody (401)", 403: "not for everybody (403)", 404: "not there"}
     reason = reasons.get(status, f"the server answers {status}")
-    raise RegistryError(f"{url}: {reason}", _HINT)
+    ways = {401: about_token, 403: about_token, 404: f"{_HINT}; {about_token}"}
+    raise RegistryError(f"{url}: {reason}", ways.get(status, _HINT))
 
 
-_HINT = (
-    "a registry is a PATH, the URL of a registry.yaml or of a hub, or ORG/NAME; "
-    "HF_TOKEN opens what is private on $HF_ENDPOINT or the public Hub"
-)
+_HINT = "a registry is a PATH, the URL of a registry.yaml or of a hub, or ORG/NAME"
 
 
 def _limited(url: str, response: Any) -> bytes:
@@ -206,15 +232,20 @@ def _text(address: str, answer: _Answer) -> str:
         text = answer.body.decode("utf-8")
     except UnicodeDecodeError as problem:
         message = f"{address}: not UTF-8 text (byte {problem.start})"
-        raise RegistryError(message) from None
+        raise RegistryError(message, faults.HUB) from None
     if text.lstrip()[:1] == "<":
-        hint = "does the network want you to log in?"
+        hint = f"{faults.HUB} Or does the network want you to log in?"
         raise RegistryError(f"{address}: a web page, not a registry", hint)
     return text
 
 
 def _read(address: str, answer: _Answer) -> reader.Document:
-    return reader.parse_yaml(_text(address, answer), address, RegistryError)
+    found = reader.parse_yaml(_text(address, answer), address, RegistryError)
+    if not isinstance(found.data, dict) or found.data.keys().isdisjoint(("students", "format")):
+        raise RegistryError(
+            f"{address}: must be a mapping with students in it", f"{faults.HUB} {_HINT}"
+        )
+    return found
 
 
 # --- keeping -------------------------------------------------------------------------------------
@@ -258,12 +289,12 @@ def _kept(source: str) -> Copy | None:
         copy = _checked(Copy(kept.tag, reader.Document(kept.registry, source), kept.hub))
     except (RegistryError, NoHome, OSError):
         return None
-    return copy if kept.source == source else None
+    return copy if kept.source == masked(source) else None
 
 
 def _keep(source: str, copy: Copy) -> None:
     """Put it in the place of the last copy in one step."""
-    kept = _Kept(source, copy.tag, copy.document.data, copy.hub)
+    kept = _Kept(masked(source), copy.tag, copy.document.data, copy.hub)
     try:
         path = _path(source)
         if not path.parent.is_dir():

@@ -71,7 +71,19 @@ class Table:
             others.append(route.method)
         if others:
             raise Refused(405, "MethodNotAllowed", f"not with {method}", Allow=_allowed(others))
+        if asked := _XET.fullmatch(raw_path):
+            raise _no_xet(asked[1])
         raise Refused(404, "NotFound", "there is nothing at this address")
+
+
+_XET = re.compile(r"/api/.+/(xet-[a-z]+-token)(?:/.*)?")
+
+
+def _no_xet(asked: str) -> Refused:
+    """Sent on to nowhere: of an answer that is none, the client's library shows but the address."""
+    way = "set HF_HUB_DISABLE_XET=1"
+    to = f"/no-{asked}-here/{way.replace(' ', '-')}"
+    return Refused(307, "NotFound", f"there is no Xet here: {way}", Location=to)
 
 
 def raw_path(request: Request) -> str:

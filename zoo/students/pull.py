@@ -33,7 +33,9 @@ def pull(
     With `verify`, the golden vectors run on this processor: a ZooWarning tells when the 8-bit file
     answers differently here (`zoo.load` then uses the fp32 file), a PullError when both do.
     """
-    folder = fetch(registries.find(name, registry), sources=sources, cache=cache, progress=progress)
+    entry = registries.find(name, registry)
+    named = registries.named(registry, entry)
+    folder = fetch(entry, sources=sources, cache=cache, progress=progress, named=named)
     if verify:
         self_test(folder, name)
     return folder

@@ -1,0 +1,98 @@
+"""What was met on the way to a hub, and the way out."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from zoo.errors import ZooWarning
+
+MAX_WAIT_S = 300.0  # in all, for one file; a hub that asks for more is not waited for
+HUB = "is that the address of a hub?"
+
+_SAID: tuple[tuple[tuple[str, ...], str], ...] = (  # words of the system or of OpenSSL -> way out
+    (
+        ("hostname mismatch", "ip address mismatch", "doesn't match"),
+        "the certificate there is of another name: use the name that stands in it",
+    ),
+    (
+        ("certificate has expired", "not yet valid"),
+        "the certificate there is not valid today: is the clock here right?",
+    ),
+    (
+        ("certificate_verify_failed", "unknown_ca", "self-signed", "self signed"),
+        "a CA that is not known here has signed the certificate: SSL_CERT_FILE=FILE.pem names your "
+        "own (or SSL_CERT_DIR, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE)",
+    ),
+    (
+        ("wrong_version_number", "record layer failure", "unknown protocol", "http request"),
+        "there is no TLS at that port: http:// in place of https://?",
+    ),
+    (
+        ("name or service", "nodename nor servname", "name resolution", "no address associated"),
+        "is the name of the host right, and is there a network?",
+    ),
+    (("refused",), "is a hub running at that address, and at that port?"),
+)
+
+
+def hint(problem: BaseException) -> str:
+    """What to do about a connection that did not come about, or broke."""
+    said = str(problem).casefold()
+    for words, way in _SAID:
+        if any(word in said for word in words):
+            return way
+    kind = type(problem).__name__
+    if kind == "ProxyError":
+        names = [n for n in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") if _variable(n)]
+        return f"{' or '.join(names) or 'a proxy'} is set; NO_PROXY=HOST goes around it"
+    if kind in ("UnsupportedProtocol", "InvalidURL"):
+        return "the address of a hub is http://HOST:PORT or https://HOST; see HF_ENDPOINT"
+    if kind == "TooManyRedirects":
+        return HUB
+    if kind in ("RemoteProtocolError", "LocalProtocolError", "ReadError"):
+        return f"the other end hung up: {HUB} https:// in place of http://?"
+    return "can it be reached from here?"
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name) or os.environ.get(name.lower()) or ""
+
+
+def wait_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """How long a server asks to wait before the next request, in seconds; None: it says nothing.
+
+    Of `Retry-After`, seconds or a date (RFC 9110, 10.2.3); what is no such thing, or is over, is
+    nothing said.
+    """
+    said = headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said[:12])
+    try:
+        then = parsedate_to_datetime(said)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    left = (then - (now or datetime.now(UTC))).total_seconds()
+    return left if left > 0 else None
+
+
+def wait(said: str, asked_s: float | None, waited_s: float) -> float:
+    """Wait as long as a hub asks for, and say so; returns the seconds.
+
+    0 where it asks for nothing, or for more than is left of MAX_WAIT_S after `waited_s`.
+    """
+    if not asked_s or waited_s + asked_s > MAX_WAIT_S:
+        return 0.0
+    warnings.warn(ZooWarning(f"{said}: asked to wait {asked_s:.0f} s, waiting"), stacklevel=2)
+    time.sleep(asked_s)
+    return asked_s
+
+
+def later(asked_s: float | None) -> str:
+    """The way out where it is not waited any more."""
+    return f"try again later: the hub asks for {asked_s:.0f} s" if asked_s else "try again later"
