@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from distill.data.record import Example, Listing, Picture
-from distill.data.split import with_test
+from distill.data.split import said, with_test
 from distill.errors import DistillError
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ class Parquet:
                 rows_of[split] += 1
         if not classes:
             classes = tuple(sorted({e.label for e in found}, key=int))
-        return Listing(found if self.has_test else with_test(found), classes)
+        if self.has_test:
+            return Listing(found, classes)
+        found = with_test(found)
+        return Listing(found, classes, said(found, "one file without splits"))
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The pictures of `wanted`, in the order of the files."""

@@ -13,7 +13,7 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.inputs import pictures
 from zoo.inputs.asked import Asked
-from zoo.inputs.pictures import as_array, check_batch, groups
+from zoo.inputs.pictures import as_array, check_batch, groups, several
 from zoo.students.classifier import Classifier, Prediction, check_top, ranked
 from zoo.students.student import metadata_value
 
@@ -43,14 +43,15 @@ class PictureStudent(Classifier):
         show = as_json if asked.as_json else as_text
         return pictures.told(partial(self.rank, top=asked.top or 5), show, asked)
 
-    def __call__(self, given: Picture | Sequence[Picture], top: int = 5) -> Any:
+    def __call__(self, given: Picture | Iterable[Picture], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
 
-        given: a path, a PIL image or a uint8 array (h, w, 3) gives one list; a list of those or
-        an array (n, h, w, 3) gives a list of lists. Sizes may differ within a list.
+        given: a path, a PIL image, a uint8 array (h, w, 3), the bytes of a file or an open file
+        gives one list; an iterable of those or an array (n, h, w, 3) gives a list of lists. Sizes
+        may differ within it.
         """
         check_top(top)
-        if isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 4:
+        if several(given):
             return self.rank(given, top)  # type: ignore[arg-type]
         return self.rank([given], top)[0]  # type: ignore[list-item]
 
