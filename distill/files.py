@@ -71,11 +71,17 @@ def _below(
             yield from _below(path, f"{start}{path.name}/", passed_over, above | {here})
 
 
+_HANDED = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+
+
 def open_plain(path: str | Path, buffering: int = -1) -> BinaryIO:
     """A regular file, to be read; `OSError` at once for what might be waited for without end.
 
-    A named pipe without a writer, a device and a socket are such. Links are followed.
+    A named pipe without a writer, a device and a socket are such; but what this process was handed
+    open, as /dev/stdin or by <(command), is read. Links are followed.
     """
+    if str(Path(path).absolute()).startswith(_HANDED):
+        return Path(path).open("rb", buffering)  # type: ignore[return-value]
     _check_regular(Path(path).stat(), path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags)

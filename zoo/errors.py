@@ -29,15 +29,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from zoo.said import masked
+
 T = TypeVar("T")
 
 
 class ZooError(Exception):
-    """What is wrong in one line, and in `hint` what to do about it."""
+    """What is wrong in one line, and in `hint` what to do about it; no secret of an address."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(masked(message))
+        self.hint = masked(hint)
 
 
 class RecipeError(ZooError):
@@ -106,6 +108,9 @@ class GateError(ZooError):
 
 class ZooWarning(UserWarning):
     """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 # --- what others raise, as an error of ours ------------------------------------------------------

@@ -148,6 +148,8 @@ def _stream(file: File, stack: contextlib.ExitStack) -> BinaryIO:
         opened = stack.enter_context(open_plain(file))
     else:
         return file
+    if not opened.seekable():
+        raise DistillError("it is a pipe, and a picture is read by going to and fro in it")
     if not opened.read(1):
         raise DistillError("it is empty, 0 bytes")
     opened.seek(0)

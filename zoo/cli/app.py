@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import codecs
+import io
+import os
 import sys
+import traceback
 import warnings
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from zoo.errors import ZooWarning
+from zoo.said import ERROR_LIMIT, JOINERS, as_json, escaped, masked, shown
 
 USE, MAKE, PUBLISH, SERVE = "Use", "Make", "Publish", "Serve"  # what commands are for
 
@@ -45,28 +49,53 @@ app = typer.Typer(
 def main() -> None:
     """Entry point of `zoo`."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    _open_streams()
     try:
-        app()
-    except Exception as error:  # the one place: ours are explained, a bug keeps its traceback
-        if not hasattr(error, "hint"):
-            raise
-        _fail(error)
+        sys.exit(app(standalone_mode=False))
+    except Exception as error:  # noqa: BLE001 (the one place: ours are explained, a bug is told)
+        sys.exit(_failed(error))
     finally:
         _flush()
 
 
-def _fail(error: Exception) -> NoReturn:
-    tell(error)
-    sys.exit(1)
+def _open_streams() -> None:
+    """What a stream cannot carry, as in LANG=C, is escaped; one that is closed swallows all.
+
+    Else the next file that is opened would get its number, and what a library prints.
+    """
+    codecs.register_error("zoo.escaped", escaped)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="zoo.escaped")
+
+
+def _failed(error: Any) -> int:
+    """Tell an error as what it is; returns the exit status."""
+    if hasattr(error, "format_message"):
+        return _show_usage(error)
+    if hasattr(error, "hint"):
+        tell(error)
+    else:
+        _say("".join(traceback.format_exception(error)).rstrip(), keep="\n\t")
+    return 1
+
+
+def _show_usage(error: Any) -> int:
+    """Of wrong usage typer repeats what was typed, or what a file said."""
+    said = io.StringIO()
+    error.show(file=said)
+    _say(said.getvalue().rstrip(), keep="\n")
+    return int(error.exit_code)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
     """Ours are a line for people; others look as Python prints them."""
     if issubclass(category, ZooWarning):
-        text = f"warning: {message}"
-    else:
-        text = warnings.formatwarning(message, category, *where[:2])
-    typer.echo(text.rstrip(), err=True)
+        return talk(f"warning: {message}")
+    return _say(warnings.formatwarning(message, category, *where[:2]).rstrip(), keep="\n\t")
 
 
 def _flush() -> None:
@@ -88,12 +117,16 @@ def _options(
         raise typer.Exit
 
 
-# --- output --------------------------------------------------------------------------------------
+# --- output: all of it goes through these, so that strangers' text does nothing to a terminal ----
+
+
+def _say(text: str, limit: int | None = None, keep: str = "") -> None:
+    typer.echo(shown(masked(text), limit, keep=keep), err=True)
 
 
 def talk(line: str) -> None:
     """A line for people."""
-    typer.echo(line, err=True)
+    _say(line, ERROR_LIMIT)
 
 
 def tell(error: Exception, of: str = "") -> None:
@@ -104,11 +137,11 @@ def tell(error: Exception, of: str = "") -> None:
         talk(f"{about}hint: {hint}")
 
 
-def text(text: str) -> None:
-    """Data as text."""
-    typer.echo(text)
+def text(text: str, end: str = "\n") -> None:
+    """Data as text; its cells were made fit to be shown by whoever put them together."""
+    typer.echo(shown(text, keep="\n\t" + JOINERS) + end, nl=False)
 
 
 def json_out(data: object) -> None:
     """Data as JSON."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    typer.echo(as_json(data, indent=2))

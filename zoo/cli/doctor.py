@@ -11,6 +11,7 @@ from zoo.errors import ZooError
 from zoo.measure import machine
 from zoo.records.names import FILES
 from zoo.records.run import installed
+from zoo.said import masked
 
 if TYPE_CHECKING:
     from zoo.records.entry import Entry
@@ -126,11 +127,11 @@ def source_facts() -> dict[str, Any]:
     places = {origin: registries.path(origin) for origin in registries.origins()}
     found = [_registry(origin, path) for origin, path in places.items()]
     return {
-        "registry": ", ".join(str(path or origin) for origin, path in places.items()),
+        "registry": ", ".join(masked(path or origin) for origin, path in places.items()),
         "store": ", ".join(str(store.root) for store in folders.here()),
-        "mirrors": sources.mirror_names(),
-        "hub": endpoints.default(),
-        "problems": [problem for _, problems in found for problem in problems],
+        "mirrors": list(map(masked, sources.mirror_names())),
+        "hub": masked(endpoints.default()),
+        "problems": [masked(problem) for _, problems in found for problem in problems],
         "students": sum(count for count, _ in found),
     }
 

@@ -13,6 +13,7 @@ from zoo.cli import tables
 from zoo.cli.app import USE, app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.errors import ZooError
+from zoo.said import shown
 
 if TYPE_CHECKING:
     from zoo.fetch.kept import Removed
@@ -61,7 +62,7 @@ def pull(
     places = [sources.source(one) for one in source or []]
     entries = _all(places, registry) if all_students else _named(names or [], registry)
     if len(entries) == 1:
-        return typer.echo(_pulled(entries[0], places, cache))
+        return text(str(_pulled(entries[0], places, cache)))
     return _pull_each(entries, places, cache)
 
 
@@ -70,7 +71,7 @@ def _pull_each(entries: Sequence[Entry], places: Sequence[Source], cache: Path |
     failed = 0
     for entry in entries:
         try:
-            typer.echo(_pulled(entry, places, cache))
+            text(str(_pulled(entry, places, cache)))
         except ZooError as problem:
             failed += 1
             tell(problem, entry.name)
@@ -169,7 +170,8 @@ def verify_cache(cache: Cache = None, registry: Registry = None, as_json: Json =
         json_out([asdict(one) for one in broken])
     else:
         for one in broken:
-            text(f"{one.name}@{one.revision[:12]}  {one.file}  {one.problem}")
+            row = f"{one.name}@{one.revision[:12]}", one.file, one.problem
+            text("  ".join(map(shown, row)))
     if broken:
         talk("hint: `zoo pull NAME` fetches what is broken again")
         raise typer.Exit(1)
@@ -200,7 +202,7 @@ def prune_cache(
 
 def _say_gone(gone: Sequence[Removed], dry_run: bool) -> None:
     for one in gone:
-        text(f"{one.what}  {one.path}  {one.size_bytes} bytes")
+        text(f"{one.what}  {shown(one.path)}  {one.size_bytes} bytes")
     size = sum(one.size_bytes for one in gone)
     talk(f"{size} bytes {'would be freed' if dry_run else 'freed'}")
 

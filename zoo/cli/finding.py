@@ -9,6 +9,7 @@ import typer
 from zoo.cli import tables
 from zoo.cli.app import USE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Name, Registry, Size
+from zoo.said import masked
 
 if TYPE_CHECKING:
     from zoo.registry.registries import Found
@@ -75,4 +76,4 @@ def _plain(row: Found) -> dict[str, Any]:
     from zoo.records import plain
 
     origin, entry = row
-    return plain.essentials(entry) | {"endpoint": entry.endpoint, "origin": origin}
+    return plain.essentials(entry) | {"endpoint": masked(entry.endpoint), "origin": masked(origin)}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import MAKE, app, talk
+from zoo.cli.app import MAKE, app, talk, text
 from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
+from zoo.said import shown
 
 if TYPE_CHECKING:
     from zoo.records.card import Card
@@ -44,7 +45,7 @@ def build(
             raise
         hint = "pip install 'studentzoo[train]'"
         raise ZooError(f"`zoo build` needs {error.name}, which is not installed", hint) from None
-    typer.echo(folder)
+    text(str(folder))
 
 
 _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
@@ -70,7 +71,7 @@ def show_card(
     if registry:
         raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
     entry = shelf.add_rows(name, add)
-    return typer.echo(f"{entry.name}@{entry.revision}")
+    return text(f"{entry.name}@{entry.revision}")
 
 
 def _folder(name: str, registry: list[str] | None) -> Path:
@@ -89,9 +90,10 @@ def _markdown(card: Card) -> None:
 
     page = card_page.render(card)
     if not sys.stdout.isatty():
-        return typer.echo(page, nl=False)
+        return text(page, end="")
     from rich.console import Console
     from rich.markdown import Markdown
 
     body = page.split("\n---\n", 1)[1]
-    return Console().print(Markdown(body))
+    clean = shown(body, keep="\n")  # and no link whose address is not seen
+    return Console().print(Markdown(clean, hyperlinks=False))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from zoo.said import shown
+
 T = TypeVar("T")
 BAR_FROM = 50  # pictures; fewer are answered before a bar is read
 
@@ -47,7 +49,7 @@ def files(what: str) -> Iterator[Callable[[str, int, int], None]]:
     from rich.table import Column
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(bar_width=None),  # what is left of the line
         progress.DownloadColumn(table_column=Column(no_wrap=True)),
         progress.TransferSpeedColumn(table_column=Column(no_wrap=True)),
@@ -58,7 +60,7 @@ def files(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
         def show(file: str, done: int, total: int) -> None:
             if file not in tasks:
-                tasks[file] = bar.add_task(f"{what} {file}", total=total)
+                tasks[file] = bar.add_task(shown(f"{what} {file}"), total=total)
             bar.update(tasks[file], completed=done, visible=done < total)
 
         yield show
@@ -66,4 +68,4 @@ def files(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def _line(file: str, done: int, total: int) -> None:
     if done == total:
-        sys.stderr.write(f"{file}  {total} bytes\n")
+        sys.stderr.write(f"{shown(file)}  {total} bytes\n")

@@ -12,6 +12,7 @@ from zoo.cli import tables
 from zoo.cli.app import PUBLISH, app, json_out, talk, tell, text
 from zoo.cli.arguments import Json, complete_name
 from zoo.errors import PublishError, ZooError
+from zoo.said import masked
 
 if TYPE_CHECKING:
     from zoo.publish.release import Plan, Published
@@ -156,4 +157,5 @@ def _data(result: Published | ZooError, name: str = "") -> dict[str, Any]:
     if isinstance(result, ZooError):
         return {"name": name, "error": str(result), "hint": result.hint}
     data: dict[str, Any] = plain.to_dict(result)
-    return {**data.pop("plan"), **data, "dry_run": not result.revision}
+    found = {**data.pop("plan"), **data, "dry_run": not result.revision}
+    return found | {"endpoint": masked(found["endpoint"])}

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.app import USE, app
+from zoo.cli.app import USE, app, talk
+from zoo.cli.app import text as out
 from zoo.cli.arguments import Batch, Files, JsonLines, NameOrPath, Precision, Registry, Texts, Top
 from zoo.errors import NothingGiven, ZooError
 
@@ -40,7 +41,6 @@ def run(
     asked = Asked(files or (), text or (), top, batch, as_json, watched)
     try:
         for line in student.told(asked):
-            wrong = isinstance(line, ZooError)
-            typer.echo(f"error: {line}" if wrong else line, err=wrong)
+            talk(f"error: {line}") if isinstance(line, ZooError) else out(line)
     except NothingGiven as problem:
         raise typer.BadParameter(str(problem), param_hint="FILE") from None

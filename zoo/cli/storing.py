@@ -10,6 +10,7 @@ import typer
 from zoo.cli.app import SERVE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Root
 from zoo.errors import StoreError
+from zoo.said import shown
 
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(
@@ -44,7 +45,7 @@ def fsck(root: Root = None, as_json: Json = False) -> None:
         json_out({"problems": problems})
     else:
         for problem in problems:
-            text(problem)
+            text(shown(problem))
     if problems:
         raise typer.Exit(1)
     talk("no damage found")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zoo.said import masked, shown
+
 if TYPE_CHECKING:
     from zoo.fetch.kept import Kept
     from zoo.measure.bench import Comparison
@@ -27,11 +29,9 @@ BESIDE = ("FILE", "INPUT", "P50 MS", "CARD", "NOW/CARD", "OVER FP32", "CARD", "N
 def columns(rows: Iterable[Row], head: Row = ()) -> str:
     """Aligned text, a line a row; the last column is left ragged.
 
-    What cannot be printed, as a stranger's registry may have it, becomes a blank.
+    Cells may hold a stranger's text, or an address with a secret.
     """
-    from zoo.records.names import printable
-
-    lines = [tuple(map(printable, row)) for row in (head, *rows) if row]
+    lines = [tuple(shown(masked(cell)) for cell in row) for row in (head, *rows) if row]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(row, widths) for row in lines)
 

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from zoo.errors import IntegrityError, NotFound, PullError
 from zoo.fetch.stream import Interrupted, Stream, Unreachable
-from zoo.records.names import one_line
 from zoo.registry import endpoints
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import httpx2

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from zoo.errors import PublishError, require
 from zoo.publish.release import Blob, Plan, Published, Release, Snapshot, differences, plan
-from zoo.records.names import check_endpoint, check_repo, one_line
+from zoo.records.names import check_endpoint, check_repo
 from zoo.registry import endpoints
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

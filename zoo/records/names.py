@@ -98,22 +98,6 @@ def shown(value: str) -> str:
     return text if len(text) <= 100 and len(value) <= 100 else text[:97] + "..."
 
 
-def printable(text: str) -> str:
-    """`text` with a blank for each character that could do something to a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def one_line(said: object, limit: int = 300) -> str:
-    """What others say, fit for one line of an error: at most `limit` characters.
-
-    Of an exception without words, its kind.
-    """
-    text = " ".join(printable(str(said)).split())
-    if not text and isinstance(said, BaseException):
-        return type(said).__name__
-    return text if len(text) <= limit else text[:limit] + "..."
-
-
 def _is_text(value: str) -> bool:
     """Unicode that UTF-8 can carry, and no control character."""
     return not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", value)

@@ -25,7 +25,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from zoo.errors import NotFound, ZooError
-from zoo.records.names import one_line, shown
+from zoo.records.names import shown
+from zoo.said import one_line
 
 T = TypeVar("T")
 GROUP = "studentzoo.tasks"

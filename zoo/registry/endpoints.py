@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo.errors import ZooError
-from zoo.records.names import one_line
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import httpx2

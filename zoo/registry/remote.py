@@ -20,8 +20,9 @@ from zoo.errors import RegistryError, ZooWarning
 from zoo.files import write_text
 from zoo.records import entry, plain, reader
 from zoo.records.entry import Entry
-from zoo.records.names import check_endpoint, one_line
+from zoo.records.names import check_endpoint
 from zoo.registry import endpoints
+from zoo.said import one_line
 
 MAX_BYTES = 4_000_000  # some two thousand students
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import EntryNotFound, NotFound, RevisionNotFound
-from zoo.records.names import check_ref, one_line
+from zoo.records.names import check_ref
+from zoo.said import one_line
 from zoo.serve.answers import Refused
 from zoo.stores.git import File, Refs
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from zoo.errors import InputError, NotFound, ZooError
-from zoo.records.names import one_line
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,8 @@ import numpy as np
 
 from zoo.errors import InputError, NotFound, ZooError, ZooWarning
 from zoo.records import task
-from zoo.records.names import FILES, one_line
+from zoo.records.names import FILES
+from zoo.said import one_line
 from zoo.students import metadata
 from zoo.students import session as sessions
 from zoo.students.golden import golden

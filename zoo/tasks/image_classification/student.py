@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,8 @@ from zoo.errors import InputError, ZooError
 from zoo.inputs import pictures
 from zoo.inputs.asked import Asked
 from zoo.inputs.pictures import as_array, check_batch, groups, several
+from zoo.said import as_json as to_json
+from zoo.said import shown
 from zoo.students.classifier import Classifier, Prediction, check_top, ranked
 from zoo.students.student import metadata_value
 
@@ -77,13 +78,14 @@ class PictureStudent(Classifier):
 
 def as_text(path: Path, answer: Prediction) -> str:
     """A line for each answer: file, probability and label, tabs between them."""
-    return "\n".join(f"{path}\t{probability:.4f}\t{label}" for label, probability in answer)
+    file = shown(path)
+    return "\n".join(f"{file}\t{probability:.4f}\t{shown(label)}" for label, probability in answer)
 
 
 def as_json(path: Path, answer: Prediction) -> str:
     """One JSON object on one line."""
     labels = [{"label": label, "probability": probability} for label, probability in answer]
-    return json.dumps({"file": str(path), "answers": labels}, ensure_ascii=False)
+    return to_json({"file": str(path), "answers": labels})
 
 
 def _image_size(about: dict[str, str], path: Path) -> int:

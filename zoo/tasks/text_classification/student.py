@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from zoo.errors import InputError, NothingGiven, ZooError
 from zoo.inputs import lines
 from zoo.inputs import text as reading
 from zoo.inputs.asked import Asked
+from zoo.said import JOINERS, shown
+from zoo.said import as_json as to_json
 from zoo.students.classifier import (
     Classifier,
     Prediction,
@@ -183,8 +184,8 @@ def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) ->
     """
     if not pairs:
         answer = [(student.decision(answer), answer[0][1])]
-    cells = [f"{probability:.4f}\t{label}" for label, probability in answer]
-    return printable("\t".join([*cells, " ".join(text.splitlines())]))
+    cells = [f"{probability:.4f}\t{shown(label)}" for label, probability in answer]
+    return "\t".join([*cells, shown(" ".join(text.splitlines()), keep=JOINERS)])
 
 
 def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
@@ -194,9 +195,4 @@ def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
         "label": student.decision(answer),
         "answers": [{"label": label, "probability": value} for label, value in answer],
     }
-    return printable(json.dumps(found, ensure_ascii=False))
-
-
-def printable(line: str) -> str:
-    """A line that any UTF-8 stream takes: lone surrogates as JSON writes them, \\ud800."""
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+    return to_json(found)
