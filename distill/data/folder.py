@@ -55,5 +55,5 @@ class Folder:
 
 
 def _special(path: Path) -> DistillError:
-    what = "a link that leads nowhere" if path.is_symlink() else "a pipe, a socket or a device"
+    what = "a pipe, a socket or a device" if path.exists() else "a link that leads nowhere"
     return DistillError(f"{path} cannot be read: it is {what}", "remove it from the data set")

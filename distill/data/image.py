@@ -147,6 +147,8 @@ def _stream(file: File, stack: contextlib.ExitStack) -> BinaryIO:
     elif isinstance(file, str | Path):
         opened = stack.enter_context(open_plain(file))
     else:
+        if isinstance(file.read(0), str):
+            raise DistillError("it is open as text, not as bytes", 'open it with mode "rb"')
         return file
     if not opened.seekable():
         raise DistillError("it is a pipe, and a picture is read by going to and fro in it")

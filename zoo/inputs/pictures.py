@@ -102,7 +102,7 @@ def _answer(
 
 def several(given: Any) -> bool:
     """Whether it is more than one picture: a batch, or anything that gives one after the other."""
-    if hasattr(given, "ndim"):
+    if hasattr(given, "dtype"):
         return given.ndim == 4 or given.dtype.kind in "OU"  # a batch, or paths in an array
     alone = isinstance(given, str | bytes | bytearray | memoryview | os.PathLike)
     return not alone and not hasattr(given, "read") and hasattr(given, "__iter__")
