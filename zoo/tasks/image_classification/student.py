@@ -72,7 +72,8 @@ class PictureStudent(Classifier):
         """Float32 (n, classes) of pictures of any sizes; equal sizes go together."""
         logits = np.zeros((len(arrays), len(self.labels)), np.float32)
         for rows in groups([array.shape for array in arrays]):
-            logits[rows] = self.logits(np.stack([arrays[row] for row in rows]))
+            batch = np.stack([arrays[r] for r in rows]) if len(rows) > 1 else arrays[rows[0]][None]
+            logits[rows] = self.logits(batch)
         return logits
 
 
