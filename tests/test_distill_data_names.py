@@ -124,6 +124,13 @@ def test_one_class_in_two_spellings_is_an_error_that_says_how_they_differ(
     assert repr(f"train/{one}") in str(error) and repr(f"test/{other}") in str(error)
 
 
+def test_a_class_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
+    make(tmp_path)
+    for split in ("train", "test"):
+        put(tmp_path / split / os.fsdecode(b"caf\xe9") / "0.png", 70)
+    assert "is no text: its bytes are not UTF-8" in str(error_of(tmp_path))
+
+
 def test_letters_and_capitals_may_be_classes_where_every_split_has_both(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for i, label in enumerate("aAbB"):
@@ -296,3 +303,23 @@ def test_any_names_give_every_class_or_one_error(
         except InputError:
             ran = []
         assert trained == sorted("/".join(name.split("/")[-2:]) for name in ran)
+
+
+@pytest.mark.parametrize(
+    "name", ["d.zip", "d.tar", "d.tar.gz", "d.parquet", "d", "d/train.parquet"]
+)
+def test_a_pipe_in_the_place_of_data_is_an_error_at_once(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    raised: list[Exception] = []
+
+    def reading() -> None:
+        try:
+            read(tmp_path / name.split("/")[0])
+        except DistillError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=reading, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert "pipe" in str(raised[0]) and name in str(raised[0])

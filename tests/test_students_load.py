@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -105,6 +106,13 @@ def test_any_iterable_of_pictures_is_taken(student: Student, tmp_path: Path) -> 
     assert student(path.read_bytes() for path in paths) == wanted
 
 
+class _Reader:
+    """What can be read and no more, as some libraries hand over what they fetch."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+
+
 def test_bytes_and_open_files_are_pictures(student: Student, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(plain("blue")).save(path)
@@ -115,6 +123,13 @@ def test_bytes_and_open_files_are_pictures(student: Student, tmp_path: Path) -> 
         assert student(file) == wanted
         file.seek(9)
         assert student([file, data]) == [wanted, wanted]
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as sink:
+        sink.write(data)
+    with os.fdopen(reading, "rb") as pipe:
+        assert student(pipe) == wanted
+    with path.open("rb") as file:
+        assert student(_Reader(file)) == wanted
     with (
         path.open("r", encoding="latin-1") as text,
         pytest.raises(InputError, match="open as text"),
@@ -374,3 +389,10 @@ def test_metadata_that_are_no_text_are_one_error(tiny: Path) -> None:
     )
     with pytest.raises(InputError, match=r"metadata"):
         load(path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_student_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(NotFound, match="no such file"):
+        load(str(tmp_path / "model.onnx"))

@@ -141,21 +141,32 @@ def _explained() -> Iterator[None]:
 
 
 def _stream(file: File, stack: contextlib.ExitStack) -> BinaryIO:
-    """Something to read the picture from; a file of ours is closed by `stack`."""
+    """Something to go to and fro in; a file of ours is closed by `stack`."""
     if isinstance(file, bytes | bytearray | memoryview):
-        opened: BinaryIO = io.BytesIO(file)
+        stream: BinaryIO = io.BytesIO(file)
     elif isinstance(file, str | Path):
-        opened = stack.enter_context(open_plain(file))
+        stream = stack.enter_context(open_plain(file))
     else:
-        if isinstance(file.read(0), str):
-            raise DistillError("it is open as text, not as bytes", 'open it with mode "rb"')
-        return file
-    if not opened.seekable():
-        raise DistillError("it is a pipe, and a picture is read by going to and fro in it")
-    if not opened.read(1):
+        stream = file
+    start = stream.read(1)
+    if isinstance(start, str):
+        raise DistillError("it is open as text, not as bytes", 'open it with mode "rb"')
+    if _seekable(stream):
+        stream.seek(0)
+        start = start or stream.read(1)  # whoever handed it over may have read it to its end
+        stream.seek(0)
+    else:  # a pipe: as much as may be decoded
+        stream = io.BytesIO(start + stream.read(MAX_DECODE_BYTES))
+    if not start:
         raise DistillError("it is empty, 0 bytes")
-    opened.seek(0)
-    return opened
+    return stream
+
+
+def _seekable(stream: BinaryIO) -> bool:
+    try:
+        return stream.seekable()
+    except AttributeError:  # what has nothing but `read`
+        return False
 
 
 _open_lock = threading.Lock()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from distill.data.record import Example, Listing, Picture
 from distill.data.split import said, with_test
 from distill.errors import DistillError
+from distill.files import open_plain
 
 if TYPE_CHECKING:
     import pyarrow.parquet
@@ -254,6 +255,7 @@ def _open(path: Path) -> pyarrow.parquet.ParquetFile:
     except ImportError as error:
         raise _missing("pyarrow", error) from error
     try:
+        open_plain(path).close()
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(str(path), error) from error

@@ -94,7 +94,16 @@ def classes_of(
 
 
 def _check_spelling(every: set[str], found: dict[Split, set[str]], where: str) -> None:
-    """No class is written in two ways; by case alone, two may differ that every split has."""
+    """Names are text, and no class is written in two ways.
+
+    By case alone, two may differ that are in the same splits.
+    """
+    for name in every:
+        if name != name.encode(errors="replace").decode():
+            raise DistillError(
+                f"{where}: the name of the class {name!r} is no text: its bytes are not UTF-8",
+                "rename its folder",
+            )
     for group in names.alike(every):
         for one, other in itertools.combinations(group, 2):
             ways = names.difference(one, other)

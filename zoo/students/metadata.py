@@ -20,6 +20,8 @@ _MAX_BYTES = 1 << 24  # of one property; a longer one is not read
 def read(path: Path) -> dict[str, str]:
     """The metadata of the file by key; of what is no whole ONNX file, what could be read."""
     found: dict[str, str] = {}
+    if not path.is_file():  # a pipe would be waited for
+        return found
     try:
         with path.open("rb") as file:
             for _, data in _fields(file, (_PROPERTIES,)):
