@@ -13,7 +13,7 @@ import numpy as np
 from distill.errors import DistillError
 
 EXAMPLES = 400  # that a teacher is tried on, at most
-ENOUGH, MANY = 30, 100  # of fewer examples nothing is concluded; so many are good evidence
+ENOUGH, MANY = 50, 100  # of fewer examples nothing is concluded; so many are good evidence
 CERTAIN = 3.0  # standard errors
 STEADY = 16  # examples that are asked about twice
 
@@ -89,23 +89,35 @@ def at_chance(answers: np.ndarray, labels: np.ndarray) -> bool:
 def permutation(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray | None:
     """The class (classes,) that each answer stands for, where that is surely not itself.
 
-    Found on half of the examples, and believed if on the rest it is right more often than the
+    Believed if each example is right by the order that all the others show more often than by the
     order as it is, by CERTAIN standard errors of the difference (McNemar 1947).
     """
-    if len(labels) < ENOUGH:
-        return None
-    half = np.random.default_rng(0).permutation(len(labels)) < len(labels) // 2
-    order = _best_order(answers[half], labels[half], classes)
-    answers, labels = answers[~half], labels[~half]
-    moved, plain = order[answers] == labels, answers == labels
-    better, worse = int((moved & ~plain).sum()), int((plain & ~moved).sum())
-    return order if better - worse > CERTAIN * np.sqrt(better + worse) else None
-
-
-def _best_order(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """The class (classes,) for each answer, each once, the likeliest pairs first; else itself."""
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (answers, labels), 1)
+    order = _best_order(counts)
+    if not _surely_better(counts, order[np.arange(classes), None] == np.arange(classes)):
+        return None  # not even with each example's own help
+    right = np.zeros(counts.shape, bool)
+    for answer, label in np.argwhere(counts):
+        counts[answer, label] -= 1
+        right[answer, label] = _best_order(counts)[answer] == label
+        counts[answer, label] += 1
+    return order if _surely_better(counts, right) else None
+
+
+def _surely_better(counts: np.ndarray, right: np.ndarray) -> bool:
+    """Whether answers are right by `right` (answer, label) surely more often than as they are."""
+    plain = np.eye(len(counts), dtype=bool)
+    better, worse = counts[right & ~plain].sum(), counts[plain & ~right].sum()
+    return bool(better - worse > CERTAIN * np.sqrt(better + worse))
+
+
+def _best_order(counts: np.ndarray) -> np.ndarray:
+    """The class (classes,) for each answer, each once, the likeliest pairs first; else itself.
+
+    counts int (classes, classes): examples by answer and label.
+    """
+    classes = len(counts)
     order, free = np.full(classes, -1), np.ones(classes, bool)
     for answer, label in np.argwhere(counts)[np.argsort(-counts[counts > 0], kind="stable")]:
         if order[answer] < 0 and free[label]:

@@ -42,7 +42,7 @@ def answer(images):
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders 0 to 11, and a teacher who answers in counting order."""
     chance = np.random.default_rng(0)
-    for split, count in (("train", 5), ("test", 2)):
+    for split, count in (("train", 6), ("test", 2)):
         for label in range(12):
             (tmp_path / "counts" / split / str(label)).mkdir(parents=True)
             for i in range(count):
@@ -117,5 +117,5 @@ def test_what_was_held_out_of_classes_alone_is_told(lab: Path) -> None:
         RECIPE.replace("image_size: 8", "image_size: 8, order: natural")
     )
     made, (warning, *_) = label()
-    assert "12 of 60 pictures, a fifth of each class" in warning
-    assert len(made.data.train) + len(made.data.validation) == 48
+    assert "12 of 72 pictures, a fifth of each class" in warning
+    assert len(made.data.train) + len(made.data.validation) == 60

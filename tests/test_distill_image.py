@@ -117,6 +117,19 @@ def test_strips_change_nothing(width: int, height: int, strip: int) -> None:
     assert np.array_equal(parts[1], array)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "I"])
+def test_strips_change_nothing_in_any_mode(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (31, 50)).astype(np.uint16)
+    image = Image.fromarray(deep if mode == "I;16" else noise(50, 31))
+    image = image if mode == "I;16" else image.convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 3
+    whole = pixels(image, SIZE), np.asarray(square(image, SIZE))
+    monkeypatch.setattr(reader, "STRIP_BYTES", 1000)
+    assert np.array_equal(pixels(image, SIZE), whole[0])
+    assert np.array_equal(np.asarray(square(image, SIZE)), whole[1])
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_picture_is_turned_strip_by_strip(
     orientation: int, monkeypatch: pytest.MonkeyPatch

@@ -287,8 +287,8 @@ def test_a_student_at_chance_whose_loss_stood_still_is_an_error(tmp_path: Path) 
         (2.3, 0.5, 200, 0.9, True),
         (2.3, 2.0, 200, 0.2, True),  # little, but surely more than by guessing
         (2.3, 2.2, 200, 0.1, False),  # all of one class
-        (2.3, 2.3, 40, 0.1, False),
-        (2.3, 1.2, 40, 0.1, True),  # of so few nothing is sure, and the loss fell
+        (2.3, 2.3, 60, 0.1, False),
+        (2.3, 1.2, 60, 0.1, True),  # of so few nothing is sure, and the loss fell
         (2.3, 2.3, 10, 0.1, True),
         (0.01, 0.15, 200, 0.9, True),  # began with good weights, and with augmentation
         (2.3, 6.6e15, 10, 0.9, False),

@@ -15,7 +15,8 @@ from distill.names import ignored
 
 def open_folder(path: Path) -> Source:
     """A folder of pictures, or of parquet."""
-    if any(next(path.glob(p), None) for p in ("*.parquet", "*/*.parquet")):
+    tables = (table for form in ("*.parquet", "*/*.parquet") for table in path.glob(form))
+    if not all(ignored(table.relative_to(path).as_posix()) for table in tables):
         return Parquet.open(path)
     return Folder(path)
 

@@ -22,6 +22,7 @@ from distill.data.record import Example, Listing, Picture
 from distill.data.split import said, with_test
 from distill.errors import DistillError
 from distill.files import open_plain
+from distill.names import ignored
 
 if TYPE_CHECKING:
     import pyarrow.parquet
@@ -132,7 +133,8 @@ def hub_address(source: str) -> tuple[str, str, str]:
 
 def files_of(folder: Path) -> list[File]:
     """The files of train and test in `folder`, by path; one configuration only."""
-    paths = sorted(folder.rglob("*.parquet"))
+    below = sorted(folder.rglob("*.parquet"))
+    paths = [path for path in below if not ignored(path.relative_to(folder).as_posix())]
     files = [File(p, s) for p in paths if (s := split_of(p.relative_to(folder)))]
     homes = {p.parent.parent if p.parent.name == s else p.parent for p, s in files}
     if len(homes) > 1:

@@ -188,10 +188,11 @@ def _archived(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
 
     def wanted(name: str) -> bool:
         parent, _, file = name.rpartition("/")
-        if ignored(name) or not _is_text(file):
+        asked = parent == folder or not folder
+        if ignored(name) or not (_is_text(file) if asked else file.lower().endswith(SUFFIX)):
             return False
         folders.add(parent)
-        return parent == folder or not folder
+        return asked
 
     for name, content in Tar(path).contents(wanted):
         parent, _, file = name.rpartition("/")
