@@ -213,7 +213,7 @@ def _audit(
         worst = max(worst, float(off.max()))
         same += int((live.argmax(1) == index[number, rows, 0]).sum())
     if not steady:
-        raise DistillError(f"the teacher's {UNSTEADY}", UNSTEADY_HINT)
+        raise DistillError(UNSTEADY, UNSTEADY_HINT)
     if worst > tolerance(logits):
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",

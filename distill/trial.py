@@ -32,7 +32,7 @@ def try_teacher(ask: Ask, examples: Any, labels: np.ndarray, classes: Sequence[s
     chosen = examples[rows] if isinstance(examples, np.ndarray) else [examples[r] for r in rows]
     logits, labels = ask(chosen), labels[rows]
     if unsteady(ask, chosen[:STEADY], logits[:STEADY]):
-        raise DistillError(f"the teacher's {UNSTEADY}", UNSTEADY_HINT)
+        raise DistillError(UNSTEADY, UNSTEADY_HINT)
     answers = logits.argmax(1)
     order = permutation(answers, labels, len(classes))
     if order is not None:
@@ -47,11 +47,11 @@ def try_teacher(ask: Ask, examples: Any, labels: np.ndarray, classes: Sequence[s
     return float((answers == labels).mean())
 
 
-UNSTEADY = "two answers to the same examples differ"
-UNSTEADY_HINT = (
-    "is it in training mode? dropout and batch statistics are off after model.eval(); an answer "
-    "must depend on nothing but its own example"
+UNSTEADY = (
+    "two answers to the same examples differ: is the teacher in training mode (dropout, batch "
+    "statistics)?"
 )
+UNSTEADY_HINT = "model.eval() ends it; an answer must depend on nothing but its own example"
 
 
 def unsteady(ask: Ask, examples: Any, answered: np.ndarray) -> bool:
@@ -95,7 +95,7 @@ def permutation(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (answers, labels), 1)
     order = _best_order(counts)
-    if not _surely_better(counts, order[np.arange(classes), None] == np.arange(classes)):
+    if not _surely_better(counts, order[:, None] == np.arange(classes)):
         return None  # not even with each example's own help
     right = np.zeros(counts.shape, bool)
     for answer, label in np.argwhere(counts):
