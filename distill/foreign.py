@@ -16,7 +16,7 @@ class Foreign(NamedTuple):
 
 def _coded(name: str) -> Foreign:
     return Foreign(
-        f"{name.upper()} text and not UTF-8",
+        f"{name.upper()} text",
         f"convert it first, as by: iconv -f {name} -t utf-8 (PowerShell: Out-File -Encoding utf8)",
     )
 
@@ -52,6 +52,6 @@ def foreign(head: bytes) -> Foreign | None:
             return found
     for first in (0, 1):  # Latin letters without a mark at the start: every other byte is 0
         zeros, letters = head[1 - first :: 2], head[first::2]
-        if len(head) >= 4 and not any(zeros) and all(letters):
+        if len(head) >= 16 and not any(zeros) and all(letters):
             return _coded("utf-16be" if first else "utf-16le")
     return None

@@ -247,7 +247,7 @@ def _lines(content: bytes, where: str) -> list[str]:
     """The texts of a file, each once, in its order."""
     other = foreign(content[:HEAD_BYTES])
     if other:
-        raise DistillError(f"{where} is {other.what}", other.hint)
+        raise DistillError(f"{where}, line 1: not UTF-8, it is {other.what}", other.hint)
     try:
         whole = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

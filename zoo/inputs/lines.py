@@ -60,7 +60,7 @@ def lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     for block in _whole_lines(stream):
         other = None if done else foreign(block[:HEAD_BYTES])
         if other:
-            raise InputError(f"{name}: {other.what}", other.hint)
+            raise InputError(f"{name}, line 1: not UTF-8, it is {other.what}", other.hint)
         found, problem = _decoded(block)
         if found and not done:
             found[0] = found[0].removeprefix("\ufeff")
