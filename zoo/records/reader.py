@@ -102,11 +102,8 @@ _YAML_HINT = "YAML is `key: value` lines; text with : or # in it goes into quote
 
 
 def _text(path: Path, error: ErrorClass) -> str:
-    from distill.files import open_plain
-
     try:
-        with open_plain(path) as file:
-            return file.read().decode("utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
         raise error(f"{path}: not UTF-8 text (byte {problem.start})") from None
     except OSError as problem:
