@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import pickle
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,3 +45,65 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def below(folder: Path, passed_over: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
+    """Relative name, with forward slashes, and path of all that is in `folder`, at any depth.
+
+    Sorted within a folder; what a name says is passed over is not looked into. Links are followed,
+    but not back to where they stand in. Raises `OSError`.
+    """
+    yield from _below(folder, "", passed_over, frozenset())
+
+
+def _below(
+    folder: Path, start: str, passed_over: Callable[[str], bool], above: frozenset[tuple[int, int]]
+) -> Iterator[tuple[str, Path]]:
+    found = folder.stat()
+    here = (found.st_dev, found.st_ino)
+    if here in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if passed_over(path.name):
+            continue
+        yield start + path.name, path
+        if path.is_dir():
+            yield from _below(path, f"{start}{path.name}/", passed_over, above | {here})
+
+
+_HANDED = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+
+
+def open_plain(path: str | Path, buffering: int = -1) -> BinaryIO:
+    """A regular file, to be read; `OSError` at once for what might be waited for without end.
+
+    A named pipe without a writer, a device and a socket are such; but what this process was handed
+    open, as /dev/stdin or by <(command), is read. Links are followed.
+    """
+    if str(Path(path).absolute()).startswith(_HANDED):
+        return Path(path).open("rb", buffering)  # type: ignore[return-value]
+    _check_regular(Path(path).stat(), path)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(handle), path)  # it may be another by now
+        return os.fdopen(handle, "rb", buffering)  # type: ignore[return-value]
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _check_regular(found: os.stat_result, path: str | Path) -> None:
+    kind = stat.S_IFMT(found.st_mode)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if kind != stat.S_IFREG:
+        raise OSError(errno.EINVAL, f"it is {_SPECIAL.get(kind, 'no regular file')}", str(path))
+
+
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}

@@ -26,7 +26,8 @@ from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.files import DAMAGED, write
 from distill.progress import progress
-from distill.views import Views, views_of
+from distill.trial import STEADY, UNSTEADY, UNSTEADY_HINT, tolerance, unsteady
+from distill.views import View, Views, views_of
 
 SHARD = 8192  # examples
 _BATCH = 4096  # examples the teacher sees at once
@@ -200,17 +201,32 @@ def _audit(
 ) -> Audit:
     """Ask the teacher again about a fraction of the rows of every view, drawn at random."""
     count = max(1, round(fraction * len(asked)))
-    worst, same = 0.0, 0
+    worst, same, steady = 0.0, 0, True
     for number in range(len(logits)):
         rows = np.random.default_rng(number).choice(len(asked), count, replace=False)
         examples = views.view(number).examples(torch.from_numpy(asked[rows]))
         live = _answers(ask, examples, classes)
-        again = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
-        worst = max(worst, float(np.abs(logits[number, rows] - again).max()))
+        off = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
+        off = np.abs(logits[number, rows] - off)
+        if steady and off.max() > tolerance(logits):
+            steady = _steady(ask, views.view(number), asked[:STEADY], classes)
+        worst = max(worst, float(off.max()))
         same += int((live.argmax(1) == index[number, rows, 0]).sum())
-    if worst > 2e-3 * float(np.abs(logits).max()) + 1e-3:
+    if not steady:
+        raise DistillError(UNSTEADY, UNSTEADY_HINT)
+    if worst > tolerance(logits):
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",
             "the teacher changed under the same name; delete the labels' folder",
         )
     return Audit(count * len(logits), same / (count * len(logits)), worst)
+
+
+def _steady(ask: Ask, view: View, rows: np.ndarray, classes: int) -> bool:
+    """Whether the live teacher agrees with itself."""
+
+    def answers(examples: Any) -> np.ndarray:
+        return _answers(ask, examples, classes)
+
+    examples = view.examples(torch.from_numpy(rows))
+    return not unsteady(answers, examples, answers(examples))

@@ -26,6 +26,7 @@ from distill.files import DAMAGED, write
 from distill.losses import total
 from distill.pieces import padded
 from distill.progress import Progress, progress
+from distill.runs import check_same, check_sane, facts
 from distill.views import views_of
 
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
@@ -52,7 +53,9 @@ class _State:
     student: nn.Module
     average: nn.Module  # the weights that are kept: moving average, or the student itself
     optimizer: torch.optim.Optimizer
+    made_by: dict[str, Any]  # what decides the run: see `runs.facts`
     step: int = 0
+    began: float = 0.0  # loss of the first step
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch so far
     curves: list[dict[str, float]] = field(default_factory=list)  # one row an epoch
 
@@ -70,12 +73,13 @@ def fit(
 
     The student ends with the weights of the last epoch (averaged where `ema` is on), never with
     the best ones. out/checkpoint.pt lets a killed run go on; out/student.pt holds the final state.
-    Raises `DistillError` when the loss stops being a number.
+    Raises `DistillError` when the loss stops being a number, when the run ends at chance or far
+    above the loss it began with, and when `out` holds a run of another plan, student or data.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(plan.seed)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = _begin(student, plan)
+    state = _begin(student, plan, facts(student, train, validation, plan, answers))
     _resume(state, out / "checkpoint.pt", device)
     data = _Batches(train, plan, device)
     with progress(
@@ -86,6 +90,9 @@ def fit(
         while state.step < plan.train.epochs * data.steps:
             _epoch(state, data, plan, answers, out, bar)
             _close_epoch(state, data, plan, validation, out, device)
+    last = state.curves[-1]["loss"]
+    held_out = predict(state.average, _inputs(validation), device)
+    check_sane(state.began, last, held_out.argmax(1), validation.labels, len(train.classes))
     student.load_state_dict(state.average.state_dict())
     student.eval()
     save(student.state_dict(), out / "student.pt")
@@ -96,8 +103,11 @@ def accuracy(
     student: nn.Module, data: Dataset | Texts, device: str = "cpu", batch: int = 512
 ) -> float:
     """Fraction of data that student labels as data does."""
-    inputs = data.images if isinstance(data, Dataset) else data.texts
-    return float((predict(student, inputs, device, batch).argmax(1) == data.labels).mean())
+    return float((predict(student, _inputs(data), device, batch).argmax(1) == data.labels).mean())
+
+
+def _inputs(data: Dataset | Texts) -> np.ndarray | Sequence[str]:
+    return data.images if isinstance(data, Dataset) else data.texts
 
 
 def predict(
@@ -169,13 +179,13 @@ class _Batches:
         self._rows = self._view.batches(order, self.plan.train.batch_size)
 
 
-def _begin(student: nn.Module, plan: Plan) -> _State:
+def _begin(student: nn.Module, plan: Plan, made_by: dict[str, Any]) -> _State:
     decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     optimizer = _optimizer(groups, plan.train)
     average = copy.deepcopy(student) if plan.train.ema else student
-    return _State(student, average, optimizer)
+    return _State(student, average, optimizer, made_by)
 
 
 def _optimizer(groups: list[dict[str, Any]], train: Train) -> torch.optim.Optimizer:
@@ -201,6 +211,7 @@ def _epoch(
     while state.step < end:
         began = time.perf_counter()
         value, right = _step(state, data, plan, answers)
+        state.began = state.began if state.step else value
         _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
         state.step += 1
         bar.update(plan.train.batch_size, _now(state, data.steps))
@@ -285,6 +296,8 @@ def _checkpoint(state: _State, out: Path) -> None:
             "sums": state.sums,
             "curves": state.curves,
             "rng": torch.get_rng_state(),
+            "began": state.began,
+            "made_by": state.made_by,
         },
         out / "checkpoint.pt",
     )
@@ -295,10 +308,12 @@ def _resume(state: _State, path: Path, device: str) -> None:
         return
     try:
         kept = torch.load(path, map_location=device, weights_only=True)
+        check_same(kept["made_by"], state.made_by, path)
         state.student.load_state_dict(kept["student"])
         state.average.load_state_dict(kept["average"])
         state.optimizer.load_state_dict(kept["optimizer"])
         state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
+        state.began = kept["began"]
         torch.set_rng_state(kept["rng"].cpu())
     except DAMAGED as error:
         raise DistillError(

@@ -88,3 +88,19 @@ def test_an_empty_folder_is_an_error(shelf: Any, tmp_path: Path) -> None:
 def test_a_missing_student_is_found_before_pictures_are_read(shelf: Any, red: Path) -> None:
     result = CliRunner().invoke(cli.app, ["run", "nobody", str(red)])
     assert isinstance(result.exception, NotFound)
+
+
+def test_a_name_of_two_lines_is_told_in_one(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    odd = ["new\nline.png", "tab\t.png", "esc\x1b[31m.png", "return\r.png", "bad\udcff.png"]
+    for name in odd:
+        picture(folder / name, (250, 5, 5))
+    lines = shell("run", tiny, folder, "--top", "1").stdout.splitlines()
+    assert len(lines) == len(odd)
+    assert all(line.isprintable() for line in "".join(lines).split("\t"))
+    assert any(line.startswith(f"{folder}/new\\nline.png\t") for line in lines)
+    (folder / "new\nline.png").write_bytes(b"")
+    done = shell("run", tiny, folder, "--top", "1", "--json")
+    assert len(done.stdout.splitlines()) == len(odd) - 1
+    assert sum("is empty" in line for line in done.stderr.splitlines()) == 1

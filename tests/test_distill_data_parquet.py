@@ -147,7 +147,7 @@ def test_the_pictures_of_test_are_not_opened_for_training(tmp_path: Path) -> Non
     damaged = table.set_column(0, "image", empty).replace_schema_metadata(table.schema.metadata)
     pq.write_table(damaged, folder / "test-00000-of-00001.parquet")
     assert len(read(folder)) == 30
-    assert "test-00000-of-00001.parquet: row 0 is not a picture" in str(error_of(folder, "test"))
+    assert "test-00000-of-00001.parquet: row 0: not a picture" in str(error_of(folder, "test"))
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,59 @@ def test_an_archive_gives_what_its_folder_gives(tmp_path: Path, suffix: str, fol
         assert load(archive, split).sha256 == load(to_folder(tmp_path / "t", GOOD), split).sha256
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_name_in_capitals_is_read_like_any_other(tmp_path: Path, kind: str) -> None:
+    there = {"de.TXT": GOOD["de.txt"], "en.Txt": GOOD["en.txt"], "README": "x", "notes.md": "x"}
+    place = (
+        to_folder(tmp_path / "t", there) if kind == "folder" else to_tar(tmp_path / "t.tar", there)
+    )
+    assert load(place).sha256 == load(to_folder(tmp_path / "plain", GOOD)).sha256
+
+
+MEANT = ["fr.txt.gz", "fr.text", "fr.txt~", "fr.txt ", "fr.TXT.bak", "fr.txt.zip"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+@pytest.mark.parametrize("name", MEANT)
+def test_a_class_is_not_lost_to_the_name_of_its_file(tmp_path: Path, kind: str, name: str) -> None:
+    there = {**GOOD, name: "phrase"}
+    place = (
+        to_folder(tmp_path / "t", there) if kind == "folder" else to_tar(tmp_path / "t.tar", there)
+    )
+    assert repr(name) in str(error_of(lambda: load(place)))
+
+
+def test_two_files_of_one_class_are_named(tmp_path: Path) -> None:
+    place = to_folder(tmp_path / "case", {**GOOD, "DE.txt": "noch einer"})
+    assert "DE.txt and de.txt differ in upper and lower case only" in str(
+        error_of(lambda: load(place))
+    )
+    place = to_folder(tmp_path / "suffix", {**GOOD, "de.TXT": "noch einer"})
+    assert "is in it twice" in str(error_of(lambda: load(place)))
+
+
+def test_a_test_of_another_spelling_says_in_what_it_differs(tmp_path: Path) -> None:
+    source = to_folder(tmp_path / "source", GOOD)
+    test = to_folder(tmp_path / "test", {"DE.txt": "neu", "en.txt": "new"})
+    error = error_of(lambda: load_tests(config(source, test)))
+    assert "DE.txt is of no class" in str(error) and "upper and lower case" in str(error)
+
+
+def test_texts_with_two_answers_are_said_with_their_count(tmp_path: Path) -> None:
+    same = "".join(f"OK {i}\n" for i in range(3))
+    place = to_folder(tmp_path / "t", {name: text + same for name, text in GOOD.items()})
+    (doubt,) = load(place).doubts
+    assert doubt.startswith("3 texts have two answers or more, as 'OK 0' in de.txt and en.txt")
+    assert load(to_folder(tmp_path / "plain", GOOD)).doubts == ()
+
+
+@pytest.mark.parametrize("name", ["de.txt", "fr.txt"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    place = to_folder(tmp_path / "t", {"en.txt": GOOD["en.txt"]})
+    os.mkfifo(place / name)
+    assert "named pipe" in str(error_of(lambda: load(place)))
+
+
 def test_a_folder_of_an_archive_is_named_after_it(tmp_path: Path) -> None:
     other = {name: content.upper() for name, content in GOOD.items()}
     archive = to_tar(tmp_path / "x.tar.xz", {**inside("low", GOOD), **inside("up", other)})

@@ -289,6 +289,21 @@ def test_a_teacher_that_changed_under_its_name_is_noticed(tmp_path: Path) -> Non
     assert "delete" in told.value.hint
 
 
+def test_a_teacher_in_training_mode_is_told_so_and_not_that_it_changed(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+
+    def dropout(pictures: np.ndarray) -> np.ndarray:
+        return ask(pictures) * (chance.random((len(pictures), CLASSES)) < 0.5)
+
+    def batch_statistics(pictures: np.ndarray) -> np.ndarray:
+        return ask(pictures) - ask(pictures).mean(0)
+
+    for kind, teacher in enumerate((dropout, batch_statistics)):
+        with pytest.raises(DistillError, match="two answers to the same examples differ") as told:
+            keep(tmp_path / str(kind), teacher)
+        assert "training mode (dropout, batch statistics)" in str(told.value)
+
+
 def _wild(value: float) -> Callable[[np.ndarray], np.ndarray]:
     def teacher(pictures: np.ndarray) -> np.ndarray:
         logits = ask(pictures)

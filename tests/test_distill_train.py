@@ -38,6 +38,7 @@ from distill import augment as views  # noqa: E402
 from distill import train  # noqa: E402
 from distill.config import Augment, Loss, Train  # noqa: E402
 from distill.errors import DistillError  # noqa: E402
+from distill.runs import check_sane  # noqa: E402
 from distill.train import Plan, fit, rate  # noqa: E402
 
 CE = Loss(name="ce")
@@ -226,6 +227,89 @@ def test_the_rate_ends_near_nothing(schedule: Any) -> None:
     assert rate(0, 1000, settings) == pytest.approx(0.4 if schedule == "cosine" else 0.4 / 250)
     middle = 500 if schedule == "cosine" else 625
     assert rate(middle, 1000, settings) == pytest.approx(0.2)
+
+
+# --- sane, and of one plan ------------------------------------------------------------------------
+
+
+OTHERS: dict[str, Any] = {
+    "seed": replace(PLAN, seed=6),
+    "train.learning_rate": replace(PLAN, train=replace(SETTINGS, learning_rate=0.01)),
+    "augment.flip": replace(PLAN, augment=replace(AUGMENT, flip=False)),
+    "loss.temperature": replace(PLAN, loss=replace(PLAN.loss, temperature=2.0)),
+    "views": replace(PLAN, views=3),
+}
+
+
+@pytest.mark.parametrize("changed", OTHERS)
+def test_a_folder_of_another_plan_is_an_error_that_names_the_difference(
+    tmp_path: Path, changed: str
+) -> None:
+    fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    before = (tmp_path / "student.pt").read_bytes()
+    with pytest.raises(DistillError, match=f"is of another run: {changed} ") as told:
+        fit(network(), dataset(), HELD, OTHERS[changed], tmp_path, teacher)
+    assert "begin anew" in told.value.hint
+    assert (tmp_path / "student.pt").read_bytes() == before
+
+
+def test_a_folder_of_other_data_student_or_teacher_is_an_error(tmp_path: Path) -> None:
+    fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    other = replace(dataset(), sha256="e" * 64)
+    with pytest.raises(DistillError, match=r"train data ddd.* there, eee"):
+        fit(network(), other, HELD, PLAN, tmp_path, teacher)
+    with pytest.raises(DistillError, match="teacher  there, none here"):
+        fit(network(), dataset(), HELD, PLAN, tmp_path)
+    with pytest.raises(DistillError, match="student "):
+        fit(linear(), dataset(), HELD, PLAN, tmp_path, teacher)
+
+
+@pytest.mark.parametrize("rate", [30.0, 1e4])
+def test_a_training_that_blows_up_is_an_error_and_leaves_no_student(
+    tmp_path: Path, rate: float
+) -> None:
+    wild = replace(PLAN, train=replace(SETTINGS, learning_rate=rate, epochs=6, ema=0.0))
+    with pytest.raises(DistillError, match=r"nothing was learned|the loss is") as told:
+        fit(linear(), dataset(), dataset(60, "validation"), wild, tmp_path, teacher)
+    assert "learning_rate" in told.value.hint
+    assert not (tmp_path / "student.pt").exists()
+
+
+def test_a_student_at_chance_whose_loss_stood_still_is_an_error(tmp_path: Path) -> None:
+    still = replace(PLAN, train=replace(SETTINGS, learning_rate=1e-9))
+    with pytest.raises(DistillError, match="of 120 held-out examples: at chance; the loss began"):
+        fit(linear(), dataset(), dataset(120, "validation"), still, tmp_path, teacher)
+
+
+@pytest.mark.parametrize(
+    ("began", "last", "n", "right", "sane"),
+    [
+        (2.3, 0.5, 200, 0.9, True),
+        (2.3, 2.0, 200, 0.2, True),  # little, but surely more than by guessing
+        (2.3, 2.2, 200, 0.1, False),  # all of one class
+        (2.3, 2.3, 60, 0.1, False),
+        (2.3, 1.2, 60, 0.1, True),  # of so few nothing is sure, and the loss fell
+        (2.3, 2.3, 10, 0.1, True),
+        (0.01, 0.15, 200, 0.9, True),  # began with good weights, and with augmentation
+        (2.3, 6.6e15, 10, 0.9, False),
+    ],
+)
+def test_what_a_sane_run_ends_with(
+    began: float, last: float, n: int, right: float, sane: bool
+) -> None:
+    labels = np.arange(n) % 10
+    answers = np.where(np.arange(n) < right * n, labels, (labels + 1) % 10)
+    try:
+        check_sane(began, last, answers, labels, 10)
+    except DistillError:
+        assert not sane
+    else:
+        assert sane
+
+
+def test_a_short_training_that_learns_a_little_is_no_error(tmp_path: Path) -> None:
+    short = replace(PLAN, train=replace(SETTINGS, epochs=1))
+    fit(network(), dataset(), dataset(120, "validation"), short, tmp_path, teacher)
 
 
 # --- refused -------------------------------------------------------------------------------------

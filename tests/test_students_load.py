@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -84,6 +86,57 @@ def test_top_limits_the_answers(student: Student) -> None:
     assert len(student(plain("red"), top=99)) == 3
     with pytest.raises(InputError, match="top must be at least 1, not 0"):
         student(plain("red"), top=0)
+
+
+@pytest.mark.parametrize("top", [None, 2.5, "3", [1]])
+def test_what_is_no_number_of_answers_is_refused(student: Student, top: Any) -> None:
+    with pytest.raises(InputError, match="top must be a whole number, not"):
+        student(plain("red"), top=top)
+
+
+def test_any_iterable_of_pictures_is_taken(student: Student, tmp_path: Path) -> None:
+    for label in COLOURS:
+        Image.fromarray(plain(label)).save(tmp_path / f"{label}.png")
+    paths = [tmp_path / f"{label}.png" for label in COLOURS]
+    wanted = student(paths)
+    names = [str(path) for path in paths]
+    for them in ((p for p in paths), iter(names), dict.fromkeys(paths), map(Path, names)):
+        assert student(them) == wanted
+    assert student(np.array(names)) == wanted
+    assert student(path.read_bytes() for path in paths) == wanted
+
+
+class _Reader:
+    """What can be read and no more, as some libraries hand over what they fetch."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+
+
+def test_bytes_and_open_files_are_pictures(student: Student, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(plain("blue")).save(path)
+    wanted, data = student(path), path.read_bytes()
+    for it in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        assert student(it) == wanted
+    with path.open("rb") as file:
+        assert student(file) == wanted
+        file.seek(9)
+        assert student([file, data]) == [wanted, wanted]
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as sink:
+        sink.write(data)
+    with os.fdopen(reading, "rb") as pipe:
+        assert student(pipe) == wanted
+    with path.open("rb") as file:
+        assert student(_Reader(file)) == wanted
+    with (
+        path.open("r", encoding="latin-1") as text,
+        pytest.raises(InputError, match="open as text"),
+    ):
+        student(text)
+    with pytest.raises(InputError, match="is empty"):
+        student(b"")
 
 
 def test_logits_are_those_of_plain_onnxruntime(student: Student, tiny: Path) -> None:
@@ -336,3 +389,10 @@ def test_metadata_that_are_no_text_are_one_error(tiny: Path) -> None:
     )
     with pytest.raises(InputError, match=r"metadata"):
         load(path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_student_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(NotFound, match="no such file"):
+        load(str(tmp_path / "model.onnx"))

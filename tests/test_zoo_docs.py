@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,8 +14,10 @@ from typer.testing import CliRunner
 from zoo import cli
 from zoo.card import page as card_page
 from zoo.errors import RecipeError
+from zoo.inputs.pictures import as_array
 from zoo.records import card, reader
 from zoo.records.recipe import bind
+from zoo.students.student import Student
 
 ROOT = Path(__file__).parent.parent
 USE = ROOT / "docs" / "use.md"
@@ -88,6 +91,44 @@ def test_the_snippet_without_our_code_answers(
     monkeypatch.chdir(tiny)
     exec(compile(snippet, page, "exec"), {})
     assert capsys.readouterr().out == "red\n"
+
+
+def _odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
+    """What a careless reader gets wrong: a red picture that looks otherwise as its bytes stand."""
+    half = Image.new("RGB", (30, 20), (250, 5, 5))
+    half.paste((5, 5, 250), (0, 0, 10, 20))
+    clear = Image.merge("RGBA", [*half.split(), Image.linear_gradient("L").resize(half.size)])
+    palette = half.quantize(4)
+    turned = {f"turned {n}": (half, {"exif": _turned(n)}) for n in range(2, 9)}
+    return turned | {
+        "transparent": (clear, {}),
+        "grey and transparent": (clear.convert("LA"), {}),
+        "a transparent colour": (palette, {"transparency": 0}),
+        "cmyk": (half.convert("CMYK"), {"format": "TIFF"}),
+        "bits": (half.convert("1"), {}),
+    }
+
+
+def _turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("page", ["docs/use.md", "card"])
+@pytest.mark.parametrize("kind", _odd_pictures())
+def test_the_snippet_gives_what_zoo_run_gives(
+    page: str, kind: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = card_page.render(card.read(tiny)) if page == "card" else (ROOT / page).read_text()
+    picture, options = _odd_pictures()[kind]
+    monkeypatch.chdir(tiny)
+    picture.save("photo.jpg", **{"format": "PNG", **options})
+    found: dict[str, Any] = {}
+    exec(compile(blocks(text, "python")[1], page, "exec"), found)
+    student = Student.open(tiny, precision="int8", threads=1)
+    wanted = student.logits(as_array("photo.jpg", student.image_size)[None])  # type: ignore[attr-defined]
+    assert (found["logits"] == wanted).all()
 
 
 def test_the_snippet_with_our_code_answers(

@@ -18,7 +18,7 @@ from distill.config import Data
 from distill.data.pictures import decode_all
 from distill.data.record import Dataset, Split
 from distill.data.sources import open_source
-from distill.data.split import classes_of, select
+from distill.data.split import classes_of, not_held_out, select
 
 __all__ = ["Dataset", "Split", "load"]
 
@@ -26,17 +26,20 @@ __all__ = ["Dataset", "Split", "load"]
 def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
     """Read one split; only its pictures are decoded, as RGB squares of `data.image_size` pixels.
 
-    `train` and `validation` are the two parts of the source's own train split: per class, the
-    round(validation * n) examples whose `class/name` has the smallest sha256 are held out. The
-    order is that of `class/name`, whatever the order on disk; classes are sorted by name, those
-    of parquet and the digits by the number that they have there. `root` is the directory in which
+    `train` and `validation` are the two parts of the source's own train split, unless it has a
+    validation split too: per class, the round(validation * n) examples whose `class/name` has the
+    smallest sha256 are held out. The order is that of `class/name`, whatever the order on disk;
+    classes are sorted by name (`data.order`), those of parquet and the digits by the number that
+    they have there. `root` is the directory in which
     a relative path is looked for first (none: the environment variable ZOO_DATA).
 
     Anything wrong with the source is one DistillError that names the file.
     """
     source = open_source(data, root)
-    examples, order = source.listing()
-    classes = classes_of(examples, order, source.where)
+    examples, order, doubts = source.listing()
+    classes = classes_of(examples, order, source.where, data.order == "natural")
     chosen = select(examples, split, data.validation, source.where)
+    if split == "train":
+        doubts += not_held_out(examples, data.validation)
     images = decode_all(source.read(chosen), len(chosen), data.image_size)
-    return Dataset.of(images, chosen, classes, split)
+    return Dataset.of(images, chosen, classes, split, doubts if split == "train" else ())

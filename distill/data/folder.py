@@ -9,11 +9,14 @@ from distill.data import tree
 from distill.data.parquet import Parquet
 from distill.data.record import Example, Listing, Picture, Source
 from distill.errors import DistillError
+from distill.files import below, open_plain
+from distill.names import ignored
 
 
 def open_folder(path: Path) -> Source:
     """A folder of pictures, or of parquet."""
-    if any(next(path.glob(p), None) for p in ("*.parquet", "*/*.parquet")):
+    tables = (table for form in ("*.parquet", "*/*.parquet") for table in path.glob(form))
+    if not all(ignored(table.relative_to(path).as_posix()) for table in tables):
         return Parquet.open(path)
     return Folder(path)
 
@@ -27,30 +30,31 @@ class Folder:
 
     def listing(self) -> Listing:
         """Every example, by name; nothing is opened."""
+        files, folders = [], []
         try:
-            entries = [
-                (entry.relative_to(self.path).as_posix(), entry.is_dir())
-                for entry in sorted(_walk(self.path, depth=5))
-            ]
+            for name, path in below(self.path, ignored):
+                if path.is_dir():
+                    folders.append(name)
+                elif path.is_file():
+                    files.append(name)
+                else:
+                    raise _special(path)
         except OSError as error:
             raise DistillError(f"{self.where} cannot be listed: {error}") from error
-        files = [name for name, is_dir in entries if not is_dir]
-        return tree.parse(files, [name for name, is_dir in entries if is_dir], self.where)
+        return tree.parse(files, folders, self.where)
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The files of `wanted`, in their order."""
         for place, example in enumerate(wanted):
             path = self.path / str(example.key)
             try:
-                content = path.read_bytes()
+                with open_plain(path) as file:
+                    content = file.read()
             except OSError as error:
                 raise DistillError(f"{path} cannot be read: {error}") from error
             yield Picture(place, str(path), content)
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """What is in `folder`, to a depth that ends loops of links."""
-    for entry in folder.iterdir():
-        yield entry
-        if depth > 1 and not tree.ignored(entry.name) and entry.is_dir():
-            yield from _walk(entry, depth - 1)
+def _special(path: Path) -> DistillError:
+    what = "a pipe, a socket or a device" if path.exists() else "a link that leads nowhere"
+    return DistillError(f"{path} cannot be read: it is {what}", "remove it from the data set")

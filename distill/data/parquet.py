@@ -19,8 +19,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from distill.data.record import Example, Listing, Picture
-from distill.data.split import with_test
+from distill.data.split import said, with_test
 from distill.errors import DistillError
+from distill.files import open_plain
+from distill.names import ignored
 
 if TYPE_CHECKING:
     import pyarrow.parquet
@@ -77,7 +79,10 @@ class Parquet:
                 rows_of[split] += 1
         if not classes:
             classes = tuple(sorted({e.label for e in found}, key=int))
-        return Listing(found if self.has_test else with_test(found), classes)
+        if self.has_test:
+            return Listing(found, classes)
+        found = with_test(found)
+        return Listing(found, classes, said(found, "one file without splits"))
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The pictures of `wanted`, in the order of the files."""
@@ -128,7 +133,8 @@ def hub_address(source: str) -> tuple[str, str, str]:
 
 def files_of(folder: Path) -> list[File]:
     """The files of train and test in `folder`, by path; one configuration only."""
-    paths = sorted(folder.rglob("*.parquet"))
+    below = sorted(folder.rglob("*.parquet"))
+    paths = [path for path in below if not ignored(path.relative_to(folder).as_posix())]
     files = [File(p, s) for p in paths if (s := split_of(p.relative_to(folder)))]
     homes = {p.parent.parent if p.parent.name == s else p.parent for p, s in files}
     if len(homes) > 1:
@@ -251,6 +257,7 @@ def _open(path: Path) -> pyarrow.parquet.ParquetFile:
     except ImportError as error:
         raise _missing("pyarrow", error) from error
     try:
+        open_plain(path).close()
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(str(path), error) from error

@@ -16,7 +16,7 @@ Split = Literal["train", "validation", "test"]
 class Example(NamedTuple):
     """One labelled picture of a source, not yet read."""
 
-    split: Literal["train", "test"]  # of the source; validation is drawn from train later
+    split: Split  # of the source; if none is validation, that is drawn from train later
     label: str  # name of its class
     name: str  # unique in its split and class: a file name or a row number
     key: str | int  # by which its source finds it
@@ -27,6 +27,7 @@ class Listing(NamedTuple):
 
     examples: list[Example]
     classes: tuple[str, ...] = ()  # in the source's own order; empty: to be sorted by name
+    doubts: tuple[str, ...] = ()  # what was decided without being asked, a sentence each
 
 
 class Picture(NamedTuple):
@@ -58,19 +59,27 @@ class Dataset:
     classes: tuple[str, ...]  # in the order of their indices
     split: str  # train, validation or test
     sha256: str  # of classes, split, relative names, labels and decoded pixels
+    names: tuple[str, ...] = ()  # class/name of each picture, for messages
+    doubts: tuple[str, ...] = ()  # what whoever trains on it should know, a sentence each
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @classmethod
     def of(
-        cls, images: np.ndarray, chosen: Sequence[Example], classes: tuple[str, ...], split: str
+        cls,
+        images: np.ndarray,
+        chosen: Sequence[Example],
+        classes: tuple[str, ...],
+        split: str,
+        doubts: tuple[str, ...] = (),
     ) -> Dataset:
         """Pictures uint8 (n, s, s, 3) and the examples they were decoded from, in one order."""
         index = {name: i for i, name in enumerate(classes)}
         labels = np.array([index[e.label] for e in chosen], dtype=np.int64)
-        names = [f"{e.label}/{e.name}" for e in chosen]
-        return cls(images, labels, classes, split, digest(images, labels, classes, names, split))
+        names = tuple(f"{e.label}/{e.name}" for e in chosen)
+        sha256 = digest(images, labels, classes, names, split)
+        return cls(images, labels, classes, split, sha256, names, doubts)
 
 
 def digest(

@@ -50,8 +50,10 @@ def locate(source: str, home: str, root: Path | None, hint: str = "") -> Path:
     if place is not None:
         candidates.insert(0, place / source)
     for candidate in candidates:
-        if candidate.exists():
+        if candidate.is_dir() or candidate.is_file():
             return candidate
+        if candidate.exists():
+            raise DistillError(f"{candidate} is a pipe, a socket or a device", "give a file")
     looked = f"in {place} or the working directory" if place else "in the working directory"
     raise DistillError(
         f"the data {source} was not found {looked}",

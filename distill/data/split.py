@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from distill import names
 from distill.data.record import Example, Split
 from distill.errors import DistillError
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 TEST_FRACTION = 0.2  # of a source that has no test split of its own
 
 
@@ -39,31 +42,47 @@ def hold_out(examples: Iterable[Example], fraction: float) -> tuple[list[Example
 def select(
     examples: Iterable[Example], split: Split, validation: float, where: str
 ) -> list[Example]:
-    """The examples of one split, in the order of class and name."""
-    if split == "test":
-        chosen = [e for e in examples if e.split == "test"]
-    else:
-        held, rest = hold_out((e for e in examples if e.split == "train"), validation)
-        chosen = held if split == "validation" else rest
-    if not chosen:
+    """The examples of one split, in the order of class and name.
+
+    A source that has a validation split has it held out; else `validation` of train is.
+    """
+    of = _divided(examples, validation)
+    if not of[split]:
         raise DistillError(
             f"the {split} split of {where} is empty",
             f"validation: {validation} of every class is held out, rounded; raise it",
         )
-    return sorted(chosen, key=lambda e: (e.label, e.name))
+    return sorted(of[split], key=lambda e: (e.label, e.name))
 
 
-def classes_of(examples: Sequence[Example], order: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """The classes in `order`, else sorted by name; both splits must have examples of each."""
-    found = {split: {e.label for e in examples if e.split == split} for split in ("train", "test")}
-    for split, members in found.items():
-        if not members:
+def _divided(examples: Iterable[Example], validation: float) -> dict[Split, list[Example]]:
+    of: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    for example in examples:
+        of[example.split].append(example)
+    if not of["validation"]:
+        of["validation"], of["train"] = hold_out(of["train"], validation)
+    return of
+
+
+def classes_of(
+    examples: Sequence[Example], order: tuple[str, ...], where: str, natural: bool = False
+) -> tuple[str, ...]:
+    """The classes in `order`, else sorted by name; train and test must have examples of each.
+
+    natural: numbers in names count as numbers.
+    """
+    found = {split: {e.label for e in examples if e.split == split} for split in SPLITS}
+    needed: tuple[Split, ...] = ("train", "test")
+    for split in needed:
+        if not found[split]:
             raise DistillError(
                 f"{where} has no {split} split",
                 "both train and test must be there: the final measurement reads test",
             )
-    classes = order or tuple(sorted(found["train"] | found["test"]))
-    for split in found:
+    every = found["train"] | found["test"] | found["validation"]
+    _check_spelling(every, found, where)
+    classes = order or tuple(sorted(every, key=names.natural if natural else str))
+    for split in needed:
         missing = [name for name in classes if name not in found[split]]
         if missing:
             raise DistillError(
@@ -72,6 +91,50 @@ def classes_of(examples: Sequence[Example], order: tuple[str, ...], where: str) 
                 f"{len(missing)} such class(es); every class needs examples in both splits",
             )
     return classes
+
+
+def _check_spelling(every: set[str], found: dict[Split, set[str]], where: str) -> None:
+    """Names are text, and no class is written in two ways.
+
+    By case alone, two may differ that are in the same splits.
+    """
+    for name in every:
+        if name != name.encode(errors="replace").decode():
+            raise DistillError(
+                f"{where}: the name of the class {name!r} is no text: its bytes are not UTF-8",
+                "rename its folder",
+            )
+    for group in names.alike(every):
+        for one, other in itertools.combinations(group, 2):
+            ways = names.difference(one, other)
+            if ways == names.CASE and all((one in f) == (other in f) for f in found.values()):
+                continue
+            places = [f"{next(s for s in found if n in found[s])}/{n}" for n in (one, other)]
+            raise DistillError(
+                f"{where}: {places[0]!r} and {places[1]!r} differ in {ways} only",
+                "one class has one name: rename one of the folders",
+            )
+
+
+def not_held_out(examples: Sequence[Example], validation: float) -> tuple[str, ...]:
+    """Which classes have no example by which choices are made, as one sentence."""
+    of = _divided(examples, validation)
+    count = Counter(e.label for e in of["train"])
+    bare = sorted(set(count) - {e.label for e in of["validation"]})
+    if not bare:
+        return ()
+    some = ", ".join(f"{name!r} ({count[name]} in train)" for name in bare[:5])
+    more = f" and {len(bare) - 5} more" if len(bare) > 5 else ""
+    return (f"no example is held out of {some}{more}: no choice looks at them",)
+
+
+def said(examples: Sequence[Example], why: str) -> tuple[str, ...]:
+    """What `with_test` held out, as one sentence."""
+    if not examples:
+        return ()
+    held = sum(e.split == "test" for e in examples)
+    how = "a fifth of each class by the sha256 of class/name"
+    return (f"{why}: {held} of {len(examples)} pictures, {how}, are held out as the test split",)
 
 
 def with_test(examples: Iterable[Example]) -> list[Example]:

@@ -27,16 +27,21 @@ from typing import Literal
 import numpy as np
 
 from distill.config import TextData
-from distill.data import lingua_counts, tree
+from distill.data import lingua_counts
 from distill.data.archives import Tar
 from distill.data.lingua_counts import MARKED, Origin, draw_words, mark_share
 from distill.data.record import Example
 from distill.data.sources import TAR_SUFFIXES, locate
 from distill.data.split import hold_out
 from distill.errors import DistillError
+from distill.files import open_plain
+from distill.foreign import HEAD_BYTES, foreign
+from distill.names import alike, difference, ignored, look
 
 LAYOUT = "the layout is <class>.txt, a text a line, in UTF-8"
 MAX_FILE_BYTES = 256 * 2**20  # of one file in a folder; archives have their own limits
+SUFFIX = ".txt"  # in capitals too
+_MEANT = re.compile(r"\.(txt|text)\W*($|\.(gz|xz|bz2|zst|zip|bak)$)", re.IGNORECASE)
 _CLASS = re.compile(r"\w[\w.-]*")
 
 Lines = dict[str, list[str]]  # class -> its texts
@@ -55,6 +60,7 @@ class Texts:
     drawn: int = 0  # of words: drawn from counts; the others are listed
     origin: Origin | None = None  # of the drawn ones
     dropped: int = 0  # of a test: texts left out, for they stand in the source
+    doubts: tuple[str, ...] = ()  # what whoever trains on it should know, a sentence each
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -86,7 +92,8 @@ def load_texts(
     words = {name: listed.get(name, []) + drawn.get(name, []) for name in classes}
     found = _texts(rest, words, classes, split)
     origin = lingua_counts.origin(_wheel(data, root)) if data.counts else None
-    return replace(found, drawn=sum(map(len, drawn.values())), origin=origin)
+    doubts = tuple(_doubts(source))
+    return replace(found, drawn=sum(map(len, drawn.values())), origin=origin, doubts=doubts)
 
 
 def load_tests(data: TextData, root: Path | None = None) -> dict[str, Texts]:
@@ -97,6 +104,22 @@ def load_tests(data: TextData, root: Path | None = None) -> dict[str, Texts]:
     """
     source = _place(data.source, data, root)
     return {name: _test(data, name, source, root) for name in data.tests}
+
+
+def _doubts(source: Lines) -> Iterator[str]:
+    """Texts with two answers."""
+    classes: dict[str, list[str]] = defaultdict(list)
+    for name, texts in source.items():
+        for text in texts:
+            classes[text].append(name)
+    twice = {text: names for text, names in classes.items() if len(names) > 1}
+    if twice:
+        text, names = next(iter(twice.items()))
+        shown = text if len(text) <= 40 else text[:40] + "..."
+        yield (
+            f"{len(twice)} texts have two answers or more, as {shown!r} in "
+            f"{' and '.join(f'{name}.txt' for name in names)}: they are learned as each of them"
+        )
 
 
 def _test(data: TextData, name: str, source: Lines, root: Path | None) -> Texts:
@@ -146,12 +169,14 @@ def _read(place: str, home: str, root: Path | None) -> dict[str, bytes]:
 def _on_disk(folder: Path) -> Iterator[tuple[str, bytes]]:
     """(name, content) of the text files in a folder."""
     try:
-        for path in sorted(folder.glob("*.txt")):
-            if tree.ignored(path.name):
+        for path in sorted(folder.iterdir()):
+            if not _is_text(path.name) or path.is_dir():
                 continue
-            if path.stat().st_size > MAX_FILE_BYTES:
+            with open_plain(path) as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+            if len(content) > MAX_FILE_BYTES:
                 raise DistillError(f"{path} is larger than {MAX_FILE_BYTES} bytes", "split it")
-            yield path.name, path.read_bytes()
+            yield path.name, content
     except OSError as error:
         raise DistillError(f"{folder} cannot be read: {error}", LAYOUT) from error
 
@@ -163,10 +188,11 @@ def _archived(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
 
     def wanted(name: str) -> bool:
         parent, _, file = name.rpartition("/")
-        if tree.ignored(name) or not file.endswith(".txt"):
+        asked = parent == folder or not folder
+        if ignored(name) or not (_is_text(file) if asked else file.lower().endswith(SUFFIX)):
             return False
         folders.add(parent)
-        return parent == folder or not folder
+        return asked
 
     for name, content in Tar(path).contents(wanted):
         parent, _, file = name.rpartition("/")
@@ -182,11 +208,23 @@ def _archived(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     return chain.from_iterable(found.values())
 
 
+def _is_text(name: str) -> bool:
+    """Whether a file is read; one that might be meant, and is not, is an error."""
+    if ignored(name):
+        return False
+    if _MEANT.search(name) and not name.lower().endswith(SUFFIX):
+        raise DistillError(
+            f"{name!r} may hold the texts of a class, but does not end in {SUFFIX}",
+            f"{LAYOUT}; rename it, unpack it, or move it away",
+        )
+    return name.lower().endswith(SUFFIX)
+
+
 def _by_class(files: Iterable[tuple[str, bytes]], place: str) -> dict[str, bytes]:
     """By the names of the files without .txt."""
     found: dict[str, bytes] = {}
     for file, content in files:
-        name = unicodedata.normalize("NFC", file.removesuffix(".txt"))
+        name = unicodedata.normalize("NFC", file[: -len(SUFFIX)])
         if not _CLASS.fullmatch(name):
             raise DistillError(
                 f"{place}: {file!r} is not named like a class",
@@ -195,6 +233,11 @@ def _by_class(files: Iterable[tuple[str, bytes]], place: str) -> dict[str, bytes
         if name in found:
             raise DistillError(f"{place}: {file} is in it twice", "pack it again")
         found[name] = content
+    for one, other, *_ in alike(found):
+        raise DistillError(
+            f"{place}: {one}.txt and {other}.txt differ in {difference(one, other)} only",
+            "name both alike, or join them",
+        )
     if not found:
         raise DistillError(f"{place} holds no texts", LAYOUT)
     return found
@@ -202,6 +245,9 @@ def _by_class(files: Iterable[tuple[str, bytes]], place: str) -> dict[str, bytes
 
 def _lines(content: bytes, where: str) -> list[str]:
     """The texts of a file, each once, in its order."""
+    other = foreign(content[:HEAD_BYTES])
+    if other:
+        raise DistillError(f"{where}, line 1: not UTF-8, it is {other.what}", other.hint)
     try:
         whole = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -269,8 +315,10 @@ def _without(words: Lines, held: Lines) -> Lines:
 def _check_known(found: Mapping[str, object], classes: tuple[str, ...], place: str) -> None:
     unknown = sorted(set(found) - set(classes))
     if unknown:
+        twin = next((c for c in classes if look(c) == look(unknown[0])), "")
+        differs = f"; {twin}.txt differs in {difference(twin, unknown[0])}" if twin else ""
         raise DistillError(
-            f"{place}: {unknown[0]}.txt is of no class of the source",
+            f"{place}: {unknown[0]}.txt is of no class of the source{differs}",
             f"{len(unknown)} such class(es); the source has {', '.join(classes)}",
         )
 

@@ -1,11 +1,16 @@
 """The layout `split/class/name.ext`, the same in a folder, a zip and a tar: pure functions.
 
-- The splits are `train` and `test`; another folder beside them is an error.
+- The splits are `train` and `test`. `val` beside both is what is held out; without `test` it is the
+  test split, and a part of train is held out. `training`, `testing`, `valid`, `validation` and
+  `dev` are other names of theirs; capitals do not matter. Another folder beside them is an error.
+- `class/name.ext` alone has no splits: a fifth of each class becomes test.
 - One folder around everything is looked through (`name-main/train/...`).
-- Hidden files (a part of the path begins with a dot), `__MACOSX`, `Thumbs.db` and `desktop.ini`
-  are passed over, and so are files at the top (README, LICENSE).
+- What systems leave behind is passed over (`distill.names`), and so are files at the top (README,
+  LICENSE).
 - Anything else that is not a picture in a class folder is an error: what is in a data set is
   there on purpose or it is a mistake.
+
+What was decided here without being asked is said: `Listing.doubts`.
 """
 
 from __future__ import annotations
@@ -13,13 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from distill.data.pictures import SUFFIXES
-from distill.data.record import Example, Listing
+from distill.data.record import Example, Listing, Split
+from distill.data.split import said, with_test
 from distill.errors import DistillError
+from distill.names import SUFFIXES, ignored, is_picture
 
-SPLITS = ("train", "test")
-LAYOUT = "the layout is split/class/name.ext with the splits train and test"
-_DEBRIS = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
+SPLITS: dict[str, Split] = {  # by a folder's name in lower case
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
+LAYOUT = "the layout is split/class/name.ext with the splits train and test, or class/name.ext"
 
 
 def member_name(name: str, where: str) -> str:
@@ -35,46 +44,85 @@ def member_name(name: str, where: str) -> str:
 
 def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     """The examples among `files`, relative names; `folders` shows which classes are empty."""
+    files = list(files)
+    every = {*folders, *(name.rpartition("/")[0] for name in files)}  # of debris alone, too
     wanted = [name for name in files if not ignored(name)]
     wrapper = _wrapper(wanted)
-    examples = [e for name in wanted if (e := _example(name, wrapper, where))]
+    inside = [name for name in wanted if "/" in name.removeprefix(wrapper)]
+    splits = _splits({name.removeprefix(wrapper).split("/")[0] for name in inside}, where)
+    examples = [_example(name, wrapper, splits, where) for name in inside]
     _check_unique(examples, where)
-    full = {f"{wrapper}{e.split}/{e.label}" for e in examples}
-    for folder in sorted(set(folders) - full):
-        parts = folder.removeprefix(wrapper).split("/")
-        if len(parts) == 2 and parts[0] in SPLITS and not ignored(folder):
-            raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
-    return Listing(examples)
-
-
-def ignored(name: str) -> bool:
-    """Whether a relative name is what systems leave behind."""
-    return any(part.startswith(".") or part in _DEBRIS for part in name.split("/"))
+    _check_full(examples, wrapper, splits, every, where)
+    doubts = _strays(wanted, wrapper)
+    if not splits:
+        examples = with_test(examples)
+        return Listing(examples, (), (*doubts, *said(examples, "no train/ and test/")))
+    if "test" not in splits.values() and "validation" in splits.values():
+        examples = [e._replace(split="test") if e.split == "validation" else e for e in examples]
+        doubts += (f"no test/: the {_count(examples, 'test')} pictures of val/ are the test split",)
+    return Listing(examples, (), doubts)
 
 
 def _wrapper(files: list[str]) -> str:
     """`name/` if one folder that is not a split holds everything, else the empty string."""
     tops = {name.split("/")[0] for name in files if "/" in name}
-    if len(tops) == 1 and not tops & set(SPLITS):
+    if len(tops) == 1 and not _roles(tops):
         return tops.pop() + "/"
     return ""
 
 
-def _example(name: str, wrapper: str, where: str) -> Example | None:
+def _roles(tops: Iterable[str]) -> dict[str, Split]:
+    return {top: SPLITS[top.casefold()] for top in tops if top.casefold() in SPLITS}
+
+
+def _splits(tops: set[str], where: str) -> dict[str, Split]:
+    """The split of each top folder; empty where they are classes."""
+    found = _roles(tops)
+    for split in found.values():
+        names = sorted(top for top in found if found[top] == split)
+        if len(names) > 1:
+            raise DistillError(f"{where}: {' and '.join(names)} are the same split", LAYOUT)
+    return found
+
+
+def _example(name: str, wrapper: str, splits: dict[str, Split], where: str) -> Example:
     parts = name.removeprefix(wrapper).split("/")
-    if len(parts) == 1:
-        return None
-    split = parts[0]
-    if split not in SPLITS:
+    if splits and parts[0] not in splits:
         raise DistillError(f"{where}: {name} is in neither train nor test", LAYOUT)
-    if len(parts) != 3:
+    split: Split = splits[parts.pop(0)] if splits else "train"
+    if len(parts) != 2:
         raise DistillError(f"{where}: {name} is not in a class folder", LAYOUT)
-    if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+    if not is_picture(name):
         raise DistillError(
             f"{where}: {name} does not have the name of a picture",
             f"remove it; pictures end in {', '.join(sorted(SUFFIXES))}",
         )
-    return Example("train" if split == "train" else "test", parts[1], parts[2], name)
+    label, file = parts
+    return Example(split, label, file, name)
+
+
+def _check_full(
+    examples: list[Example], wrapper: str, splits: dict[str, Split], folders: set[str], where: str
+) -> None:
+    """Every class folder holds something."""
+    full = {str(PurePosixPath(str(e.key)).parent) for e in examples}
+    tops = [f"{wrapper}{split}/" for split in splits] or [wrapper]
+    for folder in sorted(folders - full):
+        top, _, label = folder.rpartition("/")
+        if label and (f"{top}/" if top else "") in tops and examples and not ignored(folder):
+            raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
+
+
+def _strays(files: list[str], wrapper: str) -> tuple[str, ...]:
+    """Pictures at the top are in no class."""
+    found = [n for n in files if "/" not in n.removeprefix(wrapper) and is_picture(n)]
+    if not found:
+        return ()
+    return (f"{len(found)} pictures are in no class folder and passed over, as {found[0]}",)
+
+
+def _count(examples: list[Example], split: str) -> int:
+    return sum(e.split == split for e in examples)
 
 
 def _check_unique(examples: list[Example], where: str) -> None:

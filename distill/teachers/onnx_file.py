@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from distill import config
 from distill.errors import DistillError
+from distill.files import open_plain
 from distill.teachers.teacher import Asked, Kind, Teacher
 
 CONTRACT = (
@@ -64,7 +65,8 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_plain(path) as file:
+            return file.read()
     except OSError as error:
         raise DistillError(
             f"the teacher {path} cannot be read: {error}",

@@ -243,7 +243,8 @@ def _teacher_facts(card: Card) -> list[tuple[str, str]]:
 
 def _counted(card: Card) -> str:
     data = card.data
-    return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
+    doubles = f" ({data.doubles:,} of them are trained on, too)" if data.doubles else ""
+    return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test{doubles}"
 
 
 def _again(card: Card) -> str:

@@ -75,6 +75,7 @@ def _data(labelled: Labelled, data: Any, found: dict[str, Any], job: Job) -> car
         train=len(read.train),
         validation=len(read.validation),
         test=found["n"],
+        doubles=read.doubles,
         **job.maker.data_facts(read.train, found["dropped"]),
     )
 

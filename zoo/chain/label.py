@@ -35,10 +35,14 @@ class Elder(NamedTuple):
 
 
 def read(job: Job) -> Read:
-    """The data that is trained on, and what is held out of it."""
+    """The data that is trained on, and what is held out of it; what is doubtful of it is told."""
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
-    return Read(train, job.maker.load("validation", job.data), job.maker.labels(train))
+    validation = job.maker.load("validation", job.data)
+    doubles, doubts = job.maker.doubts(train, validation, job.data)
+    for doubt in doubts:
+        job.say(f"  warning: {doubt}")
+    return Read(train, validation, job.maker.labels(train), doubles)
 
 
 def run(
@@ -59,6 +63,7 @@ def run(
     fresh: list[Kept] = []
 
     def make(out: Path) -> dict[str, Any]:
+        job.maker.try_teacher(opened, data.train)
         fresh.append(job.maker.keep(opened, data.train, folder))
         return {"key": fresh[0].key}
 

@@ -28,6 +28,7 @@ class Read:
     train: Any  # a split, as the task's maker loads it
     validation: Any
     labels: tuple[str, ...]  # names of the classes, empty where there are none
+    doubles: int = 0  # examples of the test split that are trained on, or chosen by, too
 
 
 @dataclass(frozen=True)

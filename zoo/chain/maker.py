@@ -45,9 +45,25 @@ class Maker(ABC, Generic[R, D]):
         """The names of its classes, in order."""
         return tuple(data.classes)  # type: ignore[attr-defined]
 
+    def doubts(self, train: D, validation: D, root: Path | None) -> tuple[int, tuple[str, ...]]:
+        """Examples of test that train or validation has too; what to say of the data, in sentences.
+
+        `DistillError` where it must not be trained on.
+        """
+        return 0, getattr(train, "doubts", ())
+
     @abstractmethod
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers; `onnx` is the file of another recipe's student."""
+
+    def try_teacher(self, teacher: Teacher, train: D) -> None:
+        """Refuse a teacher whose answers to labelled examples are not plausible."""
+        from distill.trial import try_teacher
+
+        labels = self.labels(train)
+        if labels:
+            examples = self.examples(train)
+            try_teacher(teacher, examples, train.labels, labels)  # type: ignore[attr-defined]
 
     @abstractmethod
     def views(self) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo.errors import InputError, NotFound
-from zoo.inputs.pictures import SUFFIXES
 
 STDIN = "-"  # the file name that means standard input
 BLOCK_BYTES = 1 << 18  # read at once, at most
@@ -33,11 +32,14 @@ def _lines_of(path: Path) -> Iterator[list[str]]:
     if str(path) == STDIN:
         yield from lines(sys.stdin.buffer, "standard input")
         return
-    if path.suffix.lower() in SUFFIXES:
+    from distill.files import open_plain
+    from distill.names import is_picture
+
+    if is_picture(path.name):
         hint = "give text files, a text a line, or --text"
         raise InputError(f"{path}: a picture, and this student classifies texts", hint)
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open_plain(path, 0) as stream:
             yield from lines(stream, str(path))
     except FileNotFoundError:
         hint = 'a text itself is given by --text "..."'
@@ -52,8 +54,13 @@ def lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     A line ends with LF or CRLF; a byte order mark at the start is left out. Bytes that are not
     UTF-8 are an error that names the line, after the lines before it.
     """
+    from distill.foreign import HEAD_BYTES, foreign
+
     done = 0
     for block in _whole_lines(stream):
+        other = None if done else foreign(block[:HEAD_BYTES])
+        if other:
+            raise InputError(f"{name}, line 1: not UTF-8, it is {other.what}", other.hint)
         found, problem = _decoded(block)
         if found and not done:
             found[0] = found[0].removeprefix("\ufeff")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from zoo.errors import InputError, NothingGiven
 from zoo.inputs.asked import Asked
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-    Picture = str | os.PathLike[str] | Image | np.ndarray
+    Picture = str | os.PathLike[str] | Image | np.ndarray | bytes | BinaryIO
 
 T = TypeVar("T")
-SUFFIXES = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())  # noqa: SIM905
 MAX_BATCH_PIXELS = 16_000_000  # of the pictures that go through the network together
 MAX_BATCH = 256
 
 
 def found(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and the pictures (by their suffix) below each folder, sorted."""
+    """Files as given, and the pictures (by their suffix) below each folder, sorted.
+
+    What training passes over in a folder is passed over here too.
+    """
     files: list[Path] = []
     for path in paths:
         files += _below(path) if path.is_dir() else [path]
@@ -32,9 +34,17 @@ def found(paths: Iterable[Path]) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    from distill import names
+    from distill.files import below
+
+    try:
+        there = [path for _, path in below(folder, names.ignored)]
+    except OSError as problem:
+        raise InputError(f"{folder}: cannot be listed: {problem}") from None
+    files = sorted(path for path in there if names.is_picture(path.name) and path.is_file())
     if not files:
-        raise InputError(f"{folder}: no pictures in it", f"known are {' '.join(sorted(SUFFIXES))}")
+        known = " ".join(sorted(names.SUFFIXES))
+        raise InputError(f"{folder}: no pictures in it", f"known are {known}")
     return files
 
 
@@ -90,23 +100,35 @@ def _answer(
 # --- as arrays -----------------------------------------------------------------------------------
 
 
-def as_array(picture: Picture, size: int) -> np.ndarray:
-    """Array uint8 (h, w, 3) of a path, a PIL image or such an array, for a model of `size`."""
-    import numpy as np
+def several(given: Any) -> bool:
+    """Whether it is more than one picture: a batch, or anything that gives one after the other."""
+    if hasattr(given, "dtype"):
+        return given.ndim == 4 or given.dtype.kind in "OU"  # a batch, or paths in an array
+    alone = isinstance(given, str | bytes | bytearray | memoryview | os.PathLike)
+    return not alone and not hasattr(given, "read") and hasattr(given, "__iter__")
 
-    if isinstance(picture, np.ndarray):
-        check_array(picture, "(h, w, 3)")
-        return picture
+
+def as_array(picture: Picture, size: int) -> np.ndarray:
+    """Array uint8 (h, w, 3) of a picture, for a model of `size`.
+
+    It is a path, a PIL image, such an array, the bytes of a file, or a file that is open.
+    """
+    import numpy as np
 
     from zoo.inputs import image
 
+    if isinstance(picture, np.ndarray):
+        check_array(picture, "(h, w, 3)")
+        return image.to_array(picture, size)
     if isinstance(picture, str | os.PathLike):
         return image.read(Path(picture), size)
+    if isinstance(picture, bytes | bytearray | memoryview) or hasattr(picture, "read"):
+        return image.read(picture, size)
     if hasattr(picture, "getexif"):  # a PIL image, whatever its class
         return image.to_array(picture, size)
-    kind = type(picture).__name__
     raise InputError(
-        f"a picture cannot be a {kind}", "give a path, a PIL image or a uint8 array (h, w, 3)"
+        f"a picture cannot be a {type(picture).__name__}",
+        "give a path, a PIL image, a uint8 array (h, w, 3), the bytes of a file, or an open file",
     )
 
 

@@ -93,6 +93,7 @@ class DataFacts:
     listed: int = 0  # of train: single words of a list
     counts: Origin | None = None  # of the drawn words; None: not recorded, or there are none
     dropped: dict[str, int] | None = None  # test set -> texts left out, for train's source has them
+    doubles: int = 0  # of test: equal in every pixel to one that is trained on, or chosen by
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")

@@ -32,7 +32,9 @@ def _labels(about: dict[str, str], student: Student) -> tuple[str, ...]:
 
 
 def check_top(top: int) -> None:
-    """Refuse a number of answers below one."""
+    """Refuse what is no number of answers, 1 or more."""
+    if not hasattr(top, "__index__"):
+        raise InputError(f"top must be a whole number, not {top!r}", "leave it out for five")
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
 

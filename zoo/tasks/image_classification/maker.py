@@ -35,6 +35,15 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         return load(self.recipe.data, split, root)
 
+    def doubts(
+        self, train: Dataset, validation: Dataset, root: Path | None
+    ) -> tuple[int, tuple[str, ...]]:
+        """Those of reading, and pictures that stand in two splits."""
+        from distill.data import doubles
+
+        found = doubles.find(train, validation, self.load("test", root))
+        return found.test, (*train.doubts, *found.doubts)
+
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
         from distill.teachers import open_teacher

@@ -12,7 +12,7 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.inputs import pictures
 from zoo.inputs.asked import Asked
-from zoo.inputs.pictures import as_array, check_batch, groups
+from zoo.inputs.pictures import as_array, check_batch, groups, several
 from zoo.said import as_json as to_json
 from zoo.said import shown
 from zoo.students.classifier import Classifier, Prediction, check_top, ranked
@@ -44,14 +44,15 @@ class PictureStudent(Classifier):
         show = as_json if asked.as_json else as_text
         return pictures.told(partial(self.rank, top=asked.top or 5), show, asked)
 
-    def __call__(self, given: Picture | Sequence[Picture], top: int = 5) -> Any:
+    def __call__(self, given: Picture | Iterable[Picture], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
 
-        given: a path, a PIL image or a uint8 array (h, w, 3) gives one list; a list of those or
-        an array (n, h, w, 3) gives a list of lists. Sizes may differ within a list.
+        given: a path, a PIL image, a uint8 array (h, w, 3), the bytes of a file or an open file
+        gives one list; an iterable of those or an array (n, h, w, 3) gives a list of lists. Sizes
+        may differ within it.
         """
         check_top(top)
-        if isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 4:
+        if several(given):
             return self.rank(given, top)  # type: ignore[arg-type]
         return self.rank([given], top)[0]  # type: ignore[list-item]
 
@@ -71,7 +72,8 @@ class PictureStudent(Classifier):
         """Float32 (n, classes) of pictures of any sizes; equal sizes go together."""
         logits = np.zeros((len(arrays), len(self.labels)), np.float32)
         for rows in groups([array.shape for array in arrays]):
-            logits[rows] = self.logits(np.stack([arrays[row] for row in rows]))
+            batch = np.stack([arrays[r] for r in rows]) if len(rows) > 1 else arrays[rows[0]][None]
+            logits[rows] = self.logits(batch)
         return logits
 
 

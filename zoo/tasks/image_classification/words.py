@@ -34,18 +34,23 @@ import json
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("{card.variants[card.best].file}")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["studentzoo.labels"])
-pictures = np.asarray(Image.open("photo.jpg").convert("RGB"))[np.newaxis]
+picture = ImageOps.exif_transpose(Image.open("photo.jpg"))  # upright
+if picture.has_transparency_data:  # what is transparent lies on white
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture.convert("RGBA"))
+pictures = np.asarray(picture.convert("RGB"))[np.newaxis]
 (logits,) = session.run(None, {{"{card.input.name}": pictures}})
 print(labels[logits[0].argmax()])
 ```
 
 The file takes {card.input.dtype} {card.input.color} pictures `(n, height, width, 3)` of any size,
 resizes them to {size} x {size} pixels, normalises them and answers with float32 logits
-`(n, {len(card.labels)})`. There is no preprocessing to get wrong."""
+`(n, {len(card.labels)})`. Pixels are given as people see them, as above: upright, what is
+transparent on white, greys of 16 bits divided by 256. There is no other preprocessing."""
 
     def peak_memory(self) -> str:
         """In the words that these cards came with."""

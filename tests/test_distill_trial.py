@@ -1,0 +1,118 @@
+"""A teacher is tried before it labels: at chance, in another order, or unsteady, it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill.errors import DistillError
+from distill.trial import at_chance, permutation, try_teacher
+
+CLASSES = tuple(sorted(map(str, range(12))))  # "0", "1", "10", "11", "2" ...: by name
+
+
+def labelled(n: int = 120, classes: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 (n, 4, 4, 3) that say their class, and it."""
+    labels = np.arange(n) % classes
+    pictures = np.broadcast_to(labels[:, None, None, None], (n, 4, 4, 3))
+    return pictures.astype(np.uint8), labels
+
+
+def teacher(
+    meant: Callable[[np.ndarray], np.ndarray], classes: int = 12
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Sure of the class that `meant` makes of the true one."""
+    return lambda pictures: 9.0 * np.eye(classes)[meant(pictures[:, 0, 0, 0].astype(int))]
+
+
+COUNTED = np.array([int(name) for name in CLASSES])  # place by name -> place in counting order
+
+
+def test_a_right_teacher_passes_and_its_accuracy_is_told() -> None:
+    pictures, labels = labelled()
+    assert try_teacher(teacher(lambda true: true), pictures, labels, CLASSES) == 1.0
+
+
+@pytest.mark.parametrize("n", [24, 60, 5000])
+def test_classes_in_counting_order_are_an_error_that_shows_the_permutation(n: int) -> None:
+    pictures, labels = labelled(n)
+    with pytest.raises(DistillError, match="stand in another order") as told:
+        try_teacher(teacher(lambda true: COUNTED[true]), pictures, labels, CLASSES)
+    assert "and in 100.0% if its 2 is '2' (class 4)" in str(told.value)
+    assert "data.order: natural" in told.value.hint
+    columns = [int(c) for c in told.value.hint.partition("[:, [")[2].rstrip("]").split(", ")]
+    logits = teacher(lambda true: COUNTED[true])(pictures)[:, columns]
+    assert (logits.argmax(1) == labels).all()  # the hint's own remedy
+
+
+def test_a_weak_teacher_in_another_order_is_found_too() -> None:
+    pictures, labels = labelled(1200)
+    pictures[:, 1, 0, 0] = np.random.default_rng(0).integers(0, 256, 1200)
+
+    def weak(pictures: np.ndarray) -> np.ndarray:
+        lost, true = pictures[:, 1, 0, 0].astype(int), pictures[:, 0, 0, 0]
+        return np.eye(12)[np.where(lost < 128, lost % 12, COUNTED[true])]
+
+    with pytest.raises(DistillError, match="another order"):
+        try_teacher(weak, pictures, labels, CLASSES)
+
+
+def test_always_one_class_is_refused_whatever_the_sizes() -> None:
+    pictures, labels = labelled()
+    with pytest.raises(DistillError, match=r"8\.3% of 120 labelled examples: no better"):
+        try_teacher(teacher(lambda true: 0 * true + 3), pictures, labels, CLASSES)
+    rare = np.where(np.arange(400) % 20 == 0, 1, 0)  # 95 % are of class 0
+    assert at_chance(np.zeros(400, int), rare)
+    assert not at_chance(np.where(rare == 1, np.arange(400) % 40 == 0, 0), rare)
+
+
+@given(st.integers(2, 20), st.integers(0, 2**32))
+def test_guessing_is_at_chance_and_right_answers_never_are(classes: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    labels = np.arange(60 * classes) % classes
+    assert not at_chance(labels, labels)
+    assert permutation(labels, labels, classes) is None
+    guessed = chance.permutation(labels)
+    assert permutation(guessed, labels, classes) is None or classes > 2
+    half = np.where(chance.random(len(labels)) < 0.5, labels, guessed)
+    assert not at_chance(half, labels)
+    assert permutation(half, labels, classes) is None
+
+
+@given(st.permutations(range(6)), st.integers(0, 2**32), st.floats(0.6, 1.0))
+def test_any_permutation_is_found(order: list[int], seed: int, right: float) -> None:
+    chance = np.random.default_rng(seed)
+    labels = np.arange(600) % 6
+    meant = np.array(order)[labels]
+    answers = np.where(chance.random(600) < right, meant, chance.integers(0, 6, 600))
+    found = permutation(answers, labels, 6)
+    if list(order) == sorted(order):
+        assert found is None
+    else:
+        assert found is not None and found[np.array(order)].tolist() == list(range(6))
+
+
+def test_of_a_handful_nothing_is_concluded() -> None:
+    pictures, labels = labelled(12)
+    assert try_teacher(teacher(lambda true: 0 * true), pictures, labels, CLASSES) == 1 / 12
+    assert permutation(np.array([0, 1, 2]), np.array([0, 2, 1]), 3) is None
+
+
+def test_dropout_and_batch_statistics_are_named() -> None:
+    pictures, labels = labelled()
+    chance = np.random.default_rng(0)
+
+    def dropout(pictures: np.ndarray) -> np.ndarray:
+        return teacher(lambda true: true)(pictures) * (chance.random((len(pictures), 12)) < 0.7)
+
+    def batch_norm(pictures: np.ndarray) -> np.ndarray:
+        return teacher(lambda true: true)(pictures) - pictures.mean() - len(pictures)
+
+    for ask in (dropout, batch_norm):
+        with pytest.raises(DistillError, match="two answers to the same examples differ") as told:
+            try_teacher(ask, pictures, labels, CLASSES)
+        assert "training mode (dropout, batch statistics)" in str(told.value)
