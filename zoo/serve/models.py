@@ -108,11 +108,7 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
 
 
 async def absent(request: Request, **segments: str) -> Response:
-    """Names without an owner, data sets, spaces, Xet: there are none here."""
-    if "xet" in segments:
-        raise NotFound(
-            "there is no Xet here", "set HF_HUB_DISABLE_XET=1: large files go by LFS then"
-        )
+    """Names without an owner, data sets, spaces: there are none here."""
     raise NotFound("there is no such repository", "models here are ORG/NAME; nothing else is kept")
 
 
@@ -175,8 +171,6 @@ ROUTES = [
     Route("GET", "/api/models/{org}/{name}/refs", refs, "", ("include_prs",)),
     Route("GET", "/api/models/{org}/{name}/commits/{revision}", commits, "", _LOG),
     Route("GET", "/api/models/{name}", absent, query=None),
-    Route("GET", "/api/models/{org}/{name}/xet-write-token/{xet}", absent, query=None),
-    Route("GET", "/api/models/{org}/{name}/xet-read-token/{xet}", absent, query=None),
     Route("GET", "/api/datasets/{rest...}", absent, query=None),
     Route("GET", "/api/spaces/{rest...}", absent, query=None),
 ]
