@@ -74,6 +74,11 @@ def save(model: ModelProto, path: Path) -> Path:
     return path
 
 
+def copy(source: Path, path: Path) -> Path:
+    """The file at `source` at `path` too: whole or not at all."""
+    return save(read(source), path)
+
+
 def constants(model: ModelProto) -> dict[str, np.ndarray]:
     """Every initializer by its name."""
     return {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}

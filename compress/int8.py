@@ -75,7 +75,7 @@ def run_quantizer(
     unknown = set(exclude) - {node.name for node in model.graph.node}
     if unknown:
         raise CompressError(f"no node is called {sorted(unknown)}", "see sensitivity.rank")
-    with TemporaryDirectory() as folder, _no_advice():
+    with TemporaryDirectory() as folder, quiet():
         source, out = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, str(source))  # the quantizer of onnxruntime 1.20 wants a file
         try:
@@ -220,7 +220,7 @@ class _OneBatch(CalibrationDataReader):
 
 
 @contextmanager
-def _no_advice() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantizer's advice to run its pre-processing, which the export stage has replaced."""
     root = logging.getLogger()
     root.addFilter(_not_advice)

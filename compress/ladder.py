@@ -19,12 +19,13 @@ from compress.errors import CompressError
 class Judgement:
     """What the caller measured of one int8 file, on held-out data, against the fp32 file."""
 
-    accuracy: float  # fraction
+    accuracy: float | None  # fraction; None: there are no labels
     agreement: float  # fraction of pictures with the fp32 file's top-1
-    drop_points: float  # percentage points of accuracy lost; negative where it gained
+    drop_points: float | None  # percentage points of accuracy lost; negative where it gained
     speed_ratio: float  # latency over the fp32 file's, from interleaved rounds
     speed_ratio_low: float  # 95 % interval of that ratio
     speed_ratio_high: float
+    missed: tuple[str, ...] = ()  # bounds of the caller's own that it does not reach, in words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +104,14 @@ def try_out(
         size_bytes=size,
         verdict="fail" if missed else "pass",
         reason="; ".join(missed),
-        **asdict(judged),
+        **{key: value for key, value in asdict(judged).items() if key != "missed"},
     )
 
 
 def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
     """Every gate that this attempt does not reach, in words; a nan reaches none."""
     found = []
-    if not judged.drop_points <= gates.max_drop_points:
+    if judged.drop_points is not None and not judged.drop_points <= gates.max_drop_points:
         found.append(f"drop {judged.drop_points:.2f} points > {gates.max_drop_points:.2f}")
     if not judged.agreement >= gates.min_agreement:
         found.append(f"agreement {judged.agreement:.2%} < {gates.min_agreement:.2%}")
@@ -118,4 +119,4 @@ def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
         found.append(f"speed ratio {judged.speed_ratio:.3f} > {gates.max_speed_ratio:.3f}")
     if gates.max_size_bytes and size_bytes > gates.max_size_bytes:
         found.append(f"size {size_bytes} bytes > {gates.max_size_bytes}")
-    return found
+    return [*found, *judged.missed]
