@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from compress import calibrate, int8, sensitivity
-from compress.config import Compress, Gates
+from compress import calibrate, graph, int8, sensitivity
+from compress.config import Attempt, Compress, Gates
 from compress.errors import CompressError
 
 
@@ -63,24 +63,38 @@ def climb(
 ) -> Climb:
     """Try `config.ladder` in order; every attempt's file stays in `out_dir` as NAME.onnx.
 
-    `calibration` yields uint8 (b, h, w, 3) from the train split; its first
-    `config.calibration_images` pictures are used. `judge` measures one int8 file.
+    `calibration` yields batches of what the file reads, from the train split; its first
+    `config.calibration_images` examples are used. `judge` measures one int8 file. An attempt whose
+    file cannot be made, or is not as the float file, has the verdict `error`, and the next follows.
     """
-    batches = calibrate.first_pictures(calibration, config.calibration_images)
-    ranked: list[str] | None = None
+    reads = graph.the_input(graph.load(Path(fp32_path)), fp32_path)
+    batches = calibrate.first_pictures(calibration, config.calibration_images, reads)
+    rank = cache(lambda: [name for name, _ in sensitivity.rank(fp32_path, batches)])
     tried: list[Tried] = []
     for attempt in config.ladder:
-        if attempt.float_layers and ranked is None:
-            ranked = [name for name, _ in sensitivity.rank(fp32_path, batches)]
-        exclude = tuple((ranked or [])[: attempt.float_layers])
         path = Path(out_dir) / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": list(exclude)}
-        make = partial(int8.quantize, fp32_path, path, batches, attempt, exclude)
+        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
+        make = partial(_make, fp32_path, path, batches, attempt, settings, rank)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
+
+
+def _make(
+    fp32_path: Path,
+    path: Path,
+    batches: list[np.ndarray],
+    attempt: Attempt,
+    settings: dict[str, Any],
+    rank: Callable[[], list[str]],
+) -> Path:
+    """The attempt's file; what stayed float goes into its settings."""
+    settings["float_nodes"] = rank()[: attempt.float_layers] if attempt.float_layers else []
+    made = int8.make(fp32_path, path, batches, attempt, tuple(settings["float_nodes"]))
+    settings["float_nodes"] = list(made.float_nodes)
+    return made.path
 
 
 def try_out(
