@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from compress import calibrate
-from compress.examples import Examples
 from compress.errors import CompressError
+from compress.examples import Examples
 
 Kind = Literal["top-1", "cosine"]
 Z = 1.959964  # of a two-sided 95 % interval
@@ -51,7 +51,7 @@ def run(session: object, examples: Examples) -> list[list[np.ndarray]]:
     names = float_outputs(session)
     rows: list[list[np.ndarray]] = []
     for feed in examples.feeds():
-        found = calibrate.answers(session, names, feed)  # type: ignore[arg-type]
+        found = calibrate.run(session, feed, names)  # type: ignore[arg-type]
         count = len(next(iter(feed.values())))
         if any(len(array) != count for array in found):
             raise CompressError(

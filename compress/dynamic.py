@@ -9,7 +9,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from compress import calibrate, graph
 from compress.errors import CompressError
-from compress.int8 import quiet
+from compress.qdq import quiet
 from compress.tidy import tidy
 
 

@@ -76,7 +76,7 @@ def outputs(model: ModelProto, feed: Feed) -> dict[str, np.ndarray]:
     """Every output by its name."""
     session = calibrate.session(model)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, calibrate.answers(session, names, feed), strict=True))
+    return dict(zip(names, calibrate.run(session, feed, names), strict=True))
 
 
 def difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:

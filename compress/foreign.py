@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-from onnx import ModelProto
 
-from compress import answers, calibrate, exact, graph, rungs, settle, source
+from compress import answers, calibrate, exact, graph, rungs, source
 from compress.answers import Accuracy, Agreement, Kind
 from compress.config import Gates
 from compress.errors import CompressError

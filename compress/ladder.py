@@ -75,14 +75,14 @@ def climb(
         path = Path(out_dir) / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
         settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
-        make = partial(_make, fp32_path, path, batches, attempt, settings, rank)
+        make = partial(make_attempt, fp32_path, path, batches, attempt, settings, rank)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
 
 
-def _make(
+def make_attempt(
     fp32_path: Path,
     path: Path,
     batches: list[np.ndarray],

@@ -105,7 +105,7 @@ def run_quantizer(
     left: Collection[str],
 ) -> ModelProto:
     """onnxruntime's quantizer in a folder of its own; `batch` only satisfies its calibrator."""
-    with TemporaryDirectory() as folder, _no_advice():
+    with TemporaryDirectory() as folder, quiet():
         source, out = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, str(source))  # the quantizer of onnxruntime 1.20 wants a file
         try:
@@ -288,7 +288,7 @@ class _OneBatch(CalibrationDataReader):
 
 
 @contextmanager
-def _no_advice() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantizer's advice to run its pre-processing, which the export stage has replaced."""
     root = logging.getLogger()
     root.addFilter(_not_advice)

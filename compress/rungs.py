@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from compress import calibrate, dynamic, graph, int8, sensitivity
+from compress import calibrate, dynamic, graph, ladder, sensitivity
 from compress.config import LADDER, Attempt
 from compress.errors import CompressError
 from compress.examples import Examples
@@ -42,7 +42,7 @@ def of(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]
         raise CompressError("the file has no Conv, Gemm or MatMul with constant weights")
     convs = weights.get("Conv", 0)
     products = sum(weights.get(kind, 0) for kind in PRODUCTS)
-    one = len(graph.image_inputs(model)) == 1
+    one = len(graph.inputs(model)) == 1
     if one and convs >= products:
         yield from _static(model, calibration, folder)
     elif products:
@@ -64,9 +64,9 @@ def _weights(model: ModelProto) -> dict[str, int]:
 
 
 def _static(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]:
-    ladder = _Static(model, calibration, folder)
+    shared = _Static(model, calibration, folder)
     for attempt in LADDER:
-        yield ladder.rung(attempt)
+        yield shared.rung(attempt)
 
 
 class _Static:
@@ -74,7 +74,7 @@ class _Static:
 
     def __init__(self, model: ModelProto, calibration: Examples, folder: Path) -> None:
         self.folder, self.source = folder, folder / "float.onnx"
-        (name,) = graph.image_inputs(model)
+        (name,) = graph.inputs(model)
         self.batches = [feed[name] for feed in calibration.feeds()]
         graph.save(entered(model, calibration), self.source)
 
@@ -84,15 +84,12 @@ class _Static:
         return [name for name, _ in sensitivity.rank(self.source, self.batches)]
 
     def rung(self, attempt: Attempt) -> Rung:
-        exclude = tuple(self.ranked[: attempt.float_layers]) if attempt.float_layers else ()
         path = self.folder / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-        settings |= {
-            "calibration_images": sum(map(len, self.batches)),
-            "float_nodes": list(exclude),
-        }
-        make = partial(int8.quantize, self.source, path, self.batches, attempt, exclude)
-        return Rung(attempt.name, settings, path, make)
+        settings |= {"calibration_images": sum(map(len, self.batches)), "float_nodes": []}
+        rank = lambda: self.ranked  # noqa: E731
+        given = (self.source, path, self.batches, attempt, settings, rank)
+        return Rung(attempt.name, settings, path, partial(ladder.make_attempt, *given))
 
 
 def entered(model: ModelProto, calibration: Examples) -> ModelProto:
@@ -107,13 +104,13 @@ def ranges(
     model: ModelProto, names: list[str], calibration: Examples
 ) -> dict[str, tuple[float, float]]:
     """(low, high) of these tensors over all examples."""
-    made = [name for name in names if name not in graph.image_inputs(model)]
+    made = [name for name in names if name not in graph.inputs(model)]
     session = calibrate.session(calibrate.with_outputs(model, made)) if made else None
     found: dict[str, tuple[float, float]] = {}
     for feed in calibration.feeds():
         arrays = {name: feed[name] for name in names if name in feed}
         if session is not None:
-            arrays |= dict(zip(made, calibrate.answers(session, made, feed), strict=True))
+            arrays |= dict(zip(made, calibrate.run(session, feed, made), strict=True))
         for name, array in arrays.items():
             low, high = found.get(name, (np.inf, -np.inf))
             found[name] = min(low, float(array.min())), max(high, float(array.max()))

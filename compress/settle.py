@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from compress import calibrate, graph
 from compress.examples import Feed
@@ -27,33 +27,11 @@ def settle(model: ModelProto, feeds: Sequence[Feed]) -> ModelProto:
     """
     made = ModelProto()
     made.CopyFrom(model)
-    _lift_constants(made)
     names = _of_size(made)
     if names:
         _apply(made, names, _evaluated(made, names, feeds))
         _free_reshapes(made, set(names), feeds)
     return made
-
-
-def _lift_constants(model: ModelProto) -> None:
-    """Constant nodes with a tensor become initializers."""
-    dropped: set[int] = set()
-    for i, node in enumerate(model.graph.node):
-        if node.op_type == "Constant" and (array := constant_of(node)) is not None:
-            model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
-            dropped.add(i)
-    graph.drop_nodes(model, dropped)
-
-
-def constant_of(node: NodeProto) -> np.ndarray | None:
-    """The array of a Constant node, None where it holds text."""
-    (attribute,) = node.attribute
-    if attribute.name == "value":
-        return numpy_helper.to_array(attribute.t)
-    kinds = {"value_float": "f4", "value_floats": "f4", "value_int": "i8", "value_ints": "i8"}
-    if attribute.name not in kinds:
-        return None
-    return np.array(helper.get_attribute_value(attribute), kinds[attribute.name])
 
 
 def _of_size(model: ModelProto) -> list[str]:
@@ -77,7 +55,7 @@ def _evaluated(
     new = [helper.make_empty_tensor_value_info(name) for name in names if name not in kept]
     probe.graph.output.extend(new)
     session = calibrate.session(probe)
-    runs = [calibrate.answers(session, list(names), feed) for feed in feeds]
+    runs = [calibrate.run(session, feed, list(names)) for feed in feeds]
     return {name: [run[k] for run in runs] for k, name in enumerate(names)}
 
 

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.inliner
-import onnx.version_converter
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from compress import graph, normal
 from compress.errors import CompressError
 
 OPSET = 17  # what the rewrites and the quantizer read; older files are raised
-LARGEST = 2_000_000_000  # bytes of weights: what one file can hold
 OURS = ("", "ai.onnx")
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 KINDS = {  # what an input may be
@@ -60,70 +57,20 @@ class Source:
 def read(path: Path) -> Source:
     """The file at `path`; a CompressError says what in it cannot be read."""
     path = Path(path)
-    shell = _shell(path)
-    size = _size(path, shell)
-    model = _whole(path, shell)
-    model = onnx.inliner.inline_local_functions(model)
+    model = normal.inlined(graph.read(path))
+    size = model.ByteSize()
     _check_nodes(model.graph, path)
+    old = _opset(model, path)
+    normal.lift_constants(model)
     inputs, outputs = _ports(model, path), _described(model.graph.output)
     notes = []
-    if (old := _opset(model, path)) < OPSET:
-        model = _raised(model, path, old)
+    if old < OPSET:
+        model = normal.raised(model, OPSET)
+        normal.lift_constants(model)
         notes.append(f"opset {old} was raised to {OPSET}")
     if _widen(model):
         notes.append("float16 was made float32")
     return Source(path, model, inputs, outputs, size, tuple(notes))
-
-
-# --- the bytes -----------------------------------------------------------------------------------
-
-
-def _shell(path: Path) -> ModelProto:
-    """The graph without weights that stand beside it."""
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except FileNotFoundError:
-        raise CompressError(f"{path} does not exist", "give the path of an ONNX file") from None
-    except OSError as error:
-        hint = "give the path of an ONNX file"
-        raise CompressError(f"{path} cannot be read: {error.strerror}", hint) from None
-    except (DecodeError, ValueError) as error:
-        raise CompressError(f"{path} is not an ONNX file: {error}", "export it again") from None
-    if not model.graph.node:
-        raise CompressError(f"{path} is not an ONNX file: it has no nodes", "export it again")
-    return model
-
-
-def _size(path: Path, shell: ModelProto) -> int:
-    """Bytes of the file and of what stands beside it; over 2 GB is refused before it is read."""
-    size = path.stat().st_size
-    for tensor in _weights(shell.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            size += _bytes_of(tensor)
-    if size > LARGEST:
-        raise CompressError(
-            f"{path} has {size / 1e9:.1f} GB of weights; the limit is {LARGEST / 1e9:.0f} GB, "
-            "what one ONNX file can hold",
-            "compress a smaller model, or split it into files",
-        )
-    return size
-
-
-def _bytes_of(tensor: TensorProto) -> int:
-    wide = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
-    return int(np.prod(tensor.dims, dtype=np.float64)) * wide
-
-
-def _whole(path: Path, shell: ModelProto) -> ModelProto:
-    """With every weight inside."""
-    try:
-        onnx.load_external_data_for_model(shell, str(path.parent))
-        onnx.checker.check_model(shell, full_check=False)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "weights beside the file must lie in its own folder; export it again"
-        raise CompressError(f"{path} is not a whole ONNX file: {said}", hint) from None
-    return shell
 
 
 # --- what stands in it ---------------------------------------------------------------------------
@@ -171,8 +118,7 @@ def _trains(node: NodeProto) -> bool:
 
 
 def _ports(model: ModelProto, path: Path) -> tuple[Port, ...]:
-    constants = {init.name for init in model.graph.initializer}
-    given = [value for value in model.graph.input if value.name not in constants]
+    given = model.graph.input
     for value in given:
         if value.type.tensor_type.elem_type not in KINDS:
             kind = value.type.WhichOneof("value") or "unknown"
@@ -183,8 +129,6 @@ def _ports(model: ModelProto, path: Path) -> tuple[Port, ...]:
             )
     if not given:
         raise CompressError(f"{path} takes no input", "export it with its input as an argument")
-    del model.graph.input[:]
-    model.graph.input.extend(given)  # before IR 4 weights were listed among the inputs
     return _described(given)
 
 
@@ -210,18 +154,6 @@ def _opset(model: ModelProto, path: Path) -> int:
             f"opset 7 to {onnx.defs.onnx_opset_version()} are read: export it again",
         )
     return versions[0]
-
-
-def _raised(model: ModelProto, path: Path, old: int) -> ModelProto:
-    """With operators of OPSET; a file that the converter cannot take is refused."""
-    model.ir_version = max(model.ir_version, 4)
-    try:
-        return onnx.version_converter.convert_version(model, OPSET)
-    except (RuntimeError, ValueError) as error:
-        said = str(error).strip().splitlines()[-1]
-        hint = f"export it again with opset {OPSET}"
-        message = f"{path}: opset {old} cannot be raised to {OPSET}: {said}"
-        raise CompressError(message, hint) from None
 
 
 def _widen(model: ModelProto) -> bool:

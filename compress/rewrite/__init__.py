@@ -21,7 +21,6 @@ from compress.rewrite.shuffles import fold_shuffles
 from compress.rewrite.stem import widen_stem
 from compress.rewrite.widths import pad_widths
 
-
 FLOAT_PASSES = (fold_norms, fold_pixels, pool_means, fold_shuffles, pad_widths, gather_shuffles)
 
 
