@@ -1,4 +1,4 @@
-"""How much the answers of two files are the same, with an interval; accuracy where there are labels."""
+"""How much the answers of two files are the same, with an interval; with labels accuracy."""
 
 from __future__ import annotations
 

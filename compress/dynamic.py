@@ -1,4 +1,4 @@
-"""Matrix products in 8 bits that measure their activations as they run (onnxruntime's quantizer)."""
+"""Matrix products in 8 bits that measure their activations as they run."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compress import answers, calibrate, exact, graph, rungs, source
+from compress import answers, calibrate, exact, graph, rungs, settle, source
 from compress.answers import Accuracy, Agreement, Kind
-from compress.config import Gates
+from compress.config import FileGates
 from compress.errors import CompressError
 from compress.examples import Example, Examples, Feed, examples, fixed_batch
 from compress.ladder import Judgement, try_out
@@ -85,24 +85,26 @@ def compress(
     *,
     out: Path,
     speed: Callable[[Path], Speed],
-    gates: Gates | None = None,
+    gates: FileGates = FileGates(),  # noqa: B008 (frozen)
     labels: np.ndarray | None = None,
     real: bool = True,
+    pin: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Write the 8-bit twin of `path` to `out` if one passes every gate.
 
     `pictures[i]` is one example as the file reads it, without the batch: an array, or arrays by
     the names of the inputs. Some calibrate, the others judge. `labels` int (n,) are indices of the
-    first output; `speed` measures a file beside the one that came in. Where `real` is False the
-    examples say nothing of quality, and nothing is written.
+    first output. `speed` measures a file beside the one that came in. Where `real` is False the
+    examples say nothing of quality, and nothing is written. `pin`: a file that takes pictures of
+    any size takes those of the examples' size after it, and is faster for it.
     """
     given = source.read(Path(path))
     if labels is not None and len(labels) != len(pictures):
         raise CompressError(f"{len(labels)} labels for {len(pictures)} examples", "one for each")
     calibration, held_out = _parted(examples(given.inputs, pictures))
     with TemporaryDirectory() as folder:
-        ready = _ready(given, calibration)
+        ready, pinned = _ready(given, calibration, pin)
         judge = Judge(given, held_out, labels, gates, speed, real)
         tried: list[Attempted] = []
         for rung in rungs.of(ready.model, calibration, Path(folder)):
@@ -118,7 +120,7 @@ def compress(
         path=written,
         calibrated_on=len(calibration),
         judged_on=len(held_out),
-        notes=(*given.notes, *judge.notes),
+        notes=(*given.notes, *pinned),
         left_out=ready.left_out,
         off=ready.off,
         attempts=tuple(tried),
@@ -140,29 +142,37 @@ def _parted(given: Examples) -> tuple[Examples, Examples]:
     return given.take(first), given.take(rest)
 
 
-def _ready(given: Source, calibration: Examples) -> exact.Rewritten:
-    """The float file after its exact rewrites, proved on examples."""
+def _ready(
+    given: Source, calibration: Examples, pin: bool
+) -> tuple[exact.Rewritten, tuple[str, ...]]:
+    """The float file after its exact rewrites, proved on examples; what was fixed for them."""
     some = calibration.take(np.arange(min(3, len(calibration))))
-    batch = fixed_batch(given.inputs)
     proof = [next(some.take(np.arange(1)).feeds()), next(some.feeds())]
-    return exact.rewrite(given.model, sizes(given.inputs, proof[0], batch), proof)
+    model, notes = given.model, []
+    fixed = [p for p in given.inputs if pin and len(p.shape) == 4 and None in p.shape[1:]]
+    if fixed:
+        shapes = {port.name: port.shape for port in given.inputs}
+        for port in fixed:
+            shapes[port.name] = (port.shape[0], *proof[0][port.name].shape[1:])
+            sides = " x ".join(map(str, shapes[port.name][1:]))
+            notes.append(f"input {port.name!r} takes {sides} only, where it took any size")
+        model = settle.pinned(model, shapes)
+    moving = [port for port in given.inputs if port not in fixed]
+    feeds = sizes(moving, proof[0], fixed_batch(given.inputs))
+    return exact.rewrite(model, feeds, proof), tuple(notes)
 
 
-def sizes(ports: Sequence[Port], feed: Feed, batch: int | None) -> list[Feed]:
-    """Feeds of every size that may come: the batch where it is free, and all other free axes.
-
-    Pictures (rank 4) are of one size: that of the examples.
+def sizes(moving: Sequence[Port], feed: Feed, batch: int | None) -> list[Feed]:
+    """Feeds of every size that may come: other batches, and other sizes of what is free in
+    `moving`; the batch is fixed where it is given.
     """
-    if batch is not None:
-        return [feed]
-    found = [{name: np.repeat(array, n, 0) for name, array in feed.items()} for n in (1, 2, 3)]
-    free = [port for port in ports if len(port.shape) < 4 and None in port.shape[1:]]
-    if free:
-        found += [
-            {
-                port.name: _longer(feed[port.name], port) if port in free else feed[port.name]
-                for port in ports
-            }
+    wide = dict(feed)
+    for port in moving:
+        wide[port.name] = _longer(feed[port.name], port)
+    found = [feed] if all(wide[name] is feed[name] for name in feed) else [feed, wide]
+    if batch is None:
+        found = [
+            {k: np.repeat(a, n, 0) for k, a in one.items()} for one in found for n in (1, 2, 3)
         ]
     return found
 
@@ -182,7 +192,7 @@ class Judge:
         given: Source,
         held_out: Examples,
         labels: np.ndarray | None,
-        gates: Gates | None,
+        gates: FileGates,
         speed: Callable[[Path], Speed],
         real: bool,
     ) -> None:
@@ -190,11 +200,8 @@ class Judge:
         self.wanted = answers.run(calibrate.session(given.model), held_out)
         self.kind = answers.kind_of([a[None] for a in self.wanted[0]], len(given.inputs))
         self.labels = None if labels is None else np.asarray(labels)[held_out.rows]
-        self.gates = gates or Gates(
-            max_drop_points=0.5, min_agreement=MIN_AGREEMENT[self.kind], max_speed_ratio=1.0
-        )
+        self.gates = gates.gates(MIN_AGREEMENT[self.kind])
         self.seen: dict[Path, tuple[Agreement, Accuracy | None, Speed]] = {}
-        self.notes: tuple[str, ...] = ()
 
     def __call__(self, path: Path) -> Judgement:
         """What was measured of one file, and which bounds it misses."""
@@ -206,9 +213,9 @@ class Judge:
         timed = self.speed(path)
         self.seen[path] = same, right, timed
         return Judgement(
-            accuracy=right and right.after,
+            accuracy=right.after if right else None,
             agreement=same.value,
-            drop_points=right and right.drop_points,
+            drop_points=right.drop_points if right else None,
             speed_ratio=timed.ratio,
             speed_ratio_low=timed.low,
             speed_ratio_high=timed.high,

@@ -99,7 +99,7 @@ def _free_reshapes(model: ModelProto, names: set[str], feeds: Sequence[Feed]) ->
 
 
 def pinned(model: ModelProto, shapes: dict[str, tuple[int | None, ...]]) -> ModelProto:
-    """A copy whose inputs are of these shapes, None for what stays free; inner shapes are dropped."""
+    """A copy whose inputs are of these shapes, None for what stays free."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     del made.graph.value_info[:]

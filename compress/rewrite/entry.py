@@ -52,7 +52,7 @@ def quantize_entries(ranges: Mapping[str, tuple[float, float]]) -> Callable[[ir.
     def apply(model: ir.Model) -> ir.Model:
         for value in entries(model):
             if value.name in ranges:
-                _quantize(model, value, *ranges[value.name])
+                _quantize(model, value, *ranges[str(value.name)])
         return model
 
     return apply
