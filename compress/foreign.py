@@ -110,7 +110,7 @@ def compress(
         for rung in rungs.of(ready.model, calibration, Path(folder)):
             say(rung.name)
             tried.append(_attempt(rung, given, judge))
-            if tried[-1].verdict == "pass" or not real:
+            if tried[-1].verdict == "pass" or not real or _is_slow(tried[-1], gates):
                 break
         passed = tried and tried[-1].verdict == "pass"
         written = graph.copy(rung.path, Path(out)) if passed else None
@@ -125,6 +125,12 @@ def compress(
         off=ready.off,
         attempts=tuple(tried),
     )
+
+
+def _is_slow(tried: Attempted, gates: FileGates) -> bool:
+    """Whether it is surely too slow: the attempts that follow leave more in float."""
+    static = "calibration" in tried.settings
+    return static and tried.speed is not None and tried.speed.low > gates.max_speed_ratio
 
 
 def _parted(given: Examples) -> tuple[Examples, Examples]:

@@ -131,6 +131,11 @@ def test_a_file_that_may_be_slower_is_refused(tmp_path, high):
     assert f"may be {high:.3f}, not < 1.000" in report.attempts[0].reason
 
 
+def test_nothing_safer_is_tried_where_the_fastest_is_too_slow(tmp_path):
+    slow = Speed(1.2, 1.1, 1.3, 1.0, 0.99, 1.01, 2.0, 2.4)
+    assert len(refused(tmp_path, speed=lambda path: slow).attempts) == 1
+
+
 def test_agreement_that_few_examples_cannot_show_is_refused(tmp_path):
     report = refused(tmp_path, gates=FileGates(min_agreement=0.999))
     assert "give more examples" in report.refused or "<" in report.refused
