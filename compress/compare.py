@@ -245,6 +245,9 @@ def with_rounded_weights(model: ModelProto, rounded: ModelProto) -> ModelProto:
                     array = dequantized(source, values)
                     copy.graph.initializer.append(numpy_helper.from_array(array, name))
                 made.add(name)
+    old = [init for init in model.graph.initializer if init.name in made]
+    for init in old:  # the quantizer calls a rounded bias as the float one was
+        copy.graph.initializer.remove(init)
     return copy
 
 

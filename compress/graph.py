@@ -57,7 +57,7 @@ def load(path: Path) -> ModelProto:
     kinds = {node.op_type for node in model.graph.node}
     if not kinds & WEIGHTED:
         raise CompressError(f"{path} has no Conv, Gemm or MatMul", "there is nothing to quantize")
-    if "QuantizeLinear" in kinds:
+    if any(node.op_type == "QuantizeLinear" for node in body(model)):
         raise CompressError(f"{path} is in 8 bits already", "give the float file")
     odd = [v.name for v in model.graph.output if not v.type.HasField("tensor_type")]
     odd += [init.values.name for init in model.graph.sparse_initializer]
@@ -180,6 +180,11 @@ def save(
     return path
 
 
+def copy(source: Path, path: Path) -> Path:
+    """The file at `source` at `path` too: whole or not at all."""
+    return save(read(source), path)
+
+
 def constants(model: ModelProto) -> dict[str, np.ndarray]:
     """Every initializer by its name."""
     return {init.name: array(init) for init in model.graph.initializer}
@@ -298,14 +303,16 @@ def head(model: ModelProto) -> set[str]:
     Nodes must have names (`name_nodes`). A node belongs to the head when nothing that it reads
     comes, over any path, from a Conv, Gemm or MatMul.
     """
+    return {node.name for node in model.graph.node} - {node.name for node in body(model)}
+
+
+def body(model: ModelProto) -> Iterator[NodeProto]:
+    """The weighted layers, and every node that reads what comes from one."""
     inside: set[str] = set()
-    found: set[str] = set()
     for node in model.graph.node:
         if node.op_type in WEIGHTED or any(name in inside for name in reads(node)):
             inside.update(node.output)
-        else:
-            found.add(node.name)
-    return found
+            yield node
 
 
 def name_nodes(model: ModelProto) -> None:

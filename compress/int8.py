@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from compress import calibrate, compare, graph, normal, qdq
+from compress import biases, calibrate, compare, graph, normal, qdq
 from compress.compare import Layer
 from compress.config import Attempt
 from compress.errors import CompressError
@@ -55,8 +55,10 @@ def make(
     calibration: Iterable[np.ndarray],
     attempt: Attempt,
     exclude: tuple[str, ...] = (),
+    *,
+    correct: bool = False,
 ) -> Made:
-    """`quantize`, with what was found on the way.
+    """`quantize`, with what was found on the way; `correct`: see `biases`.
 
     A layer that is off (see `compare`) stays float, and all is done again; where that does not
     help, the `CompressError` names it. Nothing is written that was not opened, run and compared.
@@ -76,6 +78,8 @@ def make(
         if not weighted(model) - {*left, *stay}:
             raise CompressError(reason or "no layer that an output needs can be in 8 bits", HINT)
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
+        if correct:
+            biases.correct(int8, plain, batches)
         small = beside.tidied(int8)
         nodes, reason = beside.off(int8, small, left)
         if not reason:

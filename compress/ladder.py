@@ -19,12 +19,13 @@ from compress.errors import CompressError
 class Judgement:
     """What the caller measured of one int8 file, on held-out data, against the fp32 file."""
 
-    accuracy: float  # fraction
+    accuracy: float | None  # fraction; None: there are no labels
     agreement: float  # fraction of pictures with the fp32 file's top-1
-    drop_points: float  # percentage points of accuracy lost; negative where it gained
+    drop_points: float | None  # percentage points of accuracy lost; negative where it gained
     speed_ratio: float  # latency over the fp32 file's, from interleaved rounds
     speed_ratio_low: float  # 95 % interval of that ratio
     speed_ratio_high: float
+    missed: tuple[str, ...] = ()  # bounds of the caller's own that it does not reach, in words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +75,14 @@ def climb(
         path = Path(out_dir) / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
         settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
-        make = partial(_make, fp32_path, path, batches, attempt, settings, rank)
+        make = partial(make_attempt, fp32_path, path, batches, attempt, settings, rank)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
 
 
-def _make(
+def make_attempt(
     fp32_path: Path,
     path: Path,
     batches: list[np.ndarray],
@@ -91,7 +92,9 @@ def _make(
 ) -> Path:
     """The attempt's file; what stayed float goes into its settings."""
     settings["float_nodes"] = rank()[: attempt.float_layers] if attempt.float_layers else []
-    made = int8.make(fp32_path, path, batches, attempt, tuple(settings["float_nodes"]))
+    correct = bool(settings.get("bias_correction"))
+    float_nodes = tuple(settings["float_nodes"])
+    made = int8.make(fp32_path, path, batches, attempt, float_nodes, correct=correct)
     settings["float_nodes"] = list(made.float_nodes)
     return made.path
 
@@ -117,14 +120,14 @@ def try_out(
         size_bytes=size,
         verdict="fail" if missed else "pass",
         reason="; ".join(missed),
-        **asdict(judged),
+        **{key: value for key, value in asdict(judged).items() if key != "missed"},
     )
 
 
 def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
     """Every gate that this attempt does not reach, in words; a nan reaches none."""
     found = []
-    if not judged.drop_points <= gates.max_drop_points:
+    if judged.drop_points is not None and not judged.drop_points <= gates.max_drop_points:
         found.append(f"drop {judged.drop_points:.2f} points > {gates.max_drop_points:.2f}")
     if not judged.agreement >= gates.min_agreement:
         found.append(f"agreement {judged.agreement:.2%} < {gates.min_agreement:.2%}")
@@ -132,4 +135,4 @@ def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
         found.append(f"speed ratio {judged.speed_ratio:.3f} > {gates.max_speed_ratio:.3f}")
     if gates.max_size_bytes and size_bytes > gates.max_size_bytes:
         found.append(f"size {size_bytes} bytes > {gates.max_size_bytes}")
-    return found
+    return [*found, *judged.missed]

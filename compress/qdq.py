@@ -123,7 +123,7 @@ def run_quantizer(
     left: Collection[str],
 ) -> ModelProto:
     """onnxruntime's quantizer in a folder of its own; `batch` only satisfies its calibrator."""
-    with TemporaryDirectory() as folder, _no_advice():
+    with TemporaryDirectory() as folder, quiet():
         source, out = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, str(source))  # the quantizer of onnxruntime 1.20 wants a file
         try:
@@ -306,7 +306,7 @@ class _OneBatch(CalibrationDataReader):
 
 
 @contextmanager
-def _no_advice() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantizer's notices: run its pre-processing, it does not know an operator."""
     root = logging.getLogger()
     root.addFilter(_is_error)
