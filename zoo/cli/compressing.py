@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import MAKE, app, json_out, talk
-from zoo.cli.arguments import Json
+from zoo.cli.app import MAKE, app, json_out, talk, text
+from zoo.cli.arguments import Json, place
 from zoo.errors import GateError, ZooError
 
 if TYPE_CHECKING:
@@ -34,11 +34,15 @@ def sides(text: str) -> tuple[int, int]:
 
 @app.command(rich_help_panel=MAKE)
 def compress(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file in float.")],
+    file: Annotated[
+        Path, typer.Argument(parser=place, metavar="FILE", help="An ONNX file in float.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="A folder of pictures; or an .npz with the file's own inputs."
+            parser=place,
+            metavar="PATH",
+            help="A folder of pictures; or an .npz with the file's own inputs.",
         ),
     ] = None,
     random: Annotated[
@@ -46,11 +50,15 @@ def compress(
     ] = False,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Lines `file,label`: accuracy is a gate as well."),
+        typer.Option(
+            parser=place, metavar="CSV", help="Lines `file,label`: accuracy is a gate as well."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="By default FILE with .int8.onnx."),
+        typer.Option(
+            "--out", "-o", parser=place, metavar="FILE", help="By default FILE with .int8.onnx."
+        ),
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The result takes uint8 (n, h, w, 3) of any size.")
@@ -143,24 +151,9 @@ def _squeezed(file: Path, data: Path | None, out: Path, wish: object) -> Done:
 
 def _show(done: Done) -> None:
     """The attempts as a table, and the facts under it."""
-    import shutil
-
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from zoo.cli import tables
     from zoo.foreign import told
-    from zoo.records.names import printable
 
-    table = Table(box=SIMPLE, pad_edge=False)
-    for head in told.ATTEMPTS:
-        table.add_column(head, no_wrap=True)
-    for tried in done.report.attempts:
-        table.add_row(*(Text(printable(cell)) for cell in told.attempt(tried)))
-    console = Console(width=max(120, shutil.get_terminal_size().columns), highlight=False)
-    console.print(table)
-    facts = Table.grid(padding=(0, 2))
-    for name, value in told.facts(done):
-        facts.add_row(name, Text(printable(value)))
-    console.print(facts)
+    text(tables.columns(map(told.attempt, done.report.attempts), told.ATTEMPTS))
+    text("")
+    text(tables.columns(told.facts(done)))
