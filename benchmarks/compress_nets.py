@@ -127,7 +127,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet-18": resnet18,
 }
 # epochs, and the highest learning rate
-TRAINING = {"shufflenet-v2-1x": (4, 0.25), "mobilenet-v2": (2, 0.15), "resnet-18": (1.5, 0.1)}
+TRAINING = {"shufflenet-v2-1x": (4, 0.25), "mobilenet-v2": (1, 0.05), "resnet-18": (0.8, 0.05)}
 
 
 def normalised(pictures: np.ndarray) -> np.ndarray:
