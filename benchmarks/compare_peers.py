@@ -31,9 +31,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from compress import int8
 from compress.config import Attempt
+from compress.rewrite import prepare_int8
 from distill.config import Data
 from distill.data import load
-from export.rewrite import prepare_int8
 from zoo.measure import bench
 from zoo.measure.loads import PictureLoad
 from zoo.measure.verify import wilson

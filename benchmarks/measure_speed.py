@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from compress import int8
+from compress import int8, rewrite
 from compress.config import Attempt
 from distill.students import create
-from export import onnx_file, rewrite
+from export import onnx_file
 from export.files import save
 from zoo.measure import bench
 from zoo.measure.loads import PictureLoad

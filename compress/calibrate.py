@@ -6,8 +6,9 @@ histogram of fixed size, so memory does not grow with the number of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -16,10 +17,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from compress.config import Attempt
 from compress.errors import CompressError
-from compress.graph import consumers, image_inputs
+from compress.graph import Input, consumers, inputs, the_input
 
 BATCH = 32  # pictures run at once while calibrating
 BINS = 2048  # histogram bins on each side of zero
+PICTURES = Input("image", np.dtype(np.uint8), (None, None, None, 3))
 LEVELS = 256  # of 8 bits; half of them on each side of zero where values have both signs
 FLOOR = 1e-6  # share of the mass that an empty bin counts as
 STEP = 32  # bins between two candidates of the entropy rule
@@ -48,11 +50,16 @@ class Seen:
 
 
 def ranges(
-    model: ModelProto, calibration: Iterable[np.ndarray], attempt: Attempt
+    model: ModelProto,
+    calibration: Iterable[np.ndarray],
+    attempt: Attempt,
+    stay: Collection[str] = (),
 ) -> dict[str, tuple[float, float]]:
-    """(low, high) of every activation that may be quantized, on pictures uint8 (b, h, w, 3)."""
-    batches = list(rebatch(calibration))
-    seen = observe(model, batches, histograms=attempt.calibration != "minmax")
+    """(low, high) of every activation that may be quantized, on batches of what the file reads.
+
+    `stay` names the nodes that will be as they are.
+    """
+    seen = observe(model, list(calibration), attempt.calibration != "minmax", stay)
     found = {name: read_range(tensor, attempt) for name, tensor in seen.items()}
     for node in model.graph.node:
         if node.op_type in COPIES and node.input[0] in found:
@@ -60,14 +67,39 @@ def ranges(
     return found
 
 
-def rebatch(calibration: Iterable[np.ndarray], size: int = BATCH) -> Iterator[np.ndarray]:
-    """The same pictures, at most `size` at once; wrong shapes and no pictures are errors."""
+def batches(model: ModelProto, calibration: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The examples in batches that the file takes: its own size where it has one (the last batch
+    begins again with the first examples), one at a time where it was made for one alone.
+    """
+    reads = the_input(model, Path("the file"))
+    if reads.batch:
+        whole = rebatch(calibration, reads.batch, reads)
+        return [np.resize(batch, (reads.batch, *batch.shape[1:])) for batch in whole]
+    found = list(rebatch(calibration, BATCH, reads))
+    most = max(found, key=len)[:2]
+    if len(most) > 1 and not _runs(model, most):
+        return list(rebatch(found, 1, reads))
+    return found
+
+
+def _runs(model: ModelProto, batch: np.ndarray) -> bool:
+    try:
+        session(model).run(None, {inputs(model)[0]: batch})
+    except REFUSALS:
+        return False
+    return True
+
+
+def rebatch(
+    calibration: Iterable[np.ndarray], size: int = BATCH, reads: Input = PICTURES
+) -> Iterator[np.ndarray]:
+    """The same examples, at most `size` at once; wrong shapes and no examples are errors."""
     empty = True
     for pictures in calibration:
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+        if not reads.takes(pictures):
             raise CompressError(
-                f"calibration pictures are {pictures.dtype} of shape {pictures.shape}",
-                "give arrays uint8 (b, h, w, 3)",
+                f"calibration examples are {pictures.dtype} of shape {pictures.shape}",
+                f"the file reads {reads}",
             )
         for start in range(0, len(pictures), size):
             empty = False
@@ -76,11 +108,13 @@ def rebatch(calibration: Iterable[np.ndarray], size: int = BATCH) -> Iterator[np
         raise CompressError("there is no calibration picture", "give at least one batch of them")
 
 
-def first_pictures(calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most `count` pictures, in batches."""
+def first_pictures(
+    calibration: Iterable[np.ndarray], count: int, reads: Input = PICTURES
+) -> list[np.ndarray]:
+    """At most `count` examples, in batches."""
     batches: list[np.ndarray] = []
     left = count
-    for pictures in rebatch(calibration):
+    for pictures in rebatch(calibration, BATCH, reads):
         batches.append(pictures[:left])
         left -= len(batches[-1])
         if left == 0:
@@ -89,10 +123,10 @@ def first_pictures(calibration: Iterable[np.ndarray], count: int) -> list[np.nda
 
 
 def observe(
-    model: ModelProto, batches: Sequence[np.ndarray], *, histograms: bool
+    model: ModelProto, batches: Sequence[np.ndarray], histograms: bool, stay: Collection[str] = ()
 ) -> dict[str, Seen]:
     """Range, and on request the histogram, of every watched tensor over all the batches."""
-    run = runner(model, watched(model))
+    run = runner(model, watched(model, stay))
     seen: dict[str, Seen] = {}
     for batch in batches:
         for name, values in run(batch):
@@ -100,11 +134,14 @@ def observe(
     if histograms:
         for batch in batches:
             for name, values in run(batch):
-                _count(seen[name], values)
+                if values.size:
+                    _count(seen[name], values)
     return seen
 
 
 def _widen(seen: dict[str, Seen], name: str, values: np.ndarray) -> None:
+    if not values.size:
+        return
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
         raise CompressError(f"tensor {name!r} is not finite on the calibration pictures")
@@ -179,36 +216,41 @@ def _quantized(counts: np.ndarray, levels: int) -> np.ndarray:
     return np.repeat(mass / width, sizes) * filled
 
 
-def watched(model: ModelProto) -> list[str]:
+def watched(model: ModelProto, stay: Collection[str] = ()) -> list[str]:
     """Float activations whose range must be seen.
 
-    Not a sum that only a Relu or Clip reads (it is folded into that), nor a copy of an activation
-    (it takes the range of what it copies).
+    Not a sum that only a Relu or Clip reads (it is folded into that, if the node does not stay),
+    nor a copy of an activation (it takes the range of what it copies).
     """
     readers = consumers(model)
+    outputs = {value.name for value in model.graph.output}
     inferred = shape_inference.infer_shapes(model)
-    typed = [*inferred.graph.value_info, *inferred.graph.output]
+    typed = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
     floats = {v.name for v in typed if v.type.tensor_type.elem_type == TensorProto.FLOAT}
-    return [
+    given = [name for name in inputs(model) if name in floats]
+    return given + [
         name
         for node in model.graph.node
         if not (node.op_type in COPIES and node.input[0] in floats)
         for name in node.output
-        if name in floats and not _folds(readers.get(name, []))
+        if name in floats and (name in outputs or not _folds(readers.get(name, []), stay))
     ]
 
 
-def _folds(readers: list[NodeProto]) -> bool:
-    return len(readers) == 1 and readers[0].op_type in ("Relu", "Clip")
+def _folds(readers: list[NodeProto], stay: Collection[str]) -> bool:
+    folds = len(readers) == 1 and readers[0].op_type in ("Relu", "Clip")
+    return folds and readers[0].name not in stay
 
 
 def with_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
-    """A copy whose outputs are exactly these float tensors."""
+    """A copy whose outputs are exactly these tensors, of which a new one is float."""
     copy = ModelProto()
     copy.CopyFrom(model)
+    old = {value.name: value for value in model.graph.output}
     del copy.graph.output[:]
+    float_ = TensorProto.FLOAT
     copy.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+        old.get(name) or helper.make_tensor_value_info(name, float_, None) for name in names
     )
     return copy
 
@@ -216,26 +258,34 @@ def with_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
 def runner(
     model: ModelProto, names: Sequence[str]
 ) -> Callable[[np.ndarray], list[tuple[str, np.ndarray]]]:
-    """Pictures uint8 (b, h, w, 3) -> (name, values) of each of these tensors."""
+    """A batch -> (name, values) of each of these tensors."""
     opened = session(with_outputs(model, names))
-    feed = image_inputs(model)[0]
-
-    def run(batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        try:
-            return list(zip(names, opened.run(list(names), {feed: batch}), strict=True))
-        except REFUSALS as error:
-            hint = "give pictures of the size that the file reads"
-            raise CompressError(f"pictures {batch.shape} do not fit: {error}", hint) from error
-
-    return run
+    feed = inputs(model)[0]
+    return lambda batch: list(zip(names, run(opened, {feed: batch}, names), strict=True))
 
 
-def session(model: ModelProto) -> ort.InferenceSession:
-    """One-threaded session; a model that onnxruntime refuses is one clear error."""
+def run(
+    opened: ort.InferenceSession, feed: Mapping[str, np.ndarray], names: Sequence[str] | None = None
+) -> list[np.ndarray]:
+    """These outputs, or all; an input that does not fit is one clear error."""
+    try:
+        return list(opened.run(names, dict(feed)))
+    except REFUSALS as error:
+        shapes = ", ".join(str(array.shape) for array in feed.values())
+        hint = "give examples of the size that the file reads"
+        raise CompressError(f"examples {shapes} do not fit: {error}", hint) from error
+
+
+def session(model: ModelProto | Path, *, plain: bool = False) -> ort.InferenceSession:
+    """One-threaded session, `plain` for one that changes nothing in the graph; a model that
+    onnxruntime refuses is one clear error.
+    """
     options = ort.SessionOptions()
+    if plain:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    content = model.SerializeToString()
+    content = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except REFUSALS as error:

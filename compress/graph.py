@@ -4,61 +4,154 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from compress.errors import CompressError
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-CONTRACT = "the input must be one uint8 tensor (n, h, w, 3), as `zoo build` exports it"
+LARGEST = 2**31 - 1  # bytes of a protobuf message
+BROKEN = (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Input:
+    """The one tensor that a file reads."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | None, ...] | None  # None: a size, or the number of axes, is not said
+
+    @property
+    def batch(self) -> int | None:
+        """How many examples the file takes at once; None: any number."""
+        return self.shape[0] if self.shape else None
+
+    def takes(self, array: np.ndarray) -> bool:
+        """Whether `array`, a batch of any length, is of the type and sizes that the file reads."""
+        if array.dtype != self.dtype or not array.ndim:
+            return False
+        shape = self.shape if self.shape is not None else (None,) * array.ndim
+        pairs = zip(shape[1:], array.shape[1:], strict=False)
+        return len(shape) == array.ndim and all(a in (None, b) for a, b in pairs)
+
+    def __str__(self) -> str:
+        sizes = "any shape" if self.shape is None else f"({', '.join(map(_size, self.shape))})"
+        return f"{self.name!r}, {self.dtype} of {sizes}"
+
+
+def _size(size: int | None) -> str:
+    return "?" if size is None else str(size)
 
 
 def load(path: Path) -> ModelProto:
-    """The model in `path`, checked to take one uint8 picture batch and to hold a weighted layer."""
+    """The model in `path`, checked to have one input and a weighted layer."""
     model = read(path)
-    _check_contract(model, path)
+    the_input(model, path)
+    if not any(node.op_type in WEIGHTED for node in model.graph.node):
+        raise CompressError(f"{path} has no Conv, Gemm or MatMul", "there is nothing to quantize")
     return model
 
 
 def read(path: Path) -> ModelProto:
-    """The model in `path`, whatever it takes."""
+    """The whole model in `path` and the files of weights beside it, whatever it takes."""
+    path = Path(path)
     try:
-        model = onnx.load(str(path))
-    except FileNotFoundError:
-        raise CompressError(f"{path} does not exist", "give the path of an ONNX file") from None
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        raise CompressError(f"{path} is not an ONNX file: {error}", "export it again") from error
-    if not model.graph.node:
-        raise CompressError(f"{path} is not an ONNX file: it has no nodes", "export it again")
+        model = onnx.load_model_from_string(_content(path))
+        if not model.graph.node:
+            raise CompressError(f"{path} is not an ONNX file: it has no nodes", "export it again")
+        _read_beside(model, path)
+        _check_form(model)
+    except BROKEN as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CompressError(f"{path} is not an ONNX file: {reason}", "export it again") from error
     return model
 
 
-def _check_contract(model: ModelProto, path: Path) -> None:
-    inputs = image_inputs(model)
-    if len(inputs) != 1:
-        raise CompressError(f"{path} has {len(inputs)} inputs: {inputs}", CONTRACT)
-    kind = model.graph.input[0].type.tensor_type
-    shape = [d.dim_value for d in kind.shape.dim]
-    if kind.elem_type != TensorProto.UINT8 or len(shape) != 4 or shape[3] not in (0, 3):
-        name = TensorProto.DataType.Name(kind.elem_type).lower()
-        raise CompressError(f"{path}: input {inputs[0]!r} is {name} of shape {shape}", CONTRACT)
-    if not any(node.op_type in WEIGHTED for node in model.graph.node):
-        raise CompressError(f"{path} has no Conv, Gemm or MatMul", "there is nothing to quantize")
+def _check_form(model: ModelProto) -> None:
+    """Names, order and settings of the nodes, as onnx wants them; an output may have any shape."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    onnx.checker.check_model(copy)
 
 
-def image_inputs(model: ModelProto) -> list[str]:
+def _content(path: Path) -> bytes:
+    if not path.exists():
+        raise CompressError(f"{path} does not exist", "give the path of an ONNX file")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no file"
+        raise CompressError(f"{path} is {kind}", "give the path of the ONNX file in it")
+    try:
+        _check_size(path.stat().st_size, path)
+        return path.read_bytes()
+    except OSError as error:
+        raise CompressError(f"cannot read {path}: {error.strerror}", "may you read it?") from error
+
+
+def _read_beside(model: ModelProto, path: Path) -> None:
+    """Weights that stand in other files of the same folder."""
+    places = [dict((e.key, e.value) for e in t.external_data) for t in _tensors(model.graph)]
+    size = path.stat().st_size
+    for name in sorted({place["location"] for place in places if "location" in place}):
+        if not (path.parent / name).is_file():
+            hint = f"put {name} beside it, or export the model as one file"
+            raise CompressError(f"{path} has its weights in {name}, which is missing", hint)
+        size += (path.parent / name).stat().st_size
+    _check_size(size, path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except OSError as error:
+        raise CompressError(f"cannot read the weights of {path}: {error}", "may you?") from error
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        yield from (a.t for a in node.attribute if a.HasField("t"))
+        for body in bodies(node):
+            yield from _tensors(body)
+
+
+def _check_size(size: int, path: Path) -> None:
+    if size > LARGEST:
+        hint = "a file and its weights may have 2 GB together"
+        raise CompressError(f"{path} has {size:,} bytes", hint)
+
+
+def the_input(model: ModelProto, path: Path) -> Input:
+    """The one input that is no constant."""
+    names = inputs(model)
+    if len(names) != 1:
+        raise CompressError(f"{path} has {len(names)} inputs: {names}", "it must have one")
+    kind = next(v for v in model.graph.input if v.name == names[0]).type.tensor_type
+    dims = tuple(d.dim_value or None for d in kind.shape.dim) if kind.HasField("shape") else None
+    if not kind.elem_type or dims == ():
+        raise CompressError(
+            f"{path}: input {names[0]!r} is no batch", "its first axis is the batch"
+        )
+    return Input(names[0], np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)), dims)
+
+
+def inputs(model: ModelProto) -> list[str]:
     """Names of the graph's inputs that are not initializers."""
     constants = {init.name for init in model.graph.initializer}
+    constants |= {init.values.name for init in model.graph.sparse_initializer}
     return [value.name for value in model.graph.input if value.name not in constants]
 
 
-def save(model: ModelProto, path: Path) -> Path:
-    """Write `model` to `path`: whole or not at all."""
+def save(
+    model: ModelProto, path: Path, check: Callable[[Path], object] = lambda written: None
+) -> Path:
+    """Write `model` to `path`: whole, and after `check` has looked at what was written, or not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -67,6 +160,7 @@ def save(model: ModelProto, path: Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
+        check(Path(temporary))
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -74,9 +168,23 @@ def save(model: ModelProto, path: Path) -> Path:
     return path
 
 
+def copy(source: Path, path: Path) -> Path:
+    """The file at `source` at `path` too: whole or not at all."""
+    return save(read(source), path)
+
+
 def constants(model: ModelProto) -> dict[str, np.ndarray]:
     """Every initializer by its name."""
-    return {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    return {init.name: array(init) for init in model.graph.initializer}
+
+
+def array(tensor: TensorProto) -> np.ndarray:
+    """The numbers of a constant; one that has too few of them is an error."""
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        what = f"constant {tensor.name!r} cannot be read: {error}"
+        raise CompressError(what, "export the file again") from error
 
 
 def producers(model: ModelProto) -> dict[str, NodeProto]:
@@ -85,18 +193,53 @@ def producers(model: ModelProto) -> dict[str, NodeProto]:
 
 
 def consumers(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The nodes that read each tensor."""
+    """The nodes that read each tensor, by themselves or in their branches and loops."""
     readers: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
-        for name in node.input:
+        for name in reads(node):
             readers.setdefault(name, []).append(node)
     return readers
 
 
-def rename_inputs(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
-    """Let every node read `names[x]` where it read `x`."""
+def bodies(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs inside an If, a Loop, a Scan."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def reads(node: NodeProto) -> Iterator[str]:
+    """Every tensor of the graph around it that `node` reads; "" for an input that is left out."""
+    yield from node.input
+    for body in bodies(node):
+        yield from captured(body)
+
+
+def captured(body: GraphProto) -> Iterator[str]:
+    """What a graph inside a node reads of the graphs around it."""
+    own = made_in(body)
+    for node in body.node:
+        yield from (name for name in reads(node) if name and name not in own)
+    yield from (value.name for value in body.output if value.name not in own)
+
+
+def made_in(body: GraphProto) -> set[str]:
+    """The tensors that are a graph's own."""
+    given = {value.name for value in body.input} | {init.name for init in body.initializer}
+    return given | {name for node in body.node for name in node.output}
+
+
+def rename_inputs(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
+    """Let every node read `names[x]` where it read `x`, in its branches and loops too."""
     for node in nodes:
         node.input[:] = [names.get(name, name) for name in node.input]
+        for body in bodies(node):
+            own = made_in(body)
+            outer = {old: new for old, new in names.items() if old not in own}
+            rename_inputs(body.node, outer)
+            for value in body.output:
+                value.name = outer.get(value.name, value.name)
 
 
 def drop_nodes(model: ModelProto, dropped: set[int]) -> None:
@@ -115,7 +258,7 @@ def head(model: ModelProto) -> set[str]:
     inside: set[str] = set()
     found: set[str] = set()
     for node in model.graph.node:
-        if node.op_type in WEIGHTED or any(name in inside for name in node.input):
+        if node.op_type in WEIGHTED or any(name in inside for name in reads(node)):
             inside.update(node.output)
         else:
             found.add(node.name)

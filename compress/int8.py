@@ -1,4 +1,4 @@
-"""Static 8-bit quantization by onnxruntime's own quantizer, with the ranges of `calibrate`.
+"""Static 8-bit quantization: a file in, its 8-bit twin out, held against it before it is written.
 
 Activations u8, weights s8 with a scale for each output channel (never one for a whole depthwise
 layer). The head (resize, layout, normalisation) is left as it is; a head that ends in
@@ -7,33 +7,32 @@ DequantizeLinear feeds the first layer its raw bytes. Logits are float.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnx import ModelProto
 
-from compress import calibrate, graph
+from compress import calibrate, compare, graph, normal, qdq
+from compress.compare import Layer
 from compress.config import Attempt
 from compress.errors import CompressError
 from compress.tidy import tidy
 
-LAYERS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip"]
-POOLS = ["MaxPool", "AveragePool", "GlobalAveragePool"]
-COPIES = ["Concat", "Split", "Slice", "Gather", "Pad", "Reshape", "Flatten", "Transpose"]
-QUANTIZED = [*LAYERS, *POOLS, *COPIES, "Squeeze", "Unsqueeze"]
-MOVES = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather"})
+TRIES = 6  # times that layers are left in float before it is given up
+NOISE = 0.25  # largest relative change of a layer's output by 8 bits
+CHANGE = 0.25  # the same of the outputs
+HINT = "the float file can be used as it is"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file in 8 bits that was held against its float file."""
+
+    path: Path
+    float_nodes: tuple[str, ...]  # left in float: those asked for, then those that were off
+    changes: dict[str, float]  # output -> its relative change on the examples looked at
 
 
 def quantize(
@@ -43,192 +42,127 @@ def quantize(
     attempt: Attempt,
     exclude: tuple[str, ...] = (),
 ) -> Path:
-    """Write the int8 twin of `fp32_path`; `calibration` yields uint8 (b, h, w, 3).
+    """Write the int8 twin of `fp32_path`; `calibration` yields batches of what the file reads.
 
     `exclude` names nodes (as in the file, or as `sensitivity.rank` calls them) that stay float.
     """
-    model = prepared(Path(fp32_path))
-    batches = list(calibrate.rebatch(calibration))
-    seen = calibrate.ranges(model, batches, attempt)
-    int8 = run_quantizer(model, batches[0][:1], overrides(model, seen), exclude)
-    free_logits(int8)
-    feed_bytes(int8)
-    shield_float(int8, exclude)
-    return graph.save(tidy(int8), Path(out_path))
+    return make(fp32_path, out_path, calibration, attempt, exclude).path
 
 
-def prepared(path: Path) -> ModelProto:
-    """The float model as the quantizer wants it: named nodes, no stale shapes."""
-    model = graph.load(path)
-    del model.graph.value_info[:]  # a stale one makes the quantizer's shape inference fail
-    graph.name_nodes(model)
-    return model
+def make(
+    fp32_path: Path,
+    out_path: Path,
+    calibration: Iterable[np.ndarray],
+    attempt: Attempt,
+    exclude: tuple[str, ...] = (),
+) -> Made:
+    """`quantize`, with what was found on the way.
+
+    A layer that is off (see `compare`) stays float, and all is done again; where that does not
+    help, the `CompressError` names it. Nothing is written that was not opened, run and compared.
+    """
+    source = graph.load(Path(fp32_path))
+    model = normal.normalized(source)
+    check(model, exclude)
+    batches, stay = calibrate.batches(model, calibration), qdq.staying(model)
+    ranges = calibrate.ranges(model, batches, attempt, stay)
+    plain, names = normal.aliased(model)
+    seen = {names[name]: limits for name, limits in ranges.items()}
+    whole = graph.the_input(model, fp32_path).batch is not None
+    beside = Beside(source, plain, _reverse(names), compare.spread(batches, whole))
+    left = list(exclude)
+    for _ in range(TRIES):
+        int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
+        nodes, reason = beside.off(int8, left)
+        if not reason:
+            return beside.save(int8, Path(out_path), left)
+        if not nodes:
+            break
+        left += nodes
+    raise CompressError(reason, HINT)
 
 
-def run_quantizer(
-    model: ModelProto,
-    picture: np.ndarray,
-    tensor_overrides: dict[str, list[dict[str, Any]]],
-    exclude: tuple[str, ...],
-) -> ModelProto:
-    """onnxruntime's quantizer in a folder of its own; `picture` only satisfies its calibrator."""
+def check(model: ModelProto, exclude: Sequence[str]) -> None:
+    """What can be said before any work: names that there are, weights that are numbers."""
     unknown = set(exclude) - {node.name for node in model.graph.node}
     if unknown:
         raise CompressError(f"no node is called {sorted(unknown)}", "see sensitivity.rank")
-    with TemporaryDirectory() as folder, _no_advice():
-        source, out = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(model, str(source))  # the quantizer of onnxruntime 1.20 wants a file
-        try:
-            quantize_static(
-                str(source),
-                str(out),
-                _OneBatch({graph.image_inputs(model)[0]: picture}),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=QUANTIZED,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=[*exclude, *sorted(graph.head(model))],
-                extra_options={"TensorQuantOverrides": tensor_overrides},
-            )
-        except (ValueError, TypeError, RuntimeError, *calibrate.REFUSALS) as error:  # type: ignore[misc]
-            hint = "see `onnxruntime.quantization`; the float file can be used as it is"
-            raise CompressError(f"onnxruntime cannot quantize the model: {error}", hint) from error
-        return onnx.load(str(out))
-
-
-def overrides(
-    model: ModelProto, ranges: dict[str, tuple[float, float]]
-) -> dict[str, list[dict[str, Any]]]:
-    """The measured ranges, and the head's own scale and zero point, as the quantizer reads them."""
-    table: dict[str, list[dict[str, Any]]] = {
-        name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
-        for name, (low, high) in ranges.items()
-    }
-    values, writer = graph.constants(model), graph.producers(model)
+    values = graph.constants(model)
     for node in model.graph.node:
-        if node.op_type in graph.WEIGHTED:
-            source = bytes_behind(node.input[0], writer)
-            if source is not None and source.input[1] in values:
-                table[node.input[0]] = [_scale_of(source, values)]
-    return table
+        for name in node.input if node.op_type in graph.WEIGHTED else ():
+            if name in values and not np.isfinite(values[name]).all():
+                what = f"the weights of {node.name!r} are not finite"
+                raise CompressError(what, "did training diverge?")
 
 
-def _scale_of(dequantize: NodeProto, values: dict[str, np.ndarray]) -> dict[str, Any]:
-    scale = values[dequantize.input[1]].astype(np.float32)
-    name = dequantize.input[2] if len(dequantize.input) > 2 else ""
-    zero = values[name] if name else np.uint8(0)
-    return {"scale": np.array(scale), "zero_point": np.array(zero, dtype=np.uint8)}
+@dataclass(frozen=True)
+class Beside:
+    """A float file, beside which its 8-bit twin is put."""
+
+    source: ModelProto  # as it was read
+    plain: ModelProto  # in normal form, under plain names
+    names: dict[str, str]  # plain name -> the file's own
+    examples: list[np.ndarray]
+
+    def off(self, int8: ModelProto, left: Sequence[str]) -> tuple[list[str], str]:
+        """The nodes to leave in float now, and why; ([], "") where nothing is off."""
+        layers = compare.layers(self.plain, int8, self.examples)
+        bad = [layer for layer in layers if layer.off > 1 or not layer.noise <= NOISE]
+        reason = "; ".join(map(_reason, bad[:3]))
+        if not bad:
+            change = max(self.changes(self.tidied(int8)).values(), default=0.0)
+            if change <= CHANGE:
+                return [], ""
+            reason = f"8 bits change the outputs by {change:.0%}"
+            bad = sorted(layers, key=lambda layer: -layer.noise)[: 1 + len(left)]
+        more = [name for layer in bad for name in self._relief(layer, left)]
+        return list(dict.fromkeys(more)), reason
+
+    def _relief(self, layer: Layer, left: Sequence[str]) -> list[str]:
+        """Nodes whose 8 bits make this layer bad: its own, and then those that read it."""
+        own = [name for name in layer.nodes if name not in left]
+        readers = graph.consumers(self.plain).get(layer.tensor, [])
+        return own or [node.name for node in readers if node.name not in left]
+
+    def tidied(self, int8: ModelProto) -> ModelProto:
+        """The file as it is written; an error if that gives other numbers."""
+        copy = ModelProto()
+        copy.CopyFrom(int8)
+        tidy(copy, self.names)
+        a, b = (self._first(model) for model in (int8, copy))
+        if not all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)):
+            raise CompressError("the file changed when it was made small", "please report it")
+        return copy
+
+    def _first(self, model: ModelProto) -> list[np.ndarray]:
+        """What the graph gives for the first example, each node run as it stands."""
+        feed = {graph.inputs(model)[0]: self.examples[0]}
+        return calibrate.run(calibrate.session(model, plain=True), feed)
+
+    def changes(self, int8: ModelProto | Path) -> dict[str, float]:
+        """Relative change of each output."""
+        exact = calibrate.session(self.source)
+        return compare.outputs(exact, calibrate.session(int8), self.examples)
+
+    def save(self, int8: ModelProto, path: Path, left: Sequence[str]) -> Made:
+        """Write the file and open it again."""
+        found: dict[str, float] = {}
+
+        def look(written: Path) -> None:
+            found.update(self.changes(written))
+            if not max(found.values(), default=0.0) <= CHANGE:
+                raise CompressError(f"{path} does not answer as its float file", HINT)
+
+        graph.save(self.tidied(int8), path, look)
+        return Made(path, tuple(left), found)
 
 
-def bytes_behind(tensor: str, writer: dict[str, NodeProto]) -> NodeProto | None:
-    """The DequantizeLinear that `tensor` comes from, through nodes that only move values."""
-    node = writer.get(tensor)
-    while node is not None and node.op_type in MOVES:
-        node = writer.get(node.input[0])
-    return node if node is not None and node.op_type == "DequantizeLinear" else None
+def _reverse(names: Mapping[str, str]) -> dict[str, str]:
+    return {new: old for old, new in names.items()}
 
 
-def feed_bytes(model: ModelProto) -> None:
-    """Drop every Quantize-Dequantize pair that only repeats the DequantizeLinear before it.
-
-    Cases: same scale and zero point (dropped); another scale (kept); a pair whose bytes something
-    else reads as well (kept).
-    """
-    values, writer = graph.constants(model), graph.producers(model)
-    readers = graph.consumers(model)
-    dropped: set[str] = set()
-    names: dict[str, str] = {}
-    for node in model.graph.node:
-        source = writer.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
-        after = readers.get(node.output[0], [])
-        if source is None or source.op_type != "DequantizeLinear" or len(after) != 1:
-            continue
-        if after[0].op_type == "DequantizeLinear" and _same_scale(source, node, values):
-            names[after[0].output[0]] = node.input[0]
-            dropped.update((node.output[0], after[0].output[0]))
-    graph.rename_inputs(model.graph.node, names)
-    _drop_writers(model, dropped)
-
-
-def _same_scale(a: NodeProto, b: NodeProto, values: dict[str, np.ndarray]) -> bool:
-    pairs = zip(a.input[1:], b.input[1:], strict=False)
-    return len(a.input) == len(b.input) and all(
-        x in values and y in values and np.array_equal(values[x], values[y]) for x, y in pairs
-    )
-
-
-def free_logits(model: ModelProto) -> None:
-    """Drop the Quantize-Dequantize pair before each graph output: logits stay float."""
-    writer = graph.producers(model)
-    names: dict[str, str] = {}
-    dropped: set[str] = set()
-    for output in model.graph.output:
-        last = writer.get(output.name)
-        before = writer.get(last.input[0]) if last and last.op_type == "DequantizeLinear" else None
-        if last is not None and before is not None and before.op_type == "QuantizeLinear":
-            names[before.input[0]] = output.name
-            dropped.update((output.name, before.output[0]))
-    _drop_writers(model, dropped)
-    graph.rename_inputs(model.graph.node, names)
-    for node in model.graph.node:
-        node.output[:] = [names.get(name, name) for name in node.output]
-
-
-def shield_float(model: ModelProto, exclude: tuple[str, ...]) -> None:
-    """Keep onnxruntime from quantizing the excluded layers after all, when it opens the file.
-
-    Since 1.20 it rounds a float weight, with one scale for all its channels, where the layer reads
-    a DequantizeLinear of one scale. The same DequantizeLinear with its scale written once for each
-    channel is left alone. Cases: Conv, Gemm and MatMul fed by 8 bits; a layer fed by float (kept).
-    """
-    values, writer = graph.constants(model), graph.producers(model)
-    for i in reversed(range(len(model.graph.node))):
-        node = model.graph.node[i]
-        source = writer.get(node.input[0]) if node.name in exclude else None
-        if source is None or source.op_type != "DequantizeLinear":
-            continue
-        channels = channels_in(node, values[node.input[1]])
-        wide = [source.input[0], *(f"{node.name}/{k}" for k in ("scale", "zero"))]
-        for name, old in zip(wide[1:], source.input[1:], strict=True):
-            array = np.full(channels, values[old], dtype=values[old].dtype)
-            model.graph.initializer.append(numpy_helper.from_array(array, name))
-        node.input[0] = f"{node.name}/wide"
-        model.graph.node.insert(
-            i, helper.make_node("DequantizeLinear", wide, [node.input[0]], axis=1)
-        )
-
-
-def channels_in(node: NodeProto, weight: np.ndarray) -> int:
-    """Size of axis 1 of what a Conv, Gemm or MatMul reads (n, channels, ...)."""
-    attributes = {a.name: a.i for a in node.attribute}
-    if node.op_type == "Conv":
-        return int(weight.shape[1] * attributes.get("group", 1))
-    return int(weight.shape[1] if attributes.get("transB") else weight.shape[0])
-
-
-def _drop_writers(model: ModelProto, tensors: set[str]) -> None:
-    graph.drop_nodes(model, {i for i, n in enumerate(model.graph.node) if set(n.output) & tensors})
-
-
-class _OneBatch(CalibrationDataReader):
-    def __init__(self, feed: dict[str, np.ndarray]) -> None:
-        self._feeds: Iterator[dict[str, np.ndarray]] = iter([feed])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._feeds, None)
-
-
-@contextmanager
-def _no_advice() -> Iterator[None]:
-    """The quantizer's advice to run its pre-processing, which the export stage has replaced."""
-    root = logging.getLogger()
-    root.addFilter(_not_advice)
-    try:
-        yield
-    finally:
-        root.removeFilter(_not_advice)
-
-
-def _not_advice(record: logging.LogRecord) -> bool:
-    return "pre-processing" not in record.getMessage()
+def _reason(layer: Layer) -> str:
+    what = f"layer {' + '.join(layer.nodes[::-1]) or layer.tensor}"
+    if layer.off > 1:
+        return f"{what}: its 8-bit kernel computes something else"
+    return f"{what}: 8 bits change its output by {layer.noise:.0%}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from compress import calibrate, int8, sensitivity
-from compress.config import Compress, Gates
+from compress import calibrate, graph, int8, sensitivity
+from compress.config import Attempt, Compress, Gates
 from compress.errors import CompressError
 
 
@@ -19,12 +19,13 @@ from compress.errors import CompressError
 class Judgement:
     """What the caller measured of one int8 file, on held-out data, against the fp32 file."""
 
-    accuracy: float  # fraction
+    accuracy: float | None  # fraction; None: there are no labels
     agreement: float  # fraction of pictures with the fp32 file's top-1
-    drop_points: float  # percentage points of accuracy lost; negative where it gained
+    drop_points: float | None  # percentage points of accuracy lost; negative where it gained
     speed_ratio: float  # latency over the fp32 file's, from interleaved rounds
     speed_ratio_low: float  # 95 % interval of that ratio
     speed_ratio_high: float
+    missed: tuple[str, ...] = ()  # bounds of the caller's own that it does not reach, in words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +63,38 @@ def climb(
 ) -> Climb:
     """Try `config.ladder` in order; every attempt's file stays in `out_dir` as NAME.onnx.
 
-    `calibration` yields uint8 (b, h, w, 3) from the train split; its first
-    `config.calibration_images` pictures are used. `judge` measures one int8 file.
+    `calibration` yields batches of what the file reads, from the train split; its first
+    `config.calibration_images` examples are used. `judge` measures one int8 file. An attempt whose
+    file cannot be made, or is not as the float file, has the verdict `error`, and the next follows.
     """
-    batches = calibrate.first_pictures(calibration, config.calibration_images)
-    ranked: list[str] | None = None
+    reads = graph.the_input(graph.load(Path(fp32_path)), fp32_path)
+    batches = calibrate.first_pictures(calibration, config.calibration_images, reads)
+    rank = cache(lambda: [name for name, _ in sensitivity.rank(fp32_path, batches)])
     tried: list[Tried] = []
     for attempt in config.ladder:
-        if attempt.float_layers and ranked is None:
-            ranked = [name for name, _ in sensitivity.rank(fp32_path, batches)]
-        exclude = tuple((ranked or [])[: attempt.float_layers])
         path = Path(out_dir) / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": list(exclude)}
-        make = partial(int8.quantize, fp32_path, path, batches, attempt, exclude)
+        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
+        make = partial(make_attempt, fp32_path, path, batches, attempt, settings, rank)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
+
+
+def make_attempt(
+    fp32_path: Path,
+    path: Path,
+    batches: list[np.ndarray],
+    attempt: Attempt,
+    settings: dict[str, Any],
+    rank: Callable[[], list[str]],
+) -> Path:
+    """The attempt's file; what stayed float goes into its settings."""
+    settings["float_nodes"] = rank()[: attempt.float_layers] if attempt.float_layers else []
+    made = int8.make(fp32_path, path, batches, attempt, tuple(settings["float_nodes"]))
+    settings["float_nodes"] = list(made.float_nodes)
+    return made.path
 
 
 def try_out(
@@ -103,14 +118,14 @@ def try_out(
         size_bytes=size,
         verdict="fail" if missed else "pass",
         reason="; ".join(missed),
-        **asdict(judged),
+        **{key: value for key, value in asdict(judged).items() if key != "missed"},
     )
 
 
 def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
     """Every gate that this attempt does not reach, in words; a nan reaches none."""
     found = []
-    if not judged.drop_points <= gates.max_drop_points:
+    if judged.drop_points is not None and not judged.drop_points <= gates.max_drop_points:
         found.append(f"drop {judged.drop_points:.2f} points > {gates.max_drop_points:.2f}")
     if not judged.agreement >= gates.min_agreement:
         found.append(f"agreement {judged.agreement:.2%} < {gates.min_agreement:.2%}")
@@ -118,4 +133,4 @@ def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
         found.append(f"speed ratio {judged.speed_ratio:.3f} > {gates.max_speed_ratio:.3f}")
     if gates.max_size_bytes and size_bytes > gates.max_size_bytes:
         found.append(f"size {size_bytes} bytes > {gates.max_size_bytes}")
-    return found
+    return [*found, *judged.missed]

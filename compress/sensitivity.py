@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from compress import calibrate, graph
+from compress import calibrate, graph, normal
 
 PICTURES = 32  # measured on: enough to rank layers, few enough to take seconds
 
@@ -21,26 +21,38 @@ def rank(fp32_path: Path, calibration: Iterable[np.ndarray]) -> list[tuple[str, 
     `calibration` (uint8 (b, h, w, 3)) with that layer's weights rounded and all else float: what
     leaving the layer out gives back. Activations between 8-bit layers stay rounded all the same.
     """
-    model = graph.load(Path(fp32_path))
-    graph.name_nodes(model)
-    pictures = _first(calibration, PICTURES)
+    model = normal.normalized(graph.load(Path(fp32_path)))
+    pictures = _first(model, calibration, PICTURES)
     layers, weights = weighted(model)
     run = calibrate.session(with_weight_inputs(model, weights))
-    feed = {graph.image_inputs(model)[0]: pictures, **weights}
-    exact = run.run(None, feed)[0]
-    damages = []
+    name, damages = graph.inputs(model)[0], []
+
+    def answers(changed: dict[str, np.ndarray]) -> np.ndarray:
+        feeds = ({name: batch, **weights, **changed} for batch in pictures)
+        return np.concatenate([_flat(calibrate.run(run, feed)) for feed in feeds])
+
+    exact = answers({})
     for node in layers:
         rounded = fake_quantized(weights[node.input[1]], channel_axis(node))
-        logits = run.run(None, feed | {node.input[1]: rounded})[0]
-        damages.append((node.name, relative_error(logits, exact)))
+        damages.append((node.name, relative_error(answers({node.input[1]: rounded}), exact)))
     return sorted(damages, key=lambda pair: -pair[1])
 
 
-def _first(calibration: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """The first `count` pictures, as far as they are of one size."""
-    batches = calibrate.first_pictures(calibration, count)
+def _flat(outputs: list[np.ndarray]) -> np.ndarray:
+    """All float outputs of a batch side by side: (n, numbers)."""
+    floats = [out for out in outputs if np.issubdtype(out.dtype, np.floating)]
+    count = len(floats[0]) if floats and floats[0].ndim else 1
+    rows = [out.reshape(count, -1) for out in floats if out.ndim and len(out) == count]
+    return np.concatenate(rows or [np.zeros((1, 1))], axis=1)
+
+
+def _first(model: ModelProto, calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
+    """The first `count` examples in batches, as far as they are of one size."""
+    reads = graph.the_input(model, Path("the file"))
+    batches = calibrate.first_pictures(calibration, count, reads)
     size = batches[0].shape[1:]
-    return np.concatenate(list(takewhile(lambda batch: batch.shape[1:] == size, batches)))
+    alike = list(takewhile(lambda batch: batch.shape[1:] == size, batches))
+    return calibrate.batches(model, [np.concatenate(alike)])
 
 
 def weighted(model: ModelProto) -> tuple[list[NodeProto], dict[str, np.ndarray]]:

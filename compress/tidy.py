@@ -6,21 +6,27 @@ around 350 KB of weights on a ShuffleNet v2 x0.5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import count
+
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from compress import graph
+from compress import graph, normal
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NOTES = ("onnx.", "pkg.torch")  # metadata of quantizer and exporter
 
 
-def tidy(model: ModelProto) -> ModelProto:
-    """Every pass of this file, in order; `model` is changed and returned."""
+def tidy(model: ModelProto, names: Mapping[str, str] | None = None) -> ModelProto:
+    """Every pass of this file, in order; `model` is changed and returned.
+
+    `names` gives an input or output another name than the one that it has.
+    """
     drop_notes(model)
     drop_zero_points(model)
     share_constants(model)
     drop_unused(model)
-    shorten_names(model)
+    shorten_names(model, names or {})
     return model
 
 
@@ -79,26 +85,26 @@ def drop_unused(model: ModelProto) -> None:
         if needed.isdisjoint(node.output):
             dropped.add(i)
         else:
-            needed.update(node.input)
+            needed.update(graph.reads(node))
     graph.drop_nodes(model, dropped)
     kept = [init for init in model.graph.initializer if init.name in needed]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
 
 
-def shorten_names(model: ModelProto) -> None:
-    """Inner tensors become 0, 1, ... in base 62; inputs and outputs keep their names."""
-    fixed = {value.name for value in (*model.graph.input, *model.graph.output)}
-    short: dict[str, str] = {"": ""} | {name: name for name in fixed}
-    for init in model.graph.initializer:
-        init.name = _short(init.name, short)
-    for node in model.graph.node:
-        node.input[:] = [_short(name, short) for name in node.input]
-        node.output[:] = [_short(name, short) for name in node.output]
-
-
-def _short(name: str, short: dict[str, str]) -> str:
-    return short.setdefault(name, base62(len(short)))
+def shorten_names(model: ModelProto, names: Mapping[str, str]) -> None:
+    """Inner tensors become 0, 1, ... in base 62; inputs and outputs keep their names, or get the
+    one that `names` has for them. No inner name is one of theirs, nor of a branch or a loop.
+    """
+    fixed = [value.name for value in (*model.graph.input, *model.graph.output)]
+    table = {"": ""} | {name: names.get(name, name) for name in fixed}
+    taken = normal.inner_names(model) | set(table.values())
+    short = (name for name in map(base62, count(len(table))) if name not in taken)
+    made = [name for node in model.graph.node for name in (*node.input, *node.output)]
+    for name in (*(init.name for init in model.graph.initializer), *made):
+        if name not in table:
+            table[name] = next(short)
+    normal.rename(model, table)
 
 
 def base62(number: int) -> str:

@@ -16,8 +16,6 @@ from torch import nn
 from export.errors import ExportError
 from export.files import save
 from export.head import LOGITS, PLANES, graft
-from export.rewrite.graph import run
-from export.rewrite.names import shorten_names
 
 OPSET = 20  # antialiased Resize is there from 18 on
 
@@ -40,9 +38,32 @@ def plain_export(module: nn.Module, path: str | Path, *, image_size: int) -> Pat
 
 def finish(plain: onnx.ModelProto, image_size: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
     """The whole model around what `core` gave: the head for pictures, metadata, no debris."""
-    model = run(graft(plain, image_size), [shorten_names])
+    model = graft(plain, image_size)
+    _drop_notes(model)
     onnx.helper.set_model_props(model, dict(metadata))
     return model
+
+
+def _drop_notes(model: onnx.ModelProto) -> None:
+    """Long names, stack traces and sources of every node, of which the exporter writes more than of weights."""
+    model.producer_name, model.producer_version = "studentzoo", ""
+    model.ClearField("doc_string")
+    for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        item.ClearField("doc_string")
+        item.ClearField("metadata_props")
+    del model.graph.value_info[:]
+    _number_tensors(model.graph)
+
+
+def _number_tensors(graph: onnx.GraphProto) -> None:
+    """Constants are called `w12`, computed tensors `t12`; inputs and outputs keep their names."""
+    short = {"": ""} | {value.name: value.name for value in (*graph.input, *graph.output)}
+    for constant in graph.initializer:
+        constant.name = short.setdefault(constant.name, f"w{len(short)}")
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}{number}"
+        for names in (node.input, node.output):
+            names[:] = [short.setdefault(name, f"t{len(short)}") for name in names]
 
 
 def core(module: nn.Module, image_size: int) -> onnx.ModelProto:

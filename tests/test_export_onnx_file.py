@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from compress.rewrite import optimize, prepare_int8
 from export import golden, parity
 from export.errors import ExportError
 from export.files import Runner
 from export.onnx_file import core, finish, plain_export, to_onnx
-from export.rewrite import optimize, prepare_int8
 
 SIZE = 12
 METADATA = {"studentzoo.format": "1", "studentzoo.labels": json.dumps(["cat", "dog", "été"])}

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from export.rewrite.graph import run
+from compress.rewrite.graph import run
 
 SIDE = 6
 WIDTH = 8

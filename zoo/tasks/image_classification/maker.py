@@ -81,7 +81,8 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         import numpy as np
         from PIL import Image
 
-        from export import onnx_file, parity, rewrite
+        from compress import rewrite
+        from export import onnx_file, parity
         from export.files import save
 
         size = self.size

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from rewrite_nets import SIDE, WIDTH, Net, picture_net, rewritten
 
-from export.rewrite.names import shorten_names
+from compress.rewrite.names import shorten_names
 
 
 def test_names_are_short_and_debris_is_gone():

@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from rewrite_nets import SIDE, Net, kinds, picture_net, rewritten, weights
 
-from export.rewrite.pixels import fold_pixels
-from export.rewrite.stem import widen_stem
+from compress.rewrite.pixels import fold_pixels
+from compress.rewrite.stem import widen_stem
 
 # --- a fourth channel ----------------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from rewrite_nets import SIDE, WIDTH, Net, kinds, rewritten
 
-from export.rewrite.gathers import gather_shuffles
-from export.rewrite.graph import run
-from export.rewrite.names import shorten_names
-from export.rewrite.shuffles import fold_shuffles
-from export.rewrite.widths import pad_widths
+from compress.rewrite.gathers import gather_shuffles
+from compress.rewrite.graph import run
+from compress.rewrite.names import shorten_names
+from compress.rewrite.shuffles import fold_shuffles
+from compress.rewrite.widths import pad_widths
 
 SHUFFLE = {"Reshape", "Transpose", "Gather"}
 

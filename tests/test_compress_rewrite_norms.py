@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rewrite_nets import WIDTH, Net, kinds, rewritten
 
-from export.rewrite.norms import fold_norms
+from compress.rewrite.norms import fold_norms
 
 
 def norm_net(bias=True, group=1, shared=False, read_twice=False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.channels import Channels
-from export.rewrite.graph import dims, initializer, substitute
+from compress.rewrite.channels import Channels
+from compress.rewrite.graph import dims, initializer, substitute
 
 
 def gather_shuffles(model: ir.Model) -> ir.Model:
@@ -36,7 +36,7 @@ def _chain(last: ir.Node) -> list[ir.Node] | None:
     """The three nodes of a shuffle that ends here, first one first."""
     nodes = [last]
     for _ in range(2):
-        value = nodes[0].inputs[0]
+        value = (*nodes[0].inputs, None)[0]
         producer = value.producer() if value is not None else None
         if producer is None:
             return None

@@ -8,8 +8,16 @@ from itertools import accumulate
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.channels import absorbs, carries
-from export.rewrite.graph import constant, dims, is_conv, is_depthwise, number, set_constant, width
+from compress.rewrite.channels import absorbs, carries
+from compress.rewrite.graph import (
+    constant,
+    dims,
+    is_conv,
+    is_depthwise,
+    number,
+    set_constant,
+    width,
+)
 
 DENSE, DEPTHWISE = 4, 16  # channels that one step of onnxruntime's 8-bit kernels takes
 

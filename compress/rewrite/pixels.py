@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, set_constant, substitute
+from compress.rewrite.graph import constant, set_constant, substitute
 
 ROUND_OFF = 1e-3  # of a byte: how far from a whole number a zero point may come out
 

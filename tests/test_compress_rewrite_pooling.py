@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rewrite_nets import WIDTH, Net, kinds, rewritten
 
-from export.rewrite.pooling import pool_means
+from compress.rewrite.pooling import pool_means
 
 
 def reduce_mean(axes, keep, as_input):

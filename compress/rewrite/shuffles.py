@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.channels import Bundle, Channels, Demand, absorbs, carries
-from export.rewrite.graph import constant, initializer, is_conv, number, set_constant
+from compress.rewrite.channels import Bundle, Channels, Demand, absorbs, carries
+from compress.rewrite.graph import constant, initializer, is_conv, number, set_constant
 
 
 def fold_shuffles(model: ir.Model) -> ir.Model:

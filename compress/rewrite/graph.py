@@ -15,7 +15,7 @@ Pass = Callable[[ir.Model], ir.Model]
 def run(model: onnx.ModelProto, passes: Iterable[Pass]) -> onnx.ModelProto:
     """A new model after every pass in turn; shapes are inferred afresh for each."""
     for apply in passes:
-        changed = apply(_load(model))
+        changed = apply(load_ir(model))
         changed = RemoveUnusedNodesPass()(changed).model
         model = ir.serde.serialize_model(changed)
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -24,7 +24,8 @@ def run(model: onnx.ModelProto, passes: Iterable[Pass]) -> onnx.ModelProto:
     return model
 
 
-def _load(model: onnx.ModelProto) -> ir.Model:
+def load_ir(model: onnx.ModelProto) -> ir.Model:
+    """As passes read it: shapes inferred afresh, constants as initializers."""
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     del bare.graph.value_info[:]

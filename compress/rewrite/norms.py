@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, initializer, is_conv, number, set_constant, substitute
+from compress.rewrite.graph import constant, initializer, is_conv, number, set_constant, substitute
 
 
 def fold_norms(model: ir.Model) -> ir.Model:

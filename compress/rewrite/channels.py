@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, dims, is_conv, is_depthwise, number, numbers, width
+from compress.rewrite.graph import constant, dims, is_conv, is_depthwise, number, numbers, width
 
 # Each output channel is a function of the same input channel alone.
 CHANNELWISE = {"Relu", "Clip", "LeakyRelu", "HardSwish"} | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, dims, number, numbers, substitute
+from compress.rewrite.graph import constant, dims, number, numbers, substitute
 
 
 def pool_means(model: ir.Model) -> ir.Model:

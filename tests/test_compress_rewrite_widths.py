@@ -3,8 +3,8 @@
 import pytest
 from rewrite_nets import SIDE, WIDTH, Net, rewritten, weights
 
-from export.rewrite.shuffles import fold_shuffles
-from export.rewrite.widths import pad_widths
+from compress.rewrite.shuffles import fold_shuffles
+from compress.rewrite.widths import pad_widths
 
 
 def test_widths_between_pointwise_and_depthwise_grow_to_sixteens():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrite.graph import constant, dims, initializer, is_conv, numbers, set_constant
+from compress.rewrite.graph import constant, dims, initializer, is_conv, numbers, set_constant
 
 
 def widen_stem(model: ir.Model) -> ir.Model:
@@ -42,14 +42,32 @@ def _widen(model: ir.Model, node: ir.Node) -> None:
     transpose = node.inputs[0].producer()  # type: ignore[union-attr]
     picture, zero = transpose.inputs[0], constant(node.inputs[2])  # type: ignore[union-attr]
     height, width = dims(node.outputs[0])[2:]
-    plane = initializer(model, np.array([height, width, 1], np.int64), "plane")
+    joined = with_plane(model, transpose, picture, zero, (height, width, 1), 3)  # type: ignore[arg-type]
+    transpose.replace_input_with(0, joined)  # type: ignore[union-attr]
+    widen_weights(model, node.outputs[0])
+
+
+def with_plane(
+    model: ir.Model,
+    before: ir.Node,
+    picture: ir.Value,
+    zero: np.ndarray,
+    plane: tuple[int, int, int],
+    axis: int,
+) -> ir.Value:
+    """The picture with one more channel of zero points on `axis`, made before this node."""
+    size = initializer(model, np.array(plane, np.int64), "plane")
     batch = ir.node("Shape", [picture], {"start": 0, "end": 1})
-    shape = ir.node("Concat", [batch.outputs[0], plane], {"axis": 0})
+    shape = ir.node("Concat", [batch.outputs[0], size], {"axis": 0})
     fill = {"value": ir.tensor(np.asarray(zero).reshape(1))}
     blank = ir.node("ConstantOfShape", [shape.outputs[0]], fill)
-    joined = ir.node("Concat", [picture, blank.outputs[0]], {"axis": 3})
-    model.graph.insert_before(transpose, [batch, shape, blank, joined])  # type: ignore[arg-type]
-    transpose.replace_input_with(0, joined.outputs[0])  # type: ignore[union-attr]
-    for use in node.outputs[0].uses():
+    joined = ir.node("Concat", [picture, blank.outputs[0]], {"axis": axis})
+    model.graph.insert_before(before, [batch, shape, blank, joined])
+    return joined.outputs[0]
+
+
+def widen_weights(model: ir.Model, picture: ir.Value) -> None:
+    """The convolutions that read the picture ignore its fourth channel."""
+    for use in picture.uses():
         weight = np.asarray(constant(use.node.inputs[1]))
         set_constant(model, use.node, 1, np.pad(weight, ((0, 0), (0, 1), (0, 0), (0, 0))))
