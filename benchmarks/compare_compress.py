@@ -68,7 +68,7 @@ def peer(tool: str, folder: Path, out: Path, pythons: dict[str, str]) -> list[st
 
 def ours(case: Case, folder: Path, out: Path) -> list[str]:
     """The command that anybody would give."""
-    given = ["--data", str(folder / ("photos" if case.size else "sentences.txt"))]
+    given = ["--data", str(folder / ("photos" if case.size else "calibration.npz"))]
     if case.size:
         given += ["--mean", *_listed(case.mean), "--std", *_listed(case.std)]
     command = [sys.executable, "-m", "zoo", "compress", str(folder / "fp32.onnx")]

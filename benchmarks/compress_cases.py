@@ -113,7 +113,6 @@ def make_sentences(case: Case, folder: Path, sentences: Path | None) -> str:
     texts = [train[k][1] for k in spread(len(train), CALIBRATION)]
     pairs = [test[k] for k in spread(len(test), case.test)]
     np.savez(folder / "calibration.npz", **tokens(texts))
-    (folder / "sentences.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     read = tokens([text for _, *both in pairs for text in both])
     np.savez(folder / "test.npz", scores=[float(score) for score, *_ in pairs], **read)
     return ""
