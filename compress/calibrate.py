@@ -144,7 +144,8 @@ def _widen(seen: dict[str, Seen], name: str, values: np.ndarray) -> None:
         return
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
-        raise CompressError(f"tensor {name!r} is not finite on the calibration pictures")
+        what = f"tensor {name!r} is not finite on the calibration pictures"
+        raise CompressError(what, "did training diverge, or is there a mask of -inf?")
     old = seen.get(name)
     seen[name] = Seen(low, high) if old is None else Seen(min(low, old.low), max(high, old.high))
 
@@ -284,7 +285,7 @@ def session(model: ModelProto | Path, *, plain: bool = False) -> ort.InferenceSe
     if plain:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised
     content = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

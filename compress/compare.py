@@ -98,7 +98,10 @@ def layers(exact: ModelProto, rounded: ModelProto, examples: Sequence[np.ndarray
     asked = [*(pair.bytes for pair in pairs.values()), *ends]
     chunks: list[_Chunk] = []
     for example in examples:
-        got = calibrate.run(opened, {feed: example}, asked)
+        try:
+            got = opened.run(asked, {feed: example})
+        except calibrate.REFUSALS as error:
+            return [_refused(exact, str(error))]
         given = dict(zip([*pairs, *ends], got, strict=True))
         chunks = chunks or [_Chunk(cut, own, names) for names in _chunks(wanted, given)]
         floats = {feed: example}
@@ -107,24 +110,38 @@ def layers(exact: ModelProto, rounded: ModelProto, examples: Sequence[np.ndarray
     return list(found.values())
 
 
+def _refused(exact: ModelProto, message: str) -> Layer:
+    """The layer that onnxruntime names where it cannot run a file that it could open."""
+    named = [node for node in exact.graph.node if f"Name:'{node.name}'" in message]
+    tensor = named[0].output[0] if named else ""
+    return Layer(tensor, tuple(node.name for node in named), off=float("inf"))
+
+
+Answers = list[dict[str, np.ndarray]]  # of each example, by the output's name
+
+
+def answers(opened: ort.InferenceSession, examples: Sequence[np.ndarray]) -> Answers:
+    """What a file gives for each example."""
+    feed, names = opened.get_inputs()[0].name, [value.name for value in opened.get_outputs()]
+    runs = (calibrate.run(opened, {feed: example}) for example in examples)
+    return [dict(zip(names, run, strict=True)) for run in runs]
+
+
 def outputs(
-    exact: ort.InferenceSession, rounded: ort.InferenceSession, examples: Sequence[np.ndarray]
+    exact: Answers, rounded: ort.InferenceSession, examples: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """Relative change of each float output over all examples; inf for another shape or type.
+    """Relative change of each output over all examples; inf for another shape, type or order.
 
     Numbers that are no floats may change, since a class may win by little.
     """
-    feed, names = exact.get_inputs()[0].name, [value.name for value in exact.get_outputs()]
-    if names != [value.name for value in rounded.get_outputs()]:
-        raise CompressError("the 8-bit file has other outputs", "please report it")
-    ends = {name: Layer(name, ()) for name in names}
-    for example in examples:
-        pairs = zip(*(calibrate.run(run, {feed: example}) for run in (exact, rounded)), strict=True)
-        for end, (wanted, got) in zip(ends.values(), pairs, strict=True):
-            if got.shape != wanted.shape or got.dtype != wanted.dtype:
+    ends = {name: Layer(name, ()) for name in exact[0]}
+    for wanted, got in zip(exact, answers(rounded, examples), strict=True):
+        for name, end in ends.items():
+            a, b = wanted[name], got.get(name)
+            if b is None or list(wanted) != list(got) or (a.shape, a.dtype) != (b.shape, b.dtype):
                 end.change, end.power = 1.0, 0.0
-            elif np.issubdtype(got.dtype, np.floating):
-                end.add(got, wanted)
+            elif np.issubdtype(a.dtype, np.floating):
+                end.add(b, a)
     return {name: end.noise for name, end in ends.items()}
 
 
@@ -192,11 +209,15 @@ def cut_name(tensor: str) -> str:
 
 
 def cut_at(model: ModelProto, tensors: dict[str, Pair]) -> ModelProto:
-    """A copy whose nodes read each of these tensors from an input of its own."""
+    """A copy whose nodes read each of these tensors from an input of its own.
+
+    Branches and loops read the float tensor, as the quantizer leaves it to them.
+    """
     copy = ModelProto()
     copy.CopyFrom(model)
     table = {name: cut_name(name) for name in tensors}
-    graph.rename_inputs(copy.graph.node, table)
+    for node in copy.graph.node:
+        node.input[:] = [table.get(name, name) for name in node.input]
     copy.graph.input.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in table.values()
     )
@@ -222,6 +243,9 @@ def with_rounded_weights(model: ModelProto, rounded: ModelProto) -> ModelProto:
                     array = dequantized(source, values)
                     copy.graph.initializer.append(numpy_helper.from_array(array, name))
                 made.add(name)
+    old = [init for init in model.graph.initializer if init.name in made]
+    for init in old:  # the quantizer calls a rounded bias as the float one was
+        copy.graph.initializer.remove(init)
     return copy
 
 
@@ -245,7 +269,8 @@ def between(model: ModelProto, tensor: str, cuts: dict[str, Pair]) -> tuple[str,
         if node is None or node.name in found:
             continue
         found[node.name] = node.op_type
-        stack.extend(name for name in graph.reads(node) if name not in cuts)
+        stack.extend(name for name in node.input if name not in cuts)
+        stack.extend(name for body in graph.bodies(node) for name in graph.captured(body))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from compress.errors import CompressError
 
@@ -51,12 +51,24 @@ def _size(size: int | None) -> str:
 
 
 def load(path: Path) -> ModelProto:
-    """The model in `path`, checked to have one input and a weighted layer."""
-    model = read(path)
+    """The model in `path`, checked to be one that can be quantized; its functions are inlined."""
+    model = inlined(read(path))
     the_input(model, path)
-    if not any(node.op_type in WEIGHTED for node in model.graph.node):
+    kinds = {node.op_type for node in model.graph.node}
+    if not kinds & WEIGHTED:
         raise CompressError(f"{path} has no Conv, Gemm or MatMul", "there is nothing to quantize")
+    if any(node.op_type == "QuantizeLinear" for node in body(model)):
+        raise CompressError(f"{path} is in 8 bits already", "give the float file")
+    odd = [v.name for v in model.graph.output if not v.type.HasField("tensor_type")]
+    odd += [init.values.name for init in model.graph.sparse_initializer]
+    if odd:
+        raise CompressError(f"{path}: {odd} are no plain tensors", "export it without them")
     return model
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The same model, its nodes calling no functions of its own."""
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def read(path: Path) -> ModelProto:
@@ -249,20 +261,58 @@ def drop_nodes(model: ModelProto, dropped: set[int]) -> None:
     model.graph.node.extend(kept)
 
 
+def drop_unused(model: ModelProto) -> None:
+    """Constants that nothing reads, nodes that nothing needs."""
+    needed = {output.name for output in model.graph.output}
+    dropped: set[int] = set()
+    for i in reversed(range(len(model.graph.node))):
+        node = model.graph.node[i]
+        if needed.isdisjoint(node.output):
+            dropped.add(i)
+        else:
+            needed.update(reads(node))
+    drop_nodes(model, dropped)
+    kept = [init for init in model.graph.initializer if init.name in needed]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def sort(model: ModelProto) -> None:
+    """Each node after those whose tensors it reads, also in its branches; else as they stand."""
+    nodes = list(model.graph.node)
+    writer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    order: dict[int, None] = {}
+    for start in range(len(nodes)):
+        stack = [start]
+        while stack:
+            i = stack[-1]
+            needed = {writer[name] for name in reads(nodes[i]) if name in writer}
+            ahead = [k for k in needed if k not in order and k not in stack]
+            if ahead:
+                stack += sorted(ahead, reverse=True)
+            else:
+                order[stack.pop()] = None
+    kept = [NodeProto.FromString(nodes[i].SerializeToString()) for i in order]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
 def head(model: ModelProto) -> set[str]:
     """Names of the nodes before the first weighted layer: resize, layout, normalisation.
 
     Nodes must have names (`name_nodes`). A node belongs to the head when nothing that it reads
     comes, over any path, from a Conv, Gemm or MatMul.
     """
+    return {node.name for node in model.graph.node} - {node.name for node in body(model)}
+
+
+def body(model: ModelProto) -> Iterator[NodeProto]:
+    """The weighted layers, and every node that reads what comes from one."""
     inside: set[str] = set()
-    found: set[str] = set()
     for node in model.graph.node:
         if node.op_type in WEIGHTED or any(name in inside for name in reads(node)):
             inside.update(node.output)
-        else:
-            found.add(node.name)
-    return found
+            yield node
 
 
 def name_nodes(model: ModelProto) -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from compress import calibrate, compare, graph, normal, qdq
+from compress import biases, calibrate, compare, graph, normal, qdq
 from compress.compare import Layer
 from compress.config import Attempt
 from compress.errors import CompressError
 from compress.tidy import tidy
 
 TRIES = 6  # times that layers are left in float before it is given up
-NOISE = 0.25  # largest relative change of a layer's output by 8 bits
-CHANGE = 0.25  # the same of the outputs
+NOISE = 0.15  # largest relative change of a layer's output by 8 bits
+CHANGE = 0.15  # the same of the outputs
 HINT = "the float file can be used as it is"
 
 
@@ -55,8 +55,10 @@ def make(
     calibration: Iterable[np.ndarray],
     attempt: Attempt,
     exclude: tuple[str, ...] = (),
+    *,
+    correct: bool = False,
 ) -> Made:
-    """`quantize`, with what was found on the way.
+    """`quantize`, with what was found on the way; `correct`: see `biases`.
 
     A layer that is off (see `compare`) stays float, and all is done again; where that does not
     help, the `CompressError` names it. Nothing is written that was not opened, run and compared.
@@ -69,17 +71,28 @@ def make(
     plain, names = normal.aliased(model)
     seen = {names[name]: limits for name, limits in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None
-    beside = Beside(source, plain, _reverse(names), compare.spread(batches, whole))
-    left = list(exclude)
+    examples = compare.spread(batches, whole)
+    beside = Beside(exact_answers(source, examples), plain, _reverse(names), examples)
+    left, reason = list(exclude), ""
     for _ in range(TRIES):
+        if not weighted(model) - {*left, *stay}:
+            raise CompressError(reason or f"all layers stay in float: {sorted(left)}", HINT)
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
-        nodes, reason = beside.off(int8, left)
+        if correct:
+            biases.correct(int8, plain, batches)
+        small = beside.tidied(int8)
+        nodes, reason = beside.off(int8, small, left)
         if not reason:
-            return beside.save(int8, Path(out_path), left)
+            return Made(Path(out_path), tuple(left), beside.save(small, Path(out_path)))
         if not nodes:
             break
         left += nodes
     raise CompressError(reason, HINT)
+
+
+def weighted(model: ModelProto) -> set[str]:
+    """The names of all Conv, Gemm and MatMul."""
+    return {node.name for node in model.graph.node if node.op_type in graph.WEIGHTED}
 
 
 def check(model: ModelProto, exclude: Sequence[str]) -> None:
@@ -90,27 +103,42 @@ def check(model: ModelProto, exclude: Sequence[str]) -> None:
     values = graph.constants(model)
     for node in model.graph.node:
         for name in node.input if node.op_type in graph.WEIGHTED else ():
+            kind = values[name].dtype if name in values else np.dtype(np.float32)
+            if kind.kind == "f" and kind != np.float32:
+                what = f"the weights of {node.name!r} are {kind}"
+                raise CompressError(what, "give the file with float32 in it")
             if name in values and not np.isfinite(values[name]).all():
                 what = f"the weights of {node.name!r} are not finite"
                 raise CompressError(what, "did training diverge?")
+
+
+def exact_answers(source: ModelProto, examples: Sequence[np.ndarray]) -> compare.Answers:
+    """What the float file gives; it must give it twice."""
+    opened = calibrate.session(source)
+    first, again = (compare.answers(opened, examples[:1])[0] for _ in range(2))
+    if not all(np.array_equal(first[k], again[k], equal_nan=True) for k in first):
+        raise CompressError("the file gives two answers to one input", "is there a random number?")
+    return compare.answers(opened, examples)
 
 
 @dataclass(frozen=True)
 class Beside:
     """A float file, beside which its 8-bit twin is put."""
 
-    source: ModelProto  # as it was read
+    exact: compare.Answers  # of the file as it was read
     plain: ModelProto  # in normal form, under plain names
     names: dict[str, str]  # plain name -> the file's own
     examples: list[np.ndarray]
 
-    def off(self, int8: ModelProto, left: Sequence[str]) -> tuple[list[str], str]:
+    def off(
+        self, int8: ModelProto, small: ModelProto, left: Sequence[str]
+    ) -> tuple[list[str], str]:
         """The nodes to leave in float now, and why; ([], "") where nothing is off."""
         layers = compare.layers(self.plain, int8, self.examples)
         bad = [layer for layer in layers if layer.off > 1 or not layer.noise <= NOISE]
         reason = "; ".join(map(_reason, bad[:3]))
         if not bad:
-            change = max(self.changes(self.tidied(int8)).values(), default=0.0)
+            change = max(self.changes(small).values(), default=0.0)
             if change <= CHANGE:
                 return [], ""
             reason = f"8 bits change the outputs by {change:.0%}"
@@ -141,11 +169,10 @@ class Beside:
 
     def changes(self, int8: ModelProto | Path) -> dict[str, float]:
         """Relative change of each output."""
-        exact = calibrate.session(self.source)
-        return compare.outputs(exact, calibrate.session(int8), self.examples)
+        return compare.outputs(self.exact, calibrate.session(int8), self.examples)
 
-    def save(self, int8: ModelProto, path: Path, left: Sequence[str]) -> Made:
-        """Write the file and open it again."""
+    def save(self, small: ModelProto, path: Path) -> dict[str, float]:
+        """Write the file, open it again, and say how its outputs changed."""
         found: dict[str, float] = {}
 
         def look(written: Path) -> None:
@@ -153,8 +180,8 @@ class Beside:
             if not max(found.values(), default=0.0) <= CHANGE:
                 raise CompressError(f"{path} does not answer as its float file", HINT)
 
-        graph.save(self.tidied(int8), path, look)
-        return Made(path, tuple(left), found)
+        graph.save(small, path, look)
+        return found
 
 
 def _reverse(names: Mapping[str, str]) -> dict[str, str]:
@@ -162,7 +189,7 @@ def _reverse(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reason(layer: Layer) -> str:
-    what = f"layer {' + '.join(layer.nodes[::-1]) or layer.tensor}"
+    what = f"layer {' + '.join(layer.nodes[::-1]) or layer.tensor or 'unknown'}"
     if layer.off > 1:
         return f"{what}: its 8-bit kernel computes something else"
     return f"{what}: 8 bits change its output by {layer.noise:.0%}"

@@ -92,7 +92,9 @@ def make_attempt(
 ) -> Path:
     """The attempt's file; what stayed float goes into its settings."""
     settings["float_nodes"] = rank()[: attempt.float_layers] if attempt.float_layers else []
-    made = int8.make(fp32_path, path, batches, attempt, tuple(settings["float_nodes"]))
+    correct = bool(settings.get("bias_correction"))
+    float_nodes = tuple(settings["float_nodes"])
+    made = int8.make(fp32_path, path, batches, attempt, float_nodes, correct=correct)
     settings["float_nodes"] = list(made.float_nodes)
     return made.path
 

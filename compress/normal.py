@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, helper, inliner, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from compress import graph
 from compress.errors import CompressError
@@ -22,20 +22,16 @@ IR = 8  # of a file that was raised: constants need not be inputs
 
 def normalized(model: ModelProto) -> ModelProto:
     """A copy in normal form; inputs, outputs and metadata are as they were, nodes have names."""
-    model = raised(inlined(model))
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    model = raised(graph.inlined(copy))
     graph.name_nodes(model)
     del model.graph.value_info[:]  # a stale one makes the quantizer's shape inference fail
     lift_constants(model)
     plain_gemms(model)
     own_constants(model)
+    graph.drop_unused(model)
     return model
-
-
-def inlined(model: ModelProto) -> ModelProto:
-    """A copy whose nodes call no functions of the file's own."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return inliner.inline_local_functions(copy) if copy.functions else copy
 
 
 def opset(model: ModelProto) -> int:
@@ -194,17 +190,19 @@ def inner_names(model: ModelProto) -> set[str]:
 
 
 def aliased(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
-    """A copy in which no tensor has an underscore in its name, and the new name of each.
+    """A copy in which no name can be one that the quantizer makes up, and the new name of each.
 
-    The quantizer makes up names by adding `_scale` and the like, which a user's tensor may have
-    already.
+    It adds `_scale` and the like: so no tensor has an underscore, or is the beginning of one's name
+    in a branch or loop.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
     old = [name for name in dict.fromkeys(_all(copy.graph)) if name]
-    taken = inner_names(copy) | {name for name in old if "_" not in name}
+    inner = inner_names(copy)
+    risky = {name for name in old if "_" in name or any(n.startswith(f"{name}_") for n in inner)}
+    taken = inner | set(old) - risky
     fresh = (name for name in (f"t{i}" for i in count()) if name not in taken)
-    table = {name: next(fresh) if "_" in name else name for name in old}
+    table = {name: next(fresh) if name in risky else name for name in old}
     rename(copy, table)
     return copy, table
 

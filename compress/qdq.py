@@ -61,28 +61,46 @@ def eight_bits(
 
     `model` is in normal form under plain names (see `normal`); `batch` is one that it takes.
     """
-    int8 = run_quantizer(model, batch, overrides(model, ranges), left)
+    int8 = run_quantizer(_made_outputs(model), batch, overrides(model, ranges), left)
+    _give_outputs(int8, model)
+    graph.sort(int8)
     free_logits(int8)
     _check_ranges(model, int8, ranges)
     free_tails(int8)
     feed_bytes(int8)
     shield_float(int8)
+    graph.drop_unused(int8)
     return int8
+
+
+def _made_outputs(model: ModelProto) -> ModelProto:
+    """A copy without the outputs that no node makes: the quantizer would quantize them."""
+    made = graph.producers(model)
+    return calibrate.with_outputs(model, [v.name for v in model.graph.output if v.name in made])
+
+
+def _give_outputs(int8: ModelProto, model: ModelProto) -> None:
+    """All of the outputs again, with the constants among them."""
+    del int8.graph.output[:]
+    int8.graph.output.extend(model.graph.output)
+    there = graph.made_in(int8.graph)
+    wanted = {value.name for value in model.graph.output} - there
+    int8.graph.initializer.extend(i for i in model.graph.initializer if i.name in wanted)
 
 
 def staying(model: ModelProto) -> set[str]:
     """Nodes that the quantizer must not touch: it, or an 8-bit kernel, would get them wrong.
 
     A Relu or Clip goes into the range of its output. Cases: one that gives an output of the graph,
-    which has no range (stays); whose input a branch or a loop reads too (stays); whose limits are
-    not known, or have not 0 between them, as each range has (stays); any other (goes).
+    which has no range (stays); whose input or output a branch or a loop reads too (stays); whose
+    limits are not known, or have not 0 between them, as each range has (stays); any other (goes).
     """
     outputs = {value.name for value in model.graph.output}
     inner = {n for node in model.graph.node for b in graph.bodies(node) for n in graph.captured(b)}
     found, values = normal.odd_gemms(model), graph.constants(model)
     for node in model.graph.node:
         if node.op_type in FOLDED:
-            seen = node.output[0] in outputs or node.input[0] in inner
+            seen = node.output[0] in outputs | inner or node.input[0] in inner
             if seen or not _holds_zero(node, values):
                 found.add(node.name)
     return found
@@ -289,14 +307,14 @@ class _OneBatch(CalibrationDataReader):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The quantizer's advice to run its pre-processing, which the export stage has replaced."""
+    """The quantizer's notices: run its pre-processing, it does not know an operator."""
     root = logging.getLogger()
-    root.addFilter(_not_advice)
+    root.addFilter(_is_error)
     try:
         yield
     finally:
-        root.removeFilter(_not_advice)
+        root.removeFilter(_is_error)
 
 
-def _not_advice(record: logging.LogRecord) -> bool:
-    return "pre-processing" not in record.getMessage()
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR

@@ -17,12 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from compress import calibrate, compare, graph
 from compress import codec as codecs
-from compress import graph
 from compress.config import Codec, Gates, Rows
 from compress.errors import CompressError
 from compress.ladder import Climb, Judgement, Tried, try_out
 
+CHANGE = 0.15  # largest relative change of the logits
 CONTRACT = "it must be a text student's float file, as export/ngram.py makes it"
 
 
@@ -47,8 +48,9 @@ def climb(
 
 
 def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
-    """Write the 8-bit twin of `fp32_path`; its metadata stays."""
+    """Write the 8-bit twin of `fp32_path`; its metadata stays. It was opened, run and compared."""
     model = graph.read(Path(fp32_path))
+    exact = compare.answers(calibrate.session(model), texts())
     lookup = _lookup(model, fp32_path)
     table = graph.constants(model)[lookup.gather.input[0]]
     rows = codecs.encode(table, codec)
@@ -57,7 +59,22 @@ def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
     else:
         _fold_book(model, lookup, rows, codecs.book(codec))
     _quantize_layers(model)
-    return graph.save(model, Path(out_path))
+    return graph.save(model, Path(out_path), partial(_check, exact))
+
+
+def texts() -> list[np.ndarray]:
+    """Lines of letters as code points, int32 (1, length), to compare two files on."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(97, 123, (1, length), np.int32) for length in range(3, 48, 3)]
+
+
+def _check(exact: compare.Answers, written: Path) -> None:
+    """An error where the file does not answer the texts as the float file did."""
+    changes = compare.outputs(exact, calibrate.session(written), texts())
+    change = max(changes.values(), default=0.0)
+    if not change <= CHANGE:
+        what = f"8 bits change the answers to texts by {change:.0%}"
+        raise CompressError(what, "try another codec; the float file can be used as it is")
 
 
 class Lookup(NamedTuple):

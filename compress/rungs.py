@@ -87,6 +87,7 @@ class _Static:
         path = self.folder / f"{attempt.name}.onnx"
         settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
         settings |= {"calibration_images": sum(map(len, self.batches)), "float_nodes": []}
+        settings["bias_correction"] = True
         rank = lambda: self.ranked  # noqa: E731
         given = (self.source, path, self.batches, attempt, settings, rank)
         return Rung(attempt.name, settings, path, partial(ladder.make_attempt, *given))

@@ -57,7 +57,7 @@ class Source:
 def read(path: Path) -> Source:
     """The file at `path`; a CompressError says what in it cannot be read."""
     path = Path(path)
-    model = normal.inlined(graph.read(path))
+    model = graph.inlined(graph.read(path))
     size = model.ByteSize()
     _check_nodes(model.graph, path)
     old = _opset(model, path)

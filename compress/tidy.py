@@ -25,7 +25,7 @@ def tidy(model: ModelProto, names: Mapping[str, str] | None = None) -> ModelProt
     drop_notes(model)
     drop_zero_points(model)
     share_constants(model)
-    drop_unused(model)
+    graph.drop_unused(model)
     shorten_names(model, names or {})
     return model
 
@@ -74,22 +74,6 @@ def share_constants(model: ModelProto) -> None:
             key = (init.data_type, tuple(init.dims), init.raw_data)
             names[init.name] = first.setdefault(key, init.name)
     graph.rename_inputs(model.graph.node, names)
-
-
-def drop_unused(model: ModelProto) -> None:
-    """Constants that nothing reads, nodes that nothing needs."""
-    needed = {output.name for output in model.graph.output}
-    dropped: set[int] = set()
-    for i in reversed(range(len(model.graph.node))):
-        node = model.graph.node[i]
-        if needed.isdisjoint(node.output):
-            dropped.add(i)
-        else:
-            needed.update(graph.reads(node))
-    graph.drop_nodes(model, dropped)
-    kept = [init for init in model.graph.initializer if init.name in needed]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
 
 
 def shorten_names(model: ModelProto, names: Mapping[str, str]) -> None:

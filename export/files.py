@@ -16,17 +16,23 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from export.errors import ExportError
 
 
-def save(model: onnx.ModelProto, path: str | Path) -> Path:
-    """Check a model and write it."""
+def save(
+    model: onnx.ModelProto, path: str | Path, check: Callable[[Path], object] = lambda written: None
+) -> Path:
+    """Check a model and write it; `check` looks at what was written before it is at `path`."""
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the exported graph is not valid ONNX: {error}") from error
-    return write(path, lambda file: file.write(model.SerializeToString()))
+    return write(path, lambda file: file.write(model.SerializeToString()), check)
 
 
-def write(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
-    """Fill a temporary file beside `path`, then rename it."""
+def write(
+    path: str | Path,
+    fill: Callable[[BinaryIO], object],
+    check: Callable[[Path], object] = lambda written: None,
+) -> Path:
+    """Fill a temporary file beside `path`, let `check` look at it, then rename it."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +47,7 @@ def write(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
+        check(Path(name))
         Path(name).replace(path)
     except OSError as error:
         raise ExportError(

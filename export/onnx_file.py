@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from torch import nn
 
+from export import parity
+from export.answers import FAULTS, logits_of, reason
 from export.errors import ExportError
 from export.files import save
 from export.head import LOGITS, PLANES, graft
+from export.own_input import normalisation
 
+LOGGERS = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "torch.export", "torch._dynamo")
 OPSET = 20  # antialiased Resize is there from 18 on
 
 
@@ -26,9 +32,14 @@ def to_onnx(
     """Write a student as ONNX: `image` uint8 (n, h, w, 3) of any size to `logits` (n, classes).
 
     The module's child `input` (resize and normalise) is replaced by the same thing in ONNX
-    operators; metadata stands in the file as it is given. The module itself is left alone.
+    operators; metadata stands in the file as it is given. The module itself is left alone. The file
+    was opened, run and compared with the module before it is there; `ExportError` if it is off.
     """
-    return save(finish(core(module, image_size), image_size, metadata), path)
+    model = finish(core(module, image_size), image_size, metadata)
+    student = copy.deepcopy(module).cpu().float().eval()
+    pictures = list(np.random.default_rng(0).integers(0, 256, (5, image_size, image_size, 3), "u1"))
+    name = str(path)
+    return save(model, path, lambda file: parity.check_share(student, file, pictures, name))
 
 
 def plain_export(module: nn.Module, path: str | Path, *, image_size: int) -> Path:
@@ -45,7 +56,7 @@ def finish(plain: onnx.ModelProto, image_size: int, metadata: Mapping[str, str])
 
 
 def _drop_notes(model: onnx.ModelProto) -> None:
-    """Long names, stack traces and sources of every node, of which the exporter writes more than of weights."""
+    """Long names, stack traces and sources, of which the exporter writes more than of weights."""
     model.producer_name, model.producer_version = "studentzoo", ""
     model.ClearField("doc_string")
     for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
@@ -73,10 +84,12 @@ def core(module: nn.Module, image_size: int) -> onnx.ModelProto:
             f"{type(module).__name__} has no child called 'input'",
             "a student's first child, `input`, resizes and normalises the picture",
         )
+    name = type(module).__name__
     network = copy.deepcopy(module).cpu().float().eval()
-    network.input = nn.Identity()
+    network.input = normalisation(network.get_submodule("input"), image_size, name)
     planes = torch.zeros(2, 3, image_size, image_size)
     with _silence():
+        network = _giving_logits(network, planes, name)
         try:
             program = torch.onnx.export(
                 network,
@@ -90,24 +103,57 @@ def core(module: nn.Module, image_size: int) -> onnx.ModelProto:
                 dynamic_shapes=({0: torch.export.Dim("n")},),
             )
         except torch.onnx.OnnxExporterError as error:
-            reason = str(error).strip().splitlines() or ["no reason given"]
             raise ExportError(
-                f"torch cannot export {type(module).__name__}: {reason[0]}",
+                f"torch cannot export {name}: {reason(error)}",
                 "forward must be traceable: no branches on values, any number of pictures",
             ) from error
     if program is None:
-        raise ExportError(f"torch gave no program for {type(module).__name__}")
+        raise ExportError(f"torch gave no program for {name}")
     return program.model_proto
+
+
+class _Logits(nn.Module):
+    """The one tensor of what a network gives."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        return logits_of(self.network(planes))
+
+
+def _giving_logits(network: nn.Module, planes: torch.Tensor, name: str) -> nn.Module:
+    """The network, or it and what takes the tensor out of what it gives; it was run once."""
+    try:
+        with torch.inference_mode():
+            answer = network(planes)
+    except FAULTS as error:
+        what = f"forward of {name} fails on planes {tuple(planes.shape)}: {reason(error)}"
+        raise ExportError(what, "is image_size the one that it was made for?") from error
+    logits_of(answer)
+    return network if isinstance(answer, torch.Tensor) else _Logits(network)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the exporter's notices (missing torchvision, its own deprecations) to itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporter's notices (missing torchvision, its own deprecations, half a graph on
+    stdout where it fails) to itself.
+    """
+    loggers = {name: logging.getLogger(name) for name in LOGGERS}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    for logger in loggers.values():
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), _no_prints():
             yield
     finally:
-        logger.setLevel(level)
+        for name, logger in loggers.items():
+            logger.setLevel(levels[name])
+
+
+@contextmanager
+def _no_prints() -> Iterator[None]:
+    talk = io.StringIO()
+    with redirect_stdout(talk), redirect_stderr(talk):
+        yield

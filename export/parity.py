@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from export.answers import FAULTS, logits_of, reason
 from export.errors import ExportError
 from export.files import Runner
 
+SHARE, LEAST = 1e-3, 1e-4  # of the largest logit, and at least
 Function = Callable[[np.ndarray], Any]  # pictures or texts to logits (n, classes)
 
 
@@ -22,35 +25,60 @@ def check(
     inputs: Sequence[np.ndarray],
     tolerance: float,
     batches: Sequence[int] = (1, 2, 5),
+    name: str = "",
 ) -> float:
     """The largest difference of any logit between a module and its file, over all batches.
 
     inputs: pictures uint8 (h, w, 3), or texts as code points int32 (length,). Pictures of one size
     are put in batches; texts as they come, padded with 0 to the longest; either round and round
     when there are fewer than a batch takes. More than `tolerance`, or a logit that is not finite,
-    is an `ExportError`.
+    is an `ExportError`, which calls the file `name`.
     """
     reference, file = _function(module), Runner(onnx_path)
     worst = 0.0
     for size in batches:
         for batch in _batched(inputs, size):
             wanted, got = np.asarray(reference(batch)), file(batch)
-            worst = max(worst, _difference(wanted, got, tolerance, onnx_path))
+            again = partial(reference, batch)
+            worst = max(worst, _difference(wanted, got, tolerance, name or onnx_path, again))
     return worst
 
 
-def _difference(wanted: np.ndarray, got: np.ndarray, tolerance: float, path: str | Path) -> float:
+def check_share(
+    module: nn.Module, onnx_path: str | Path, inputs: Sequence[np.ndarray], name: str = ""
+) -> float:
+    """`check` with `SHARE` of the module's largest logit for a tolerance."""
+    largest = np.abs(_function(module)(np.stack(inputs))).max(initial=0)
+    return check(module, onnx_path, inputs, max(LEAST, SHARE * float(largest)), name=name)
+
+
+def _difference(
+    wanted: np.ndarray,
+    got: np.ndarray,
+    tolerance: float,
+    path: str | Path,
+    again: Callable[[], Any],
+) -> float:
     if wanted.shape != got.shape:
-        raise ExportError(f"{path} gives logits {got.shape}, the module {wanted.shape}")
+        raise ExportError(
+            f"{path} gives logits {got.shape}, the module {wanted.shape}",
+            "forward must keep one row for each picture, whatever their number",
+        )
     if not (np.isfinite(wanted).all() and np.isfinite(got).all()):
         raise ExportError(f"{path}: logits are not finite", "did training diverge?")
-    worst = float(np.abs(wanted - got).max())
+    worst = float(np.abs(wanted - got).max(initial=0))
     if worst > tolerance:
         raise ExportError(
             f"{path} is {worst:.3g} off the module at batch {len(got)}; {tolerance:g} is allowed",
-            "the file was made of other weights, or a rewrite is wrong: please report it",
+            _hint(wanted, again()),
         )
     return worst
+
+
+def _hint(wanted: np.ndarray, again: Any) -> str:
+    if not np.array_equal(wanted, np.asarray(again)):
+        return "the module gives two answers to the same inputs: dropout, or a random number?"
+    return "the file was made of other weights, or forward leaves torch, or a rewrite is wrong"
 
 
 def _batched(inputs: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
@@ -95,7 +123,11 @@ def _function(module: nn.Module | Function) -> Function:
         module.eval()
         try:
             with torch.inference_mode():
-                return module(torch.from_numpy(batch)).float().cpu().numpy()
+                answer = logits_of(module(torch.from_numpy(batch)))
+                return answer.float().cpu().numpy()
+        except FAULTS as error:
+            what = f"{type(module).__name__} fails on a batch of {len(batch)}: {reason(error)}"
+            raise ExportError(what, "forward must take any number of pictures") from error
         finally:
             module.train(training)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from small_net import OTHERS, PICTURES, answers, both, kinds, net, node, off, weights
 
 from compress import int8

@@ -148,3 +148,58 @@ def test_rounded_weights_are_within_half_a_step_of_each_channel():
 
 def test_relative_error_of_equal_logits_is_zero():
     assert relative_error(np.ones((2, 3)), np.ones((2, 3))) == 0
+
+
+def unlike(path):
+    """One layer whose inputs are so unlike that 8 bits hold the largest alone."""
+    model = onnx.load(str(path))
+    del model.graph.node[2:]
+    arrays = {"d": np.array([1e4, 1, 1], "f4"), "e": np.array([[1e-4, 1, -1]] * 4, "f4")}
+    model.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in arrays.items())
+    model.graph.node.extend(
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Mul", ["f", "d"], ["m"]),
+            helper.make_node("Gemm", ["m", "e"], ["logits"], name="only", transB=1),
+        ]
+    )
+    onnx.save(model, str(path))
+    return path
+
+
+def test_attempt_whose_file_is_off_is_an_error_and_every_attempt_is_tried(float_path, calibration):
+    judged = []
+    climbed = ladder(unlike(float_path), calibration, judged.append)
+    assert climbed.winner is None
+    assert not judged
+    assert [t.verdict for t in climbed.attempts] == ["error"] * len(LADDER)
+    assert all("only" in t.reason for t in climbed.attempts)
+    assert not list((float_path.parent / "attempts").glob("*"))
+
+
+def test_layers_that_were_off_stand_with_those_left_in_float(float_path, calibration):
+    model = onnx.load(str(float_path))
+    wide = model.graph.initializer[3]
+    array = numpy_helper.to_array(wide).copy()
+    array[:, 1:] *= np.float32(1e-2)  # 8 bits hold the first input alone, which is always 0
+    wide.CopyFrom(numpy_helper.from_array(array, wide.name))
+    fine = model.graph.initializer[2]
+    rows = numpy_helper.to_array(fine).copy()
+    rows[0] = 0
+    fine.CopyFrom(numpy_helper.from_array(rows, fine.name))
+    onnx.save(model, str(float_path))
+    tried = ladder(float_path, calibration, lambda path: GOOD).attempts[0]
+    assert tried.verdict == "pass"
+    assert tried.settings["float_nodes"] == ["coarse"]
+
+
+def test_file_that_cannot_be_ranked_is_an_error_of_the_attempts_that_need_it(
+    float_path, calibration
+):
+    answers = iter([BAD, BAD])
+    odd = [np.zeros((4, 6, 6, 3), np.uint8), np.zeros((4, 1, 1, 3), np.uint8)]
+    climbed = ladder(float_path, odd, lambda path: next(answers))
+    assert {t.verdict for t in climbed.attempts} <= {"error"}
+    assert len(climbed.attempts) == len(LADDER)
+    assert all(t.reason for t in climbed.attempts)

@@ -191,3 +191,21 @@ def test_the_same_file_gives_the_same_bytes(source, tmp_path):
 def test_codecs_that_cannot_be_tried_are_refused(codecs):
     with pytest.raises(ValueError, match="codecs"):
         Rows(codecs)
+
+
+def test_a_file_that_answers_otherwise_is_not_written(tmp_path):
+    """Weights of one row whose columns are unlike: 8 bits with one scale hold the largest alone."""
+    model = net()
+    weight = next(i for i in model.graph.initializer if i.name == "weight")
+    table = next(i for i in model.graph.initializer if i.name == "table")
+    wide = numpy_helper.to_array(weight).copy()
+    wide[:, 0] = 6e4
+    rows = numpy_helper.to_array(table).copy()
+    rows[:, 0] = 0
+    weight.CopyFrom(numpy_helper.from_array(wide, "weight"))
+    table.CopyFrom(numpy_helper.from_array(rows, "table"))
+    onnx.save(model, str(tmp_path / "fp32.onnx"))
+    with pytest.raises(CompressError, match="change the answers") as caught:
+        quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", "linear")
+    assert caught.value.hint
+    assert [p.name for p in tmp_path.iterdir()] == ["fp32.onnx"]

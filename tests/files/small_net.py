@@ -1,4 +1,4 @@
-"""Small files for the quantizer: pictures of 16 by 16 through one Conv to a vector of 8, then a tail."""
+"""Small files for the quantizer: pictures of 16 by 16, one Conv, a vector of 8, and then a tail."""
 
 import numpy as np
 import onnx
