@@ -3,6 +3,7 @@
     python benchmarks/compare_compress.py --work FOLDER --data cifar10.zip
         [--sentences FOLDER] [--python nncf=VENV/bin/python] [--python olive=...]
         [--only make,quantize,score,time] [--cases GLOB] [--tools ours,nncf] [--seconds 60]
+        [--page docs/compress-peers.md]
 
 Steps: make (export, pictures), quantize (every tool, each in the environment that --python names),
 score (top-1 agreement with the float file on the test split, or cosine of embeddings), time (batch
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 from compress_cases import CASES, Case, Feed, make, normalised, one_by_one, timed_feeds
 from compress_tables import tables
 
@@ -33,6 +35,7 @@ from zoo.students.session import create
 PEERS = Path(__file__).with_name("compress_peers.py")
 PICTURES = ("ort-static", "ort-dynamic", "olive", "olive-tuned", "nncf", "nncf-mixed")
 TOOLS = {"pictures": ("ours", *PICTURES), "texts": ("ours", *PICTURES, "ort-transformer")}
+START, END = "<!-- compress: generated -->\n", "<!-- compress: end -->\n"
 STEPS = ("make", "quantize", "score", "time")
 Results = dict[str, dict[str, Any]]  # case -> file -> what was found of it
 
@@ -228,6 +231,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(STEPS), help="steps, with commas between")
     parser.add_argument("--cases", default="*", help="pattern of their names")
     parser.add_argument("--tools", default="", help="with commas between; left out: all")
+    parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--seconds", type=float, default=60, help="of one interleaved run")
     return parser.parse_args()
 
@@ -240,8 +244,18 @@ def main() -> int:
             ready = step == "make" or (case.folder(args.work) / "test.npz").exists()
             if ready and fnmatch.fnmatch(case.name, args.cases):
                 getattr(run, step)(case)
-    print(tables(run.results, f"{machine.cpu_name()}, {machine.isa()}"))
+    text = tables(run.results, f"{machine.cpu_name()}, onnxruntime {ort.__version__}")
+    print(text)
+    if args.page:
+        write_page(args.page, text)
     return 0
+
+
+def write_page(page: Path, text: str) -> None:
+    """The tables between the page's two marks."""
+    before, rest = page.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{START}{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_the_tables_name_the_fastest_and_say_why_a_file_is_missing(module) -> No
             "ours": {
                 "64 px": {"ratio": [0.4, 0.39, 0.41], "p50_ms": 0.8},
                 "n": 10,
-                "agreement": [0.9],
+                "agreement": [0.9, 0.8, 0.95],
                 "bytes": 1000,
             },
             "ort-static": {"64 px": {"ratio": [0.5, 0.49, 0.51], "p50_ms": 1}, "version": "1.2"},
@@ -155,12 +155,20 @@ def test_the_tables_name_the_fastest_and_say_why_a_file_is_missing(module) -> No
         }
     }
     text = module("compress_tables").tables(found, "a machine")
-    assert (
-        "| net, 64 px | 2.000 | 1.001 (0.990 to 1.010) | **0.400 (0.390 to 0.410)** | 0.500" in text
-    )
+    ours = "**0.400 (0.390 to 0.410)** | 90.0 (80.0 to 95.0)"
+    assert f"| net | 2.000 | 1.001 (0.990 to 1.010) | {ours} | onnxruntime static | 0.500" in text
+    assert "| net | **0.400** | 0.500 | none |" in text
+    assert "reaches further than 0.010 from its value" in text
     assert "| net | 10 | 100.0 | 90.0 | ? | none |" in text
     assert "- NNCF, net: no such operator" in text
     assert "onnxruntime 1.2" in text
+
+
+def test_a_page_gets_the_tables_and_keeps_what_is_around_them(compare, tmp_path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{compare.START}old\n{compare.END}after\n")
+    compare.write_page(page, "new")
+    assert page.read_text() == f"before\n{compare.START}new\n{compare.END}after\n"
 
 
 def test_a_peer_that_is_not_known_is_refused(module, monkeypatch, capsys) -> None:
