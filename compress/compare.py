@@ -23,7 +23,9 @@ from compress.errors import CompressError
 EXAMPLES = 8  # run through both files
 CHUNK = 2**24  # floats of activations that are looked at together
 STEPS = 2.0  # 8-bit steps that a layer may be off what its own numbers give; a rounding is 1
-EXACT = 1e-3  # the same for float numbers, as a share of the largest
+EXACT = (
+    STEPS / 255
+)  # the same for floats, as a share of the largest: onnxruntime may round them too
 TINY = 1e-12
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from compress import calibrate, graph
+from compress import calibrate, codec, graph
 from compress.errors import CompressError
 from compress.qdq import quiet
 from compress.tidy import tidy
+
+ROWS = 1000  # that a table must have to be worth it
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ LADDER = (Dynamic("dynamic"), Dynamic("dynamic-matmul", ("MatMul",)))
 def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
     """Write the 8-bit twin of the float file `source`."""
     model = graph.read(source)
+    graph.name_nodes(model)
+    embed(model)
     raw = path.with_suffix(".raw.onnx")
     try:
         with quiet():
@@ -43,3 +49,46 @@ def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
         hint = "the float file can be used as it is"
         raise CompressError(f"onnxruntime cannot quantize the model: {said}", hint) from error
     return graph.save(tidy(graph.read(raw)), path)
+
+
+def embed(model: ModelProto) -> list[str]:
+    """Tables of rows that a Gather looks up, in 8 bits with a scale a row; names of the nodes.
+
+    Cases: a table of a thousand rows or more (8 bits); a smaller one, or one that others read too,
+    stays.
+    """
+    values, readers = graph.constants(model), graph.consumers(model)
+    done = []
+    for node in list(model.graph.node):
+        table = values.get(node.input[0]) if node.op_type == "Gather" else None
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        if table is None or table.dtype != np.float32 or table.ndim != 2 or axis != 0:
+            continue
+        if len(table) >= ROWS and len(readers[node.input[0]]) == 1:
+            _look_up(model, node, table)
+            done.append(node.name)
+    graph.drop_unused(model)
+    return done
+
+
+def _look_up(model: ModelProto, node: NodeProto, table: np.ndarray) -> None:
+    rows = codec.encode(table, "linear")
+    name, out, index = node.input[0], node.output[0], node.input[1]
+    for suffix, array in (("codes", rows.codes), ("scales", rows.scales[:, None])):
+        model.graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))
+    zero = numpy_helper.from_array(np.array(codec.ZERO, np.uint8), f"{name}.zero")
+    one = numpy_helper.from_array(np.array(1, np.float32), f"{name}.one")
+    model.graph.initializer.extend([zero, one])
+    make = helper.make_node
+    made = [
+        make("Gather", [f"{name}.codes", index], [f"{out}.codes"]),
+        make("DequantizeLinear", [f"{out}.codes", one.name, zero.name], [f"{out}.levels"]),
+        make("Gather", [f"{name}.scales", index], [f"{out}.halves"]),
+        make("Cast", [f"{out}.halves"], [f"{out}.scales"], to=TensorProto.FLOAT),
+        make("Mul", [f"{out}.levels", f"{out}.scales"], [out]),
+    ]
+    place = list(model.graph.node).index(node)
+    model.graph.node.remove(node)
+    for offset, new in enumerate(made):
+        new.name = new.output[0]
+        model.graph.node.insert(place + offset, new)

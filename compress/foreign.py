@@ -20,7 +20,7 @@ from compress.parity import same_contract
 from compress.source import Port, Source
 
 CALIBRATION, JUDGED = 256, 1000  # examples at most
-MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.8, "cosine": 0.98}
+MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.8, "cosine": 0.97}
 RANDOM = "the examples are random: they show speed only"
 
 
@@ -199,9 +199,21 @@ class Judge:
         self.given, self.examples, self.speed, self.real = given, held_out, speed, real
         self.wanted = answers.run(calibrate.session(given.model), held_out)
         self.kind = answers.kind_of([a[None] for a in self.wanted[0]], len(given.inputs))
-        self.labels = None if labels is None else np.asarray(labels)[held_out.rows]
+        self.labels = None if labels is None else self._checked(np.asarray(labels))
         self.gates = gates.gates(MIN_AGREEMENT[self.kind])
         self.seen: dict[Path, tuple[Agreement, Accuracy | None, Speed]] = {}
+
+    def _checked(self, labels: np.ndarray) -> np.ndarray:
+        """The labels of the examples that judge."""
+        classes = self.wanted[0][0].size
+        if self.kind != "top-1":
+            raise CompressError("the file's first output has no classes", "leave the labels out")
+        if not ((labels >= 0) & (labels < classes)).all():
+            raise CompressError(
+                f"label {labels.max()} is no output of the file, which has {classes}",
+                "a label is the place in the file's answer, from 0",
+            )
+        return labels[self.examples.rows]
 
     def __call__(self, path: Path) -> Judgement:
         """What was measured of one file, and which bounds it misses."""

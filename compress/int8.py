@@ -76,7 +76,7 @@ def make(
     left, reason = list(exclude), ""
     for _ in range(TRIES):
         if not weighted(model) - {*left, *stay}:
-            raise CompressError(reason or f"all layers stay in float: {sorted(left)}", HINT)
+            raise CompressError(reason or "no layer that an output needs can be in 8 bits", HINT)
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
         if correct:
             biases.correct(int8, plain, batches)

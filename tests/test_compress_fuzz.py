@@ -10,7 +10,7 @@ from compress.config import Attempt
 from compress.errors import CompressError
 
 GRAPHS, PARTS = 500, 10
-ALIKE = 0.3  # largest relative change of an output: what 8 bits cost the worst of these graphs
+ALIKE = 0.2  # largest relative change of an output: what 8 bits cost the worst of these graphs
 RULES = ("minmax",) * 8 + ("percentile", "entropy")
 
 
@@ -70,4 +70,4 @@ def test_random_graphs_are_equal_or_refused(tmp_path, part):
     made = {seed: change for seed, change in changes.items() if change is not None}
     assert {seed: change for seed, change in made.items() if not change <= ALIKE} == {}
     assert np.median(list(made.values())) < 0.02
-    assert len(made) >= 0.98 * len(changes)  # it is no proof to refuse them
+    assert len(made) >= 0.95 * len(changes)  # it is no proof to refuse them

@@ -17,6 +17,7 @@ class Random:
         self.rng = np.random.default_rng(seed)
         self.nodes, self.constants, self.names = [], [], set()
         self.live: dict[str, tuple[int, ...]] = {}  # float tensors, without the batch
+        self.deep: set[str] = set()  # what comes of a layer with weights
         self.strange = self.rng.random() < 0.3
         self.batch = self.pick([None, None, None, 1, 2])
 
@@ -49,6 +50,8 @@ class Random:
         at = len(self.nodes)
         name = self.pick(["", f"{kind}_{at}", f"/net/{kind}:{at}", f"n{at}_scale"])
         self.nodes.append(helper.make_node(kind, list(inputs), out, name=name, **settings))
+        if kind in ("Conv", "Gemm", "MatMul") or not self.deep.isdisjoint(inputs):
+            self.deep.update(out)
         if shape is not None:
             self.live |= dict.fromkeys(out, tuple(shape))
         return out[0] if outputs == 1 else out
@@ -56,6 +59,7 @@ class Random:
     def any(self, axes: int | None = None) -> str:
         """A tensor with so many axes, rather a late one."""
         found = [n for n, s in self.live.items() if axes is None or len(s) == axes]
+        found = [n for n in found if n in self.deep] or found
         return found[-1] if self.chance(0.6) else self.pick(found)
 
     def weights(self, *shape, axis: int = 0) -> np.ndarray:
@@ -220,7 +224,8 @@ class Random:
             return helper.make_graph([helper.make_node(kind, [x], [out])], kind, [], [value])
 
         yes = self.constant(np.array(self.chance(0.5)))
-        self.node("If", [yes], self.live[x], then_branch=body("Neg"), else_branch=body("Abs"))
+        y = self.node("If", [yes], self.live[x], then_branch=body("Neg"), else_branch=body("Abs"))
+        self.deep.update({y} if x in self.deep else set())
 
     # --- layers of vectors (c,) ---
 

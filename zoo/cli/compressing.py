@@ -81,12 +81,13 @@ def compress(
     ] = 0.5,
     min_agreement: Annotated[
         float | None,
-        typer.Option(help="With the float file, lower end of the interval; 0.8, of a cosine 0.98."),
+        typer.Option(help="With the float file, lower end of the interval; 0.8, of a cosine 0.97."),
     ] = None,
     max_speed_ratio: Annotated[
         float, typer.Option(help="Latency over the float file's, upper end of the interval.")
     ] = 1.0,
     threads: Annotated[int, typer.Option(min=1, help="Of the runtime, while timing.")] = 1,
+    rounds: Annotated[int, typer.Option(min=5, help="Of timing, in turns with a control.")] = 40,
     as_json: Json = False,
 ) -> None:
     """Make an ONNX file of your own smaller and faster, in 8 bits.
@@ -108,7 +109,9 @@ def compress(
         sides(size) if size else None,
         crop,
     )
-    wish = Wish(asked, labels, raw, max_drop_points, max_speed_ratio, min_agreement, threads)
+    wish = Wish(
+        asked, labels, raw, max_drop_points, max_speed_ratio, min_agreement, threads, rounds
+    )
     target = out or file.with_name(f"{file.stem}.int8.onnx")
     done = _squeezed(file, data, target, wish)
     if as_json:

@@ -138,7 +138,7 @@ def labels(file: Path, folder: Path, paths: Sequence[Path], classes: int | None)
                 f"labels are whole numbers from 0{most}: the place in the file's answer",
             )
         if found[wanted[name]] not in (-1, int(label)):
-            raise InputError(f"{place}: {name!r} has two labels")
+            raise InputError(f"{place}: {name!r} has two labels", "leave one line of it")
         found[wanted[name]] = int(label)
     without = [path for path, label in zip(paths, found, strict=True) if label < 0]
     if without:
@@ -188,9 +188,10 @@ def arrays(file: Path, ports: Sequence[Port]) -> Arrays:
 
     hint = f"it holds (n, ...) arrays named {', '.join(port.name for port in ports)}"
     try:
-        read = np.load(file, allow_pickle=False)
-        single = isinstance(read, np.ndarray)
-        found = {ports[0].name: read} if single else {name: read[name] for name in read.files}
+        with file.open("rb") as stream:
+            read = np.load(stream, allow_pickle=False)
+            single = isinstance(read, np.ndarray)
+            found = {ports[0].name: read} if single else {name: read[name] for name in read.files}
     except (OSError, ValueError, EOFError, KeyError, SyntaxError) as problem:
         raise InputError(f"{file} cannot be read: {problem}", hint) from None
     missing = [port.name for port in ports if port.name not in found]

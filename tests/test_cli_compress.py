@@ -1,0 +1,169 @@
+"""`zoo compress`: a table or JSON, a file or none, and one clear error for every bad input."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from foreign_nets import classifier, folder, photos, saved
+from typer.testing import CliRunner
+
+from zoo.cli import app
+
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """m.onnx and photos/ beside it."""
+    root = tmp_path_factory.mktemp("mine")
+    saved(classifier(width=48, side=64), root / "m.onnx")
+    folder(root / "photos", photos(COUNT, 64))
+    return root
+
+
+def run(*args):
+    given = ["compress", *map(str, args), "--rounds", "10"]
+    return CliRunner().invoke(app, given, catch_exceptions=True)
+
+
+def failed(*args):
+    """The error of a command that writes nothing."""
+    result = run(*args)
+    assert result.exit_code == 1 and isinstance(result.exception, Exception), result.output
+    assert hasattr(result.exception, "hint") and result.exception.hint
+    return f"{result.exception} | {result.exception.hint}"
+
+
+def test_a_file_is_written_and_told_of_in_json(place, tmp_path):
+    out = tmp_path / "small.onnx"
+    result = run(
+        *(place / "m.onnx", "--data", place / "photos", "--preset", "inception"),
+        *("-o", out, "--min-agreement", 0.5, "--json"),
+    )
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    assert told["passed"] and told["path"] == str(out) and out.is_file()
+    assert told["gate"].endswith("there are no labels")
+    attempt = told["attempts"][-1]
+    assert attempt["speed"]["high"] < 1 and attempt["speed"]["control"] > 0
+    assert attempt["size_bytes"] == out.stat().st_size < told["size_bytes"]
+    assert told["calibrated_on"] + told["judged_on"] == COUNT
+
+
+def test_raw_takes_bytes_of_any_size(place, tmp_path):
+    out = tmp_path / "raw.onnx"
+    mean, std = "0.485,0.456,0.406", "0.229,0.224,0.225"
+    result = run(
+        *(place / "m.onnx", "--data", place / "photos", "--mean", mean, "--std", std),
+        *("--raw", "-o", out, "--min-agreement", 0.5),
+    )
+    assert result.exit_code == 0, result.exception
+    assert "in float" in result.stdout and "prepared as options" in result.stdout
+    session = ort.InferenceSession(str(out))
+    (given,) = session.get_inputs()
+    assert (given.name, given.type) == ("image", "tensor(uint8)")
+    for height, width in ((64, 64), (40, 90)):
+        picture = np.zeros((2, height, width, 3), np.uint8)
+        assert session.run(None, {"image": picture})[0].shape == (2, 4)
+
+
+def test_what_is_refused_writes_nothing(place, tmp_path):
+    out = tmp_path / "q.onnx"
+    given = (place / "m.onnx", "--data", place / "photos", "--preset", "inception", "-o", out)
+    said = failed(*given, "--max-speed-ratio", "0.01")
+    assert "nothing is written" in said and "speed ratio" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_random_shows_speed_and_never_passes(place, tmp_path):
+    out = tmp_path / "q.onnx"
+    said = failed(place / "m.onnx", "--random", "-o", out)
+    assert "random" in said and not out.exists()
+
+
+def test_normalisation_is_asked_for(place):
+    assert "--preset" in failed(place / "m.onnx", "--data", place / "photos")
+
+
+def test_labels_are_looked_at(place, tmp_path):
+    rows = tmp_path / "labels.csv"
+    given = (place / "m.onnx", "--data", place / "photos", "--preset", "unit", "--labels", rows)
+    for text, said in (
+        ("file,label\n000.png,1\n", "39 of 40 pictures have no label"),
+        ("nowhere.png,1\n", "no picture 'nowhere.png'"),
+        ("000.png,cat\n000.png,cat\n", "label 'cat'"),
+        ("000.png,1\n000.png,2\n", "two labels"),
+        ("000.png;1\n", "is no label"),
+        ("", "is empty"),
+    ):
+        rows.write_text(text)
+        assert said in failed(*given)
+    assert "cannot be read" in failed(*given[:-1], tmp_path / "none.csv")
+
+
+def test_a_label_that_is_no_output_is_one_error(place, tmp_path):
+    rows = tmp_path / "labels.csv"
+    rows.write_text("".join(f"{k:03}.png,{k}\n" for k in range(COUNT)))
+    given = (place / "m.onnx", "--data", place / "photos", "--preset", "unit", "--labels", rows)
+    assert "label 39" in failed(*given)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--data", "{root}/nothing"), "no such file or folder"),
+        (("--data", "{root}/m.onnx"), "neither folder nor arrays"),
+        (("--data", "{root}"), "input"),
+        (("--data", "{root}/photos", "--preset", "resnet"), "no preset 'resnet'"),
+        (("--data", "{root}/photos", "--mean", "1,2"), "mean has 2 numbers"),
+        (("--data", "{root}/photos", "--std", "0"), "std must be above 0"),
+        (("--data", "{root}/photos", "--preset", "unit", "--size", "32"), "not 32 x 32"),
+        (("--data", "{root}/photos", "--preset", "unit", "--color", "CMYK"), "color 'CMYK'"),
+        (("--data", "{root}/photos", "--preset", "unit", "--max-speed-ratio", "2"), "must be <= 1"),
+        (("--random", "--raw"), "need pictures"),
+    ],
+)
+def test_bad_options_are_one_error_with_a_hint(place, tmp_path, args, said):
+    given = [arg.format(root=place) for arg in args]
+    if said == "input":
+        (tmp_path / "empty").mkdir()
+        given[1] = str(tmp_path / "empty")
+        said = "no pictures"
+        given += ["--preset", "unit"]
+    assert said in failed(place / "m.onnx", *given, "-o", tmp_path / "q.onnx")
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_a_hostile_file_is_one_line_on_stderr(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"\x08\xff" * 40)
+    folder(tmp_path / "photos", photos(2))
+    command = [sys.executable, "-m", "zoo", "compress", str(tmp_path / "m.onnx"), "--data"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "photos")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ") and "hint: " in done.stderr
+
+
+def test_either_data_or_random(place):
+    assert run(place / "m.onnx").exit_code == 2
+    assert run(place / "m.onnx", "--data", place, "--random").exit_code == 2
+
+
+def test_arrays_take_the_place_of_pictures(place, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(40, 3, 64, 64)).astype("f4")
+    np.savez(tmp_path / "rows.npz", input=rows)
+    result = run(
+        *(place / "m.onnx", "--data", tmp_path / "rows.npz", "-o", tmp_path / "q.onnx"),
+        *("--min-agreement", 0.3, "--json"),
+    )
+    assert result.exit_code == 0, result.exception
+    np.savez(tmp_path / "rows.npz", other=rows)
+    assert "no array input" in failed(place / "m.onnx", "--data", tmp_path / "rows.npz")
+
+
+def test_a_file_that_is_not_there_is_one_error(place):
+    assert "does not exist" in failed(place / "nothing.onnx", "--random")
