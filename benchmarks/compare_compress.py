@@ -7,8 +7,8 @@
 
 Steps: make (export, pictures), quantize (every tool, each in the environment that --python names),
 score (top-1 agreement with the float file on the test split, or cosine of embeddings), time (batch
-1, one thread, files in turns). What is done is kept in FOLDER/results.json and printed as markdown;
-`--only time` measures again. A tool that fails or refuses stands in the table with its reason.
+1, one thread, files in turns). What is found is kept in FOLDER/cases and printed as markdown; `--only
+time` measures again, `--only ""` prints. A tool that fails or refuses stands there with its reason.
 """
 
 from __future__ import annotations
@@ -190,14 +190,22 @@ class Run:
     """The steps on the cases that were asked for; every finding is written at once."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.path = args, args.work / "results.json"
-        self.results: Results = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.args = args
+        kept = {case.name: self.path(case) for case in CASES}
+        self.results: Results = {
+            name: json.loads(path.read_text()) for name, path in kept.items() if path.exists()
+        }
         self.tools = set(filter(None, args.tools.split(",")))
         self.pythons = dict(pair.split("=", 1) for pair in args.python)
 
+    def path(self, case: Case) -> Path:
+        """Where a case's findings are kept: two runs at once may have other cases each."""
+        return case.folder(self.args.work) / "results.json"
+
     def note(self, case: Case, label: str, found: dict[str, Any]) -> None:
         self.results.setdefault(case.name, {}).setdefault(label, {}).update(found)
-        self.path.write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+        text = json.dumps(self.results[case.name], indent=1)
+        self.path(case).write_text(text, encoding="utf-8")
         print(case.name, label, json.dumps(found)[:200], file=sys.stderr, flush=True)
 
     def make(self, case: Case) -> None:
@@ -233,13 +241,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tools", default="", help="with commas between; left out: all")
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--seconds", type=float, default=60, help="of one interleaved run")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if unknown := set(filter(None, args.only.split(","))) - set(STEPS):
+        parser.error(f"no step is called {', '.join(unknown)}: there are {', '.join(STEPS)}")
+    return args
 
 
 def main() -> int:
     args = arguments()
     run = Run(args)
-    for step in args.only.split(","):
+    for step in filter(None, args.only.split(",")):
         for case in CASES:
             ready = step == "make" or (case.folder(args.work) / "test.npz").exists()
             if ready and fnmatch.fnmatch(case.name, args.cases):

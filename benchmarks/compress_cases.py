@@ -16,6 +16,7 @@ from PIL import Image
 
 Feed = dict[str, np.ndarray]
 CALIBRATION = 512  # pictures of the train split, or sentences
+TRAINED = 64  # pixels that compress_nets.py trains at
 TOKENS = (16, 128)  # lengths at which sentences are timed
 
 
@@ -72,7 +73,7 @@ def make_pictures(case: Case, folder: Path, data: Path) -> str:
     for split, wanted in (("train", CALIBRATION), ("test", case.test)):  # the test's comes last
         found = load(Data(source=str(data), licence="", image_size=32), split)
         chosen = spread(len(found.images), wanted)
-        pictures = np.stack([enlarged(found.images[k], case.size) for k in chosen])
+        pictures = np.stack([shown(found.images[k], case) for k in chosen])
         labels = np.asarray(found.labels)[chosen]
         if split == "test":
             np.savez(folder / "test.npz", pictures=pictures, labels=labels)
@@ -88,9 +89,17 @@ def spread(n: int, wanted: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, wanted)).round().astype(int)
 
 
-def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (h, w, 3) to (size, size, 3), bilinear."""
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
+def shown(picture: np.ndarray, case: Case) -> np.ndarray:
+    """uint8 (h, w, 3) to (size, size, 3): enlarged, bilinear.
+
+    A network trained at 64 px knows things of that scale only: for more pixels it sees the picture
+    of 64 with mirrored ones around, and answers about as well.
+    """
+    side = min(case.size, TRAINED) if case.labelled else case.size
+    grown = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
+    rest = case.size - side
+    around = (rest // 2, rest - rest // 2)
+    return np.pad(grown, (around, around, (0, 0)), mode="symmetric")
 
 
 def save_photos(folder: Path, pictures: np.ndarray, labels: np.ndarray) -> None:

@@ -169,11 +169,11 @@ def reasons(results: dict[str, dict[str, Found]], tools: list[str]) -> list[str]
 
 
 def versions(results: dict[str, dict[str, Found]]) -> str:
-    """Of the tools, each once."""
+    """Of the tools in environments of their own, each once."""
     found = {
         f"{NAMES[tool].split(' ')[0].strip(',')} {values['version']}"
         for files in results.values()
         for tool, values in files.items()
-        if "version" in values
+        if "version" in values and not tool.startswith("ort")
     }
     return ", ".join(sorted(found))

@@ -100,6 +100,17 @@ def test_ranks_share_their_mean_where_values_are_equal(compare) -> None:
     assert tied == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
 
 
+def test_a_network_trained_at_64_px_sees_that_scale_at_224_too(module) -> None:
+    cases = module("compress_cases")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    small, large = (cases.shown(picture, cases.Case("n", "n", size)) for size in (64, 224))
+    assert (small.shape, large.shape) == ((64, 64, 3), (224, 224, 3))
+    assert np.array_equal(large[80:144, 80:144], small)
+    assert np.array_equal(large[16:80, 80:144], small[::-1])  # mirrored above
+    whole = cases.shown(picture, cases.Case("n", "n", 224, labelled=False))
+    assert not np.array_equal(whole[80:144, 80:144], small)  # one picture, all of it
+
+
 def test_embeddings_do_not_see_the_padding_behind_a_text(module) -> None:
     kept = {
         "input_ids": np.array([[7, 8, 0], [7, 8, 9]]),
@@ -150,18 +161,19 @@ def test_the_tables_name_the_fastest_and_say_why_a_file_is_missing(module) -> No
                 "agreement": [0.9, 0.8, 0.95],
                 "bytes": 1000,
             },
-            "ort-static": {"64 px": {"ratio": [0.5, 0.49, 0.51], "p50_ms": 1}, "version": "1.2"},
+            "ort-static": {"64 px": {"ratio": [0.5, 0.49, 0.51], "p50_ms": 1}, "version": "9"},
+            "olive": {"version": "1.2"},
             "nncf": {"failed": "no such operator"},
         }
     }
     text = module("compress_tables").tables(found, "a machine")
     ours = "**0.400 (0.390 to 0.410)** | 90.0 (80.0 to 95.0)"
     assert f"| net | 2.000 | 1.001 (0.990 to 1.010) | {ours} | onnxruntime static | 0.500" in text
-    assert "| net | **0.400** | 0.500 | none |" in text
+    assert "| net | **0.400** | 0.500 | ? | none |" in text
     assert "reaches further than 0.010 from its value" in text
-    assert "| net | 10 | 100.0 | 90.0 | ? | none |" in text
+    assert "| net | 10 | 100.0 | 90.0 | ? | ? | none |" in text
     assert "- NNCF, net: no such operator" in text
-    assert "onnxruntime 1.2" in text
+    assert "(a machine; Olive 1.2)" in text
 
 
 def test_a_page_gets_the_tables_and_keeps_what_is_around_them(compare, tmp_path) -> None:
