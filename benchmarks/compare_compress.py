@@ -8,7 +8,7 @@
 Steps: make (export, pictures), quantize (every tool, each in the environment that --python names),
 score (top-1 agreement with the float file on the test split, or cosine of embeddings), time (batch
 1, one thread, files in turns). What is found is kept in FOLDER/cases, and printed as markdown;
-`--only time` measures again, `--only ""` prints. A tool that fails or refuses stands there, and why.
+`--only time` measures again, `--only ""` prints. A tool that fails or refuses stands there too.
 """
 
 from __future__ import annotations
