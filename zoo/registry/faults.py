@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.request import proxy_bypass_environment
 
 from zoo.errors import ZooWarning
 
@@ -42,21 +43,31 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (  # words of the system or of 
 
 def hint(problem: BaseException) -> str:
     """What to do about a connection that did not come about, or broke."""
-    said = str(problem).casefold()
+    said, kind = str(problem).casefold(), type(problem).__name__
+    if kind == "ProxyError" or (kind.startswith("Connect") and _is_sent_by_proxy(problem)):
+        names = [n for n in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") if _variable(n)]
+        goes_by = f"{' or '.join(names) or 'a proxy'} is set; NO_PROXY=HOST goes around it"
+        return goes_by if kind == "ProxyError" else f"is the proxy there? {goes_by}"
     for words, way in _SAID:
         if any(word in said for word in words):
             return way
-    kind = type(problem).__name__
-    if kind == "ProxyError":
-        names = [n for n in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") if _variable(n)]
-        return f"{' or '.join(names) or 'a proxy'} is set; NO_PROXY=HOST goes around it"
     if kind in ("UnsupportedProtocol", "InvalidURL"):
-        return "the address of a hub is http://HOST:PORT or https://HOST; see HF_ENDPOINT"
-    if kind == "TooManyRedirects":
+        return "the address of a hub is http://HOST or https://HOST; see HF_ENDPOINT"
+    if kind == "TooManyRedirects" or "location header" in said:
         return HUB
     if kind in ("RemoteProtocolError", "LocalProtocolError", "ReadError"):
         return f"the other end hung up: {HUB} https:// in place of http://?"
     return "can it be reached from here?"
+
+
+def _is_sent_by_proxy(problem: BaseException) -> bool:
+    """Whether it was a proxy that could not be reached, not the host itself."""
+    try:
+        url = problem.request.url  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):  # of no request
+        return False
+    by_proxy = _variable(f"{url.scheme.upper()}_PROXY") or _variable("ALL_PROXY")
+    return bool(by_proxy) and not proxy_bypass_environment(url.host)
 
 
 def _variable(name: str) -> str:
