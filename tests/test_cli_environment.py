@@ -177,6 +177,20 @@ def test_closed_streams_are_no_error_and_nothing_else_is_written_to(
     assert run("cache", "verify", env={"HOME": str(tmp_path), "ZOO_CACHE": str(cache)}).stdout == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("word", ["list", "--version", "-h"])
+def test_a_full_disk_under_the_output_is_one_line(word: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        env = environment(PYTHONUNBUFFERED=unbuffered)
+        command = [sys.executable, "-m", "zoo", word]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: the output (or a file) cannot be written: No space left on device"
+    ]
+
+
 @pytest.fixture
 def screen() -> Iterator[tuple[int, int]]:
     pytest.importorskip("termios")

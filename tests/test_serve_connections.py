@@ -154,6 +154,29 @@ def test_where_all_are_answered_one_more_is_told_so(serve: Any, tmp_path: Path) 
         reader.close()
 
 
+def test_readers_that_take_nothing_make_room(serve: Any) -> None:
+    served = serve(total=4, head_s=0.3)
+    store = Store(served.root)
+    store.create(REPO)
+    store.commit(REPO, "main", [Add("data.bin", store.add([DATA])[0])], title="data")
+    get = f"GET /{REPO}/resolve/main/data.bin HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    readers = [served.open(get, SO_RCVBUF=4096) for _ in range(2)]
+    for reader in readers:
+        assert reader.recv(100)
+    time.sleep(0.6)
+    assert [served.health() for _ in range(3)] == [200, 200, 200]
+    assert sum(len(ended(reader)) < len(DATA) // 2 for reader in readers) >= 1
+
+
+def test_an_answer_does_not_wait_for_the_client_to_confirm_its_head(serve: Any) -> None:
+    served = serve()
+    one = served.open(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert one.recv(1000)
+    (taken,) = served.server.server_state.connections
+    mine = taken.transport.get_extra_info("socket")
+    assert mine.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # --- bodies and answers --------------------------------------------------------------------------
 
 
@@ -299,6 +322,7 @@ def test_what_is_forwarded_is_not_believed_of_anybody(process: Process) -> None:
         ({"x-forwarded-for": "1.2.3.4, 6.6.6.6"}, "6.6.6.6", "http"),
         ({"x-forwarded-for": "6.6.6.6, 10.0.0.1"}, "6.6.6.6", "http"),
         ({"x-forwarded-for": "6.6.6.6 GET /admin 200 \x1b[31mX"}, "10.0.0.1", "http"),
+        ({"x-forwarded-for": "fe80::1%\x1b[31mX GET /admin 200"}, "10.0.0.1", "http"),
         ({"x-forwarded-for": "2001:DB8::1", "x-forwarded-proto": "https"}, "2001:db8::1", "https"),
         ({"x-forwarded-for": "", "x-forwarded-proto": "javascript"}, "10.0.0.1", "http"),
         ({}, "10.0.0.1", "http"),

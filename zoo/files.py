@@ -123,6 +123,12 @@ def share(path: Path) -> None:
         path.chmod(found & stat.S_ISGID | around & bits)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody else looks into; one that is there keeps its permissions."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def whose(path: Path) -> str:
     """ "Of a path that is not there, or of another user, ", PATH belongs to NAME"; else nothing."""
     try:

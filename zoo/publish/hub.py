@@ -197,6 +197,10 @@ class Hub:
         hint = _AGAIN
         if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             hint = faults.hint(problem)
+        elif isinstance(problem, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+            hint = faults.HUB
+        elif isinstance(problem, httpx.RemoteProtocolError):  # perhaps in the midst of it
+            hint = f"{_AGAIN}; or {faults.hint(problem)}"
         return PublishError(f"{self.endpoint}: {one_line(problem)}", hint)
 
     def _refused(self, problem: Any) -> PublishError:

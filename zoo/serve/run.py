@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import StoreError, ZooError, disk
-from zoo.files import sync
+from zoo.files import make_private, sync
 from zoo.records.names import shown
 from zoo.serve import connections, create_app
 from zoo.serve.connections import most_connections
@@ -72,7 +72,7 @@ def check_root(root: Path) -> None:
     """
     probe = root / f".writable-{os.getpid()}"
     with disk(root, hint="name a folder that you may write: --root DIR"):
-        root.mkdir(parents=True, exist_ok=True)
+        make_private(root)
         names = {path.name for path in root.iterdir() if not path.name.startswith(".")}
         if names - {"lost+found"} and not names & OURS:
             message = f"{root} is a folder of other things, no hub's"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.errors import IntegrityError, NotFound, StoreError, disk
-from zoo.files import sync, sync_folder
+from zoo.files import make_private, sync, sync_folder
 from zoo.records.names import shown
 
 Known = tuple[str, int, str]  # sha256, size in bytes, git's blob id
@@ -91,7 +91,8 @@ class Blobs:
     def _part(self) -> Path:
         """A new name for what is not whole yet."""
         folder = self.root / "incoming"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.root)
+        folder.mkdir(exist_ok=True)
         return folder / uuid.uuid4().hex
 
     def _settle(self, hashes: Iterable[str]) -> None:

@@ -32,7 +32,7 @@ from zoo.errors import (
     disk,
     require,
 )
-from zoo.files import sync_folder
+from zoo.files import make_private, sync_folder
 from zoo.records.names import check_ref, check_repo, check_stored_repo, shown
 from zoo.stores import git, layout, rules, upkeep
 from zoo.stores.blobs import Blobs, blob_id_of, move
@@ -261,7 +261,7 @@ class Store(Blobs):
         from filelock import FileLock, Timeout
 
         with disk(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.root)
             lock = FileLock(self.root / ".lock", thread_local=False)
             try:
                 held = lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
