@@ -211,7 +211,6 @@ def _epoch(
     while state.step < end:
         began = time.perf_counter()
         value, right = _step(state, data, plan, answers)
-        state.began = state.began if state.step else value
         _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
         state.step += 1
         bar.update(plan.train.batch_size, _now(state, data.steps))
@@ -230,6 +229,8 @@ def _step(
         group["lr"] = rate(state.step, plan.train.epochs * data.steps, plan.train)
     logits = state.student(inputs)
     loss = total(plan.loss, logits, teacher, target, state.step / data.steps)
+    if state.step == 0:  # as it is weighed after the warm-up
+        state.began = total(plan.loss, logits.detach(), teacher, target, math.inf).item()
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     state.optimizer.step()

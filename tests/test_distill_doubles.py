@@ -75,3 +75,12 @@ def test_a_held_out_picture_that_is_trained_on_is_said(folder: Path) -> None:
         (folder / f"train/cat/{i}.png").write_bytes(encoded(number))
     test, (doubt,) = found(folder)
     assert test == 0 and "stand in train, too" in doubt and held in doubt
+
+
+def test_a_picture_that_is_trained_on_with_two_labels_is_said(folder: Path) -> None:
+    data = Data(str(folder), "CC0-1.0", image_size=SIZE, validation=0.2)
+    name = next(n for n in load(data, "train").names if n.startswith("cat/"))
+    for i in range(10, 14):
+        (folder / f"train/dog/{i}.png").write_bytes((folder / "train" / name).read_bytes())
+    (doubt,) = (d for d in found(folder).doubts if "have another label there" in d)
+    assert f"train/{name} = train/dog/1" in doubt

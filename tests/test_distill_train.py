@@ -264,6 +264,14 @@ def test_a_folder_of_other_data_student_or_teacher_is_an_error(tmp_path: Path) -
         fit(linear(), dataset(), HELD, PLAN, tmp_path, teacher)
 
 
+def test_a_term_that_is_heavy_and_warms_up_is_no_loss_that_blew_up(tmp_path: Path) -> None:
+    """The last loss is held against the first as that would be with the whole term."""
+    heavy = Loss(name="dkd", kd=1000.0, warmup_epochs=1)
+    plan = replace(PLAN, loss=heavy, train=replace(SETTINGS, learning_rate=1e-9))
+    curves = fit(linear(), dataset(), dataset(40, "validation"), plan, tmp_path, teacher)
+    assert curves[-1]["loss"] > 20 * math.log(CLASSES)
+
+
 @pytest.mark.parametrize("rate", [30.0, 1e4])
 def test_a_training_that_blows_up_is_an_error_and_leaves_no_student(
     tmp_path: Path, rate: float

@@ -40,7 +40,7 @@ def find(train: Dataset, validation: Dataset, test: Dataset) -> Doubles:
             f"{len(wrong)} pictures of test have another label in train: {_shown(wrong)}",
             "one of the labels is wrong: remove or correct it",
         )
-    doubts = []
+    doubts = _two_labels(train)
     if leaked:
         doubts.append(f"{len(leaked)} pictures of test are trained on, too: {_shown(leaked)}")
     within = _pairs(validation, _rows(train))
@@ -51,6 +51,15 @@ def find(train: Dataset, validation: Dataset, test: Dataset) -> Doubles:
             f"{len(within)} held-out pictures stand in train, too{other}: {_shown(within)}"
         )
     return Doubles(len(leaked), tuple(doubts))
+
+
+def _two_labels(train: Dataset) -> list[str]:
+    """Pictures of train that stand there under several labels."""
+    found = _pairs(train, _rows(train))
+    wrong = [pair for pair in found if not pair.same_label]
+    if not wrong:
+        return []
+    return [f"{len(wrong)} pictures of train have another label there, too: {_shown(wrong)}"]
 
 
 def _rows(data: Dataset) -> dict[bytes, tuple[str, int]]:
