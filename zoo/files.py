@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from zoo.errors import NoHome
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
 
 

@@ -137,7 +137,7 @@ def client(
     import httpx2
 
     timeout = httpx2.Timeout(read_s, connect=connect_s)
-    verify = _certificates(url, error)
+    verify = certificates(url, error)
     try:
         return httpx2.Client(
             headers=headers,
@@ -152,7 +152,7 @@ def client(
         raise error(f"{url}: {why}, {one_line(problem)}", hint) from None
 
 
-def _certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
+def certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
     """Whom to believe: the first of CERTIFICATES that is set, else the system's own."""
     import ssl
 
