@@ -165,7 +165,9 @@ def test_a_body_that_dribbles_in_has_an_end(serve: Any) -> None:
         for _ in range(40):
             one.sendall(b"x")
             time.sleep(0.05)
-    assert ended(one).startswith(b"HTTP/1.1 408 ")
+    told = ended(one)
+    assert told.startswith(b"HTTP/1.1 408 ") and b"slower than 1000 bytes a second" in told
+    assert b"nothing came" not in told
 
 
 def test_a_slow_but_steady_upload_goes_through(serve: Any) -> None:

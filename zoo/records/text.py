@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import re
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.files import is_endless
+from zoo.files import open_plain
 
 KeyPath = tuple[str | int, ...]
 ErrorClass = type[ZooError]
@@ -100,10 +101,9 @@ _YAML_HINT = "YAML is `key: value` lines; text with : or # in it goes into quote
 
 
 def _text(path: Path, error: ErrorClass) -> str:
-    if is_endless(path):
-        raise error(f"{path}: a pipe or a device, not a plain file")
     try:
-        return path.read_text(encoding="utf-8")
+        with open_plain(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            return text.read()
     except UnicodeDecodeError as problem:
         raise error(f"{path}: not UTF-8 text (byte {problem.start})") from None
     except OSError as problem:

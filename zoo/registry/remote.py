@@ -84,15 +84,13 @@ class _AwayError(Exception):
 
 def _patiently(name: str, source: str, kept: Copy | None, named: Sequence[str]) -> Copy:
     """The registry as it is now; waited for as long as it asks to, where there is no copy."""
-    waited_s = 0.0
+    patience = faults.Patience()
     while True:
         try:
             return _of_url(source, kept, named) if "://" in name else _of_repo(name, kept, named)
         except _AwayError as problem:
-            more_s = 0.0 if kept else faults.wait(str(problem), problem.wait_s, waited_s)
-            if not more_s:
+            if kept or not patience.waited(problem):
                 raise
-            waited_s += more_s
 
 
 def _source(name: str) -> str:

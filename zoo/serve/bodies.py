@@ -51,7 +51,7 @@ async def chunks(
         began, rate = time.monotonic(), min_rate or settings.min_rate
         left_s = max(settings.grace_s + total / rate - waited_s, 0.0)
         if left_s < settings.idle_s:
-            reason = f"slower than {rate:.3g} bytes a second: {total} bytes came"
+            reason = f"slower than {rate:g} bytes a second: {total} bytes came"
         else:
             reason = f"nothing came for {settings.idle_s:.3g} seconds, after {total} bytes"
         chunk = await _next(stream, min(left_s, settings.idle_s), reason)
