@@ -98,12 +98,12 @@ def _check_regular(found: os.stat_result, path: str | Path) -> None:
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if kind != stat.S_IFREG:
-        raise OSError(errno.EINVAL, f"it is {_SPECIAL.get(kind, 'no regular file')}", str(path))
+        raise OSError(errno.EINVAL, f"{_SPECIAL.get(kind, 'it is')} not a plain file", str(path))
 
 
 _SPECIAL = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "it is a named pipe,",
+    stat.S_IFSOCK: "it is a socket,",
+    stat.S_IFCHR: "it is a device,",
+    stat.S_IFBLK: "it is a device,",
 }

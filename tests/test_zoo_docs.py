@@ -15,8 +15,9 @@ from zoo import cli
 from zoo.card import page as card_page
 from zoo.errors import RecipeError
 from zoo.inputs.pictures import as_array
-from zoo.records import card, reader
+from zoo.records import card
 from zoo.records.recipe import bind
+from zoo.records.text import parse_yaml
 from zoo.students.student import Student
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +32,7 @@ def blocks(text: str, language: str) -> list[str]:
 @pytest.mark.parametrize("page", ["README.md", "docs/make.md"])
 def test_the_recipe_on_a_page_is_one(page: str) -> None:
     (text,) = blocks((ROOT / page).read_text(), "yaml")
-    recipe = bind(reader.parse_yaml(text, page, RecipeError))
+    recipe = bind(parse_yaml(text, page, RecipeError))
     assert recipe.teacher
     assert recipe.compress
 

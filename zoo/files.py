@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from zoo.errors import NoHome
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
 
 
@@ -158,18 +157,14 @@ def _name(user: int) -> str:
         return f"the user {user}"
 
 
-def is_endless(path: Path) -> bool:
-    """Whether reading `path` may never end: a named pipe, a device.
+def open_plain(path: str | Path) -> BinaryIO:
+    """A file that somebody has named, to be read; `OSError` for what might never end.
 
-    What a shell hands over, <(command) or /dev/stdin in a pipeline, ends with the command.
+    A named pipe and a device are such; what a shell hands over, <(command), is read.
     """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISFIFO(mode):
-            return stat.S_ISFIFO(os.lstat(os.path.realpath(path)).st_mode)
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    from distill import files
+
+    return files.open_plain(path)
 
 
 # --- home ----------------------------------------------------------------------------------------

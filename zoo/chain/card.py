@@ -16,6 +16,7 @@ from zoo.records import plain, reader
 from zoo.records.measures import Measurement, Score
 from zoo.records.names import FILES
 from zoo.records.run import Run, to_json
+from zoo.records.text import Document
 
 
 def run(
@@ -89,7 +90,7 @@ def _variant(precision: str, found: dict[str, Any], folder: Path) -> cards.Varia
 
 
 def _score(data: dict[str, Any]) -> Score:
-    return reader.read(Score, reader.Document(data, "measure"), CardError)
+    return reader.read(Score, Document(data, "measure"), CardError)
 
 
 def _spread(values: list[float]) -> cards.Spread | None:

@@ -16,7 +16,7 @@ from zoo.records import recipe as recipes
 from zoo.records import task
 from zoo.records.card import Bench, Variant
 from zoo.records.measures import Measurement, Score
-from zoo.records.reader import Document
+from zoo.records.text import Document
 from zoo.students.golden import Verdict
 from zoo.students.golden import golden as golden_test
 

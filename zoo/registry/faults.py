@@ -102,16 +102,25 @@ def wait_s(headers: Mapping[str, str], now: datetime | None = None) -> float | N
     return left if left > 0 else None
 
 
-def wait(said: str, asked_s: float | None, waited_s: float) -> float:
-    """Wait as long as a hub asks for, and say so; returns the seconds.
+class Patience:
+    """The waiting for hubs that ask to be asked later: MAX_WAIT_S in all, each said."""
 
-    0 where it asks for nothing, or for more than is left of MAX_WAIT_S after `waited_s`.
-    """
-    if not asked_s or waited_s + asked_s > MAX_WAIT_S:
-        return 0.0
-    warnings.warn(ZooWarning(f"{said}: asked to wait {asked_s:.0f} s, waiting"), stacklevel=2)
-    time.sleep(asked_s)
-    return asked_s
+    def __init__(self) -> None:
+        self._left_s = MAX_WAIT_S
+
+    def waited(self, problem: Exception) -> bool:
+        """Wait as long as its `wait_s` says; False at once where there is none, or too little left.
+
+        True: it is worth another try.
+        """
+        asked_s: float | None = getattr(problem, "wait_s", None)
+        if not asked_s or asked_s > self._left_s:
+            return False
+        self._left_s -= asked_s
+        said = f"{problem}: asked to wait {asked_s:.0f} s, waiting"
+        warnings.warn(ZooWarning(said), stacklevel=2)
+        time.sleep(asked_s)
+        return True
 
 
 def later(asked_s: float | None) -> str:

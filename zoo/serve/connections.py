@@ -83,7 +83,11 @@ class Connection(H11Protocol):
             taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counted_as = self._limits.counted_as(self.client[0] if self.client else "")
         self._watch()
-        others = [c for c in self.connections if isinstance(c, Connection) and c._is_open(self)]
+        others = [
+            c
+            for c in self.connections
+            if isinstance(c, Connection) and c is not self and c._is_open()
+        ]
         alike = [c for c in others if c.counted_as == self.counted_as and c.counted_as]
         if len(alike) >= self._limits.of_client:
             self._take_place_of(alike)
@@ -105,9 +109,9 @@ class Connection(H11Protocol):
         else:
             longest.transport.close()
 
-    def _is_open(self, other: Connection) -> bool:
-        """Whether it holds a socket beside that of `other`."""
-        return self is not other and (not self.transport.is_closing() or bool(self._unsent()))
+    def _is_open(self) -> bool:
+        """Whether it holds a socket."""
+        return not self.transport.is_closing() or bool(self._unsent())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
