@@ -119,29 +119,30 @@ def _refused(exact: ModelProto, message: str) -> Layer:
     return Layer(tensor, tuple(node.name for node in named), off=float("inf"))
 
 
-Answers = list[dict[str, np.ndarray]]  # of each example, by the output's name
+Answers = dict[str, np.ndarray]  # of one example or batch, by the output's name
 
 
-def answers(opened: ort.InferenceSession, examples: Sequence[np.ndarray]) -> Answers:
-    """What a file gives for each example."""
+def answers(opened: ort.InferenceSession, examples: Iterable[np.ndarray]) -> Iterator[Answers]:
+    """What a file gives for each example, one after the other."""
     feed, names = opened.get_inputs()[0].name, [value.name for value in opened.get_outputs()]
-    runs = (calibrate.run(opened, {feed: example}) for example in examples)
-    return [dict(zip(names, run, strict=True)) for run in runs]
+    for example in examples:
+        yield dict(zip(names, calibrate.run(opened, {feed: example}), strict=True))
 
 
 def outputs(
-    exact: Answers, rounded: ort.InferenceSession, examples: Sequence[np.ndarray]
+    exact: Iterable[Answers], rounded: ort.InferenceSession, examples: Iterable[np.ndarray]
 ) -> dict[str, float]:
     """Relative change of each output over all examples; inf for another shape, type or order.
 
-    Numbers that are no floats may change, since a class may win by little.
+    Numbers that are no floats may change, since a class may win by little. Nothing is kept of an
+    example.
     """
-    ends = {name: Layer(name, ()) for name in exact[0]}
+    ends: dict[str, Layer] = {}
     for wanted, got in zip(exact, answers(rounded, examples), strict=True):
-        for name, end in ends.items():
-            a, b = wanted[name], got.get(name)
+        for name, a in wanted.items():
+            end, b = ends.setdefault(name, Layer(name, ())), got.get(name)
             if b is None or list(wanted) != list(got) or (a.shape, a.dtype) != (b.shape, b.dtype):
-                end.change, end.power = 1.0, 0.0
+                end.change, end.power = float("inf"), 1.0
             elif np.issubdtype(a.dtype, np.floating):
                 end.add(b, a)
     return {name: end.noise for name, end in ends.items()}

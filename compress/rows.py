@@ -50,7 +50,7 @@ def climb(
 def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
     """Write the 8-bit twin of `fp32_path`; its metadata stays. It was opened, run and compared."""
     model = graph.read(Path(fp32_path))
-    exact = compare.answers(calibrate.session(model), texts())
+    exact = list(compare.answers(calibrate.session(model), texts()))
     lookup = _lookup(model, fp32_path)
     table = graph.constants(model)[lookup.gather.input[0]]
     rows = codecs.encode(table, codec)
@@ -68,7 +68,7 @@ def texts() -> list[np.ndarray]:
     return [rng.integers(97, 123, (1, length), np.int32) for length in range(3, 48, 3)]
 
 
-def _check(exact: compare.Answers, written: Path) -> None:
+def _check(exact: list[compare.Answers], written: Path) -> None:
     """An error where the file does not answer the texts as the float file did."""
     changes = compare.outputs(exact, calibrate.session(written), texts())
     change = max(changes.values(), default=0.0)

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress import int8, sensitivity
+from compress import compare, int8, sensitivity
 from compress.config import Attempt
 from compress.errors import CompressError
 
@@ -252,9 +252,29 @@ def unsorted(folder):
     return made, x
 
 
+def nothing_where_layers_are_looked_at(folder):
+    """A Relu's small difference of large numbers, 0 for the few examples that layers see."""
+    layers = [
+        node("Gemm", ["x", "a"], ["h"]),
+        node("Relu", ["h"], ["r"]),
+        node("Gemm", ["r", "c", "d"], ["g"]),
+        node("Relu", ["g"], ["y"]),
+    ]
+    constants = {
+        "a": np.eye(2, dtype=np.float32),
+        "c": np.array([[1], [-1]], np.float32),
+        "d": np.array([-0.002], np.float32),
+    }
+    x = np.random.default_rng(0).random((64, 1)).astype(np.float32) + np.float32([0.0027, 0])
+    looked_at = {example.tobytes() for example in compare.spread([x], whole=False)}
+    x[[row.tobytes() in looked_at for row in x]] = [0, 1]
+    return model(layers, ["n", 2], constants), x
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
+        (nothing_where_layers_are_looked_at, "on the calibration examples"),
         (eight_bits_already, "8 bits already"),
         (sixteen_bits, "first.*float16"),
         (sequence, "'s'"),
