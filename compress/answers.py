@@ -10,11 +10,11 @@ import numpy as np
 
 from compress import calibrate
 from compress.errors import CompressError
-from compress.examples import Examples
+from compress.examples import Examples, Feed
 
 Kind = Literal["top-1", "cosine"]
 Z = 1.959964  # of a two-sided 95 % interval
-MEMORY = 400_000_000  # bytes of the float file's answers that are kept
+MASK = "attention_mask"  # the input of an encoder that says which places of a text are read
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,21 @@ def run(session: object, examples: Examples) -> list[list[np.ndarray]]:
             raise CompressError(
                 "an output has no axis for the batch", "export it with the batch as first axis"
             )
-        rows += [[np.asarray(array[k]) for array in found] for k in range(count)]
+        found = [counted(np.asarray(array), feed) for array in found]
+        rows += [[array[k] for array in found] for k in range(count)]
     return rows[: len(examples)] if len(rows) >= len(examples) else rows
+
+
+def counted(answer: np.ndarray, feed: Feed) -> np.ndarray:
+    """The answer with 0 at the places of texts that are padding, which nobody reads.
+
+    Cases: (n, length, ..) beside an `attention_mask` of (n, length); any other answer stays.
+    """
+    mask = feed.get(MASK)
+    if mask is None or mask.ndim != 2 or answer.ndim < 3 or answer.shape[:2] != mask.shape:
+        return answer
+    read = mask.astype(bool).reshape(*mask.shape, *[1] * (answer.ndim - 2))
+    return np.where(read, answer, answer.dtype.type(0))
 
 
 def float_outputs(session: object) -> list[str]:

@@ -71,7 +71,7 @@ def batches(model: ModelProto, calibration: Iterable[np.ndarray]) -> list[np.nda
     """The examples in batches that the file takes: its own size where it has one (the last batch
     begins again with the first examples), one at a time where it was made for one alone.
     """
-    reads = the_input(model, Path("the file"))
+    reads = the_input(model)
     if reads.batch:
         whole = rebatch(calibration, reads.batch, reads)
         return [np.resize(batch, (reads.batch, *batch.shape[1:])) for batch in whole]

@@ -4,7 +4,8 @@ A layer is what lies between roundings. It is given the very numbers that the 8-
 it, so that its error is its own and no layer pays for another. Two things are looked at: whether
 the file computes what its own rounded weights say (it must, to a rounding), and what 8 bits cost.
 
-Memory: one example's activations in 8 bits, and `CHUNK` floats of them twice; no disk.
+Memory: one example's activations in 8 bits (all of a batch where the file's is fixed), `CHUNK`
+floats of them twice, and the weights of all layers twice more in the sessions; no disk.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ from compress.errors import CompressError
 
 EXAMPLES = 8  # run through both files
 CHUNK = 2**24  # floats of activations that are looked at together
+CHANGE = 0.15  # largest relative change of an output by 8 bits, where nothing else judges it
 STEPS = 2.0  # 8-bit steps that a layer may be off what its own numbers give; a rounding is 1
-EXACT = (
-    STEPS / 255
-)  # the same for floats, as a share of the largest: onnxruntime may round them too
+EXACT = STEPS / 255  # the same for floats, of the largest: onnxruntime may round them too
 TINY = 1e-12
 
 

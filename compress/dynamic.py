@@ -10,11 +10,11 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from compress import calibrate, codec, graph
-from compress.errors import CompressError
+from compress.errors import AS_IT_IS, CompressError
 from compress.qdq import quiet
 from compress.tidy import tidy
 
-ROWS = 1000  # that a table must have to be worth it
+NUMBERS = 2**16  # that a table must have to be worth the nodes
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,15 @@ def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
             )
     except (ValueError, TypeError, RuntimeError, KeyError, *calibrate.REFUSALS) as error:  # type: ignore[misc]
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "the float file can be used as it is"
-        raise CompressError(f"onnxruntime cannot quantize the model: {said}", hint) from error
+        raise CompressError(f"onnxruntime cannot quantize the model: {said}", AS_IT_IS) from error
     return graph.save(tidy(graph.read(raw)), path)
 
 
 def embed(model: ModelProto) -> list[str]:
     """Tables of rows that a Gather looks up, in 8 bits with a scale a row; names of the nodes.
 
-    Cases: a table of a thousand rows or more (8 bits); a smaller one, or one that others read too,
-    stays.
+    Cases: a table of 65,536 numbers or more, of words or of places (8 bits); a smaller one, or one
+    that others read too, stays.
     """
     values, readers = graph.constants(model), graph.consumers(model)
     done = []
@@ -64,7 +63,7 @@ def embed(model: ModelProto) -> list[str]:
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
         if table is None or table.dtype != np.float32 or table.ndim != 2 or axis != 0:
             continue
-        if len(table) >= ROWS and len(readers[node.input[0]]) == 1:
+        if table.size >= NUMBERS and len(readers[node.input[0]]) == 1:
             _look_up(model, node, table)
             done.append(node.name)
     graph.drop_unused(model)

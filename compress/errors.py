@@ -7,3 +7,6 @@ class CompressError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+AS_IT_IS = "the float file can be used as it is"  # where 8 bits do not help

@@ -139,7 +139,7 @@ def _check_size(size: int, path: Path) -> None:
         raise CompressError(f"{path} has {size:,} bytes", hint)
 
 
-def the_input(model: ModelProto, path: Path) -> Input:
+def the_input(model: ModelProto, path: Path | str = "the file") -> Input:
     """The one input that is no constant."""
     names = inputs(model)
     if len(names) != 1:

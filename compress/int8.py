@@ -18,13 +18,22 @@ from onnx import ModelProto
 from compress import biases, calibrate, compare, graph, normal, qdq
 from compress.compare import Layer
 from compress.config import Attempt
-from compress.errors import CompressError
+from compress.errors import AS_IT_IS, CompressError
 from compress.tidy import tidy
 
 TRIES = 6  # times that layers are left in float before it is given up
-NOISE = 0.15  # largest relative change of a layer's output by 8 bits
-CHANGE = 0.15  # the same of the outputs
-HINT = "the float file can be used as it is"
+SAME = 1e-4  # relative change of an output by the normal form: rounding, nothing more
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest relative changes by 8 bits; a kernel that computes something else is never let by."""
+
+    noise: float = 0.15  # of what a layer gives, its input being as it is
+    change: float = compare.CHANGE  # of an output
+
+
+STRICT = Limits()
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ def make(
     exclude: tuple[str, ...] = (),
     *,
     correct: bool = False,
+    limits: Limits = STRICT,
 ) -> Made:
     """`quantize`, with what was found on the way; `correct`: see `biases`.
 
@@ -73,11 +83,11 @@ def make(
     seen = {names[name]: limits for name, limits in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None
     examples = compare.spread(batches, whole)
-    beside = Beside(exact_session(source, examples[0]), plain, _reverse(names), examples, batches)
+    beside = Beside(source, plain, _reverse(names), examples, batches, limits)
     left, reason = list(exclude), ""
     for _ in range(TRIES):
         if not weighted(model) - {*left, *stay}:
-            raise CompressError(reason or "no layer that an output needs can be in 8 bits", HINT)
+            raise CompressError(reason or _nothing_left(model), AS_IT_IS)
         int8 = qdq.eight_bits(plain, batches[0], seen, {*left, *stay})
         if correct:
             biases.correct(int8, plain, batches)
@@ -88,12 +98,18 @@ def make(
         if not nodes:
             break
         left += nodes
-    raise CompressError(reason, HINT)
+    raise CompressError(reason, AS_IT_IS)
 
 
 def weighted(model: ModelProto) -> set[str]:
     """The names of all Conv, Gemm and MatMul."""
     return {node.name for node in model.graph.node if node.op_type in graph.WEIGHTED}
+
+
+def _nothing_left(model: ModelProto) -> str:
+    names = ", ".join(sorted(weighted(model)))
+    what = "no layer that an output needs can be in 8 bits"
+    return f"{what}: {names} stay in float" if names else what
 
 
 def check(model: ModelProto, exclude: Sequence[str]) -> None:
@@ -122,26 +138,42 @@ def exact_session(source: ModelProto, example: np.ndarray) -> ort.InferenceSessi
     return opened
 
 
-@dataclass(frozen=True)
 class Beside:
-    """A float file, beside which its 8-bit twin is put."""
+    """A float file, beside which its 8-bit twin is put; an error if its normal form is not alike.
 
-    exact: ort.InferenceSession  # the file as it was read
-    plain: ModelProto  # in normal form, under plain names
-    names: dict[str, str]  # plain name -> the file's own
-    examples: list[np.ndarray]  # that layers are looked at on
-    batches: list[np.ndarray]  # all of them, in batches that the file takes
+    `source` is the file as it was read, `plain` in normal form under plain names, `names` gives the
+    file's own names for those. Layers are looked at on `examples`; `batches` are all of them.
+    """
+
+    def __init__(
+        self,
+        source: ModelProto,
+        plain: ModelProto,
+        names: dict[str, str],
+        examples: list[np.ndarray],
+        batches: list[np.ndarray],
+        limits: Limits = STRICT,
+    ) -> None:
+        self.exact = exact_session(source, examples[0])
+        self.plain, self.names, self.limits = plain, names, limits
+        self.examples, self.batches = examples, batches
+        change = max(self.changes(plain, examples).values(), default=0.0)
+        if not change <= SAME:
+            what = (
+                f"the float file is {change:.2g} off when it is written as the quantizer reads it"
+            )
+            raise CompressError(what, "please report it")
 
     def off(
         self, int8: ModelProto, small: ModelProto, left: Sequence[str]
     ) -> tuple[list[str], str]:
         """The nodes to leave in float now, and why; ([], "") where nothing is off."""
         layers = compare.layers(self.plain, int8, self.examples)
-        bad = [layer for layer in layers if layer.off > 1 or not layer.noise <= NOISE]
+        bad = [layer for layer in layers if layer.off > 1 or not layer.noise <= self.limits.noise]
         reason = "; ".join(map(_reason, bad[:3]))
         if not bad:
             change = max(self.changes(small, self.examples).values(), default=0.0)
-            if change <= CHANGE:
+            if change <= self.limits.change:
                 return [], ""
             reason = f"8 bits change the outputs by {change:.0%}"
             bad = sorted(layers, key=lambda layer: -layer.noise)[: 1 + len(left)]
@@ -169,10 +201,10 @@ class Beside:
         feed = {graph.inputs(model)[0]: self.examples[0]}
         return calibrate.run(calibrate.session(model, plain=True), feed)
 
-    def changes(self, int8: ModelProto | Path, examples: list[np.ndarray]) -> dict[str, float]:
+    def changes(self, other: ModelProto | Path, examples: list[np.ndarray]) -> dict[str, float]:
         """Relative change of each output."""
         exact = compare.answers(self.exact, examples)
-        return compare.outputs(exact, calibrate.session(int8), examples)
+        return compare.outputs(exact, calibrate.session(other), examples)
 
     def save(self, small: ModelProto, path: Path) -> dict[str, float]:
         """Write the file, open it again, and say how its outputs changed on all that there is.
@@ -184,9 +216,9 @@ class Beside:
         def look(written: Path) -> None:
             found.update(self.changes(written, self.batches))
             change = max(found.values(), default=0.0)
-            if not change <= CHANGE:
+            if not change <= self.limits.change:
                 what = f"8 bits change the outputs by {change:.0%} on the calibration examples"
-                raise CompressError(what, HINT)
+                raise CompressError(what, AS_IT_IS)
 
         graph.save(small, path, look)
         return found

@@ -46,6 +46,14 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class File:
+    """One attempt's file, and what was settled while it was made."""
+
+    path: Path
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Climb:
     """What was tried, in order, and the file that won."""
 
@@ -73,13 +81,18 @@ def climb(
     tried: list[Tried] = []
     for attempt in config.ladder:
         path = Path(out_dir) / f"{attempt.name}.onnx"
-        settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-        settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
-        make = partial(make_attempt, fp32_path, path, batches, attempt, settings, rank)
+        settings = settings_of(attempt, batches)
+        make = partial(make_attempt, fp32_path, path, batches, attempt, rank)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
     return Climb(tuple(tried), None)
+
+
+def settings_of(attempt: Attempt, batches: list[np.ndarray]) -> dict[str, Any]:
+    """What is known of an attempt before it is made."""
+    settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
+    return settings | {"calibration_images": sum(map(len, batches)), "float_nodes": []}
 
 
 def make_attempt(
@@ -87,36 +100,33 @@ def make_attempt(
     path: Path,
     batches: list[np.ndarray],
     attempt: Attempt,
-    settings: dict[str, Any],
     rank: Callable[[], list[str]],
-) -> Path:
-    """The attempt's file; what stayed float goes into its settings."""
-    settings["float_nodes"] = rank()[: attempt.float_layers] if attempt.float_layers else []
-    correct = bool(settings.get("bias_correction"))
-    float_nodes = tuple(settings["float_nodes"])
-    made = int8.make(fp32_path, path, batches, attempt, float_nodes, correct=correct)
-    settings["float_nodes"] = list(made.float_nodes)
-    return made.path
+    **how: Any,
+) -> File:
+    """The attempt's file, and what stayed float in it; `how`: see `int8.make`."""
+    float_nodes = tuple(rank()[: attempt.float_layers] if attempt.float_layers else ())
+    made = int8.make(fp32_path, path, batches, attempt, float_nodes, **how)
+    return File(made.path, {"float_nodes": list(made.float_nodes)})
 
 
 def try_out(
     name: str,
     settings: dict[str, Any],
-    make: Callable[[], Path],
+    make: Callable[[], File],
     gates: Gates,
     judge: Callable[[Path], Judgement],
 ) -> Tried:
     """Make one file, measure it and hold it against the gates."""
     try:
-        path = make()
-        judged = judge(path)
+        made = make()
+        judged = judge(made.path)
     except CompressError as error:
         return Tried(name=name, settings=settings, verdict="error", reason=str(error))
-    size = path.stat().st_size
+    size = made.path.stat().st_size
     missed = misses(judged, size, gates)
     return Tried(
         name=name,
-        settings=settings,
+        settings=settings | made.settings,
         size_bytes=size,
         verdict="fail" if missed else "pass",
         reason="; ".join(missed),

@@ -1,9 +1,4 @@
-"""onnxruntime's own quantizer, with the ranges of `calibrate`, and what is mended after it.
-
-Activations u8, weights s8 with a scale for each output channel (never one for a whole depthwise
-layer). The head (resize, layout, normalisation) is left as it is; a head that ends in
-DequantizeLinear feeds the first layer its raw bytes. Logits are float.
-"""
+"""onnxruntime's own quantizer, with the ranges of `calibrate`, and what is mended after it."""
 
 from __future__ import annotations
 
@@ -26,7 +21,7 @@ from onnxruntime.quantization import (
 )
 
 from compress import calibrate, compare, graph, normal
-from compress.errors import CompressError
+from compress.errors import AS_IT_IS, CompressError
 
 LAYERS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip"]
 POOLS = ["MaxPool", "AveragePool", "GlobalAveragePool"]
@@ -141,7 +136,7 @@ def run_quantizer(
             )
         except FAULTS as error:
             what = f"onnxruntime cannot quantize the model: {error}"
-            raise CompressError(what, "the float file can be used as it is") from error
+            raise CompressError(what, AS_IT_IS) from error
         return onnx.load(str(out))
 
 

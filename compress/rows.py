@@ -20,10 +20,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from compress import calibrate, compare, graph
 from compress import codec as codecs
 from compress.config import Codec, Gates, Rows
-from compress.errors import CompressError
-from compress.ladder import Climb, Judgement, Tried, try_out
+from compress.errors import AS_IT_IS, CompressError
+from compress.ladder import Climb, File, Judgement, Tried, try_out
 
-CHANGE = 0.15  # largest relative change of the logits
 CONTRACT = "it must be a text student's float file, as export/ngram.py makes it"
 
 
@@ -41,10 +40,14 @@ def climb(
     """
     tried: list[Tried] = []
     for codec in config.codecs:
-        make = partial(quantize, source, Path(out_dir) / f"{codec}.onnx", codec)
+        make = partial(_made, source, Path(out_dir) / f"{codec}.onnx", codec)
         tried.append(try_out(codec, {"codec": codec}, make, gates, judge))
     passed = [Path(out_dir) / f"{t.name}.onnx" for t in tried if t.verdict == "pass"]
     return Climb(tuple(tried), passed[0] if passed else None)
+
+
+def _made(source: Path, path: Path, codec: Codec) -> File:
+    return File(quantize(source, path, codec), {})
 
 
 def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
@@ -72,9 +75,9 @@ def _check(exact: list[compare.Answers], written: Path) -> None:
     """An error where the file does not answer the texts as the float file did."""
     changes = compare.outputs(exact, calibrate.session(written), texts())
     change = max(changes.values(), default=0.0)
-    if not change <= CHANGE:
+    if not change <= compare.CHANGE:
         what = f"8 bits change the answers to texts by {change:.0%}"
-        raise CompressError(what, "try another codec; the float file can be used as it is")
+        raise CompressError(what, f"try another codec; {AS_IT_IS}")
 
 
 class Lookup(NamedTuple):

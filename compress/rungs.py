@@ -19,10 +19,15 @@ from compress import calibrate, dynamic, graph, ladder, sensitivity
 from compress.config import LADDER, Attempt
 from compress.errors import CompressError
 from compress.examples import Examples
+from compress.int8 import Limits
+from compress.ladder import File
 from compress.rewrite import quantize_entries
 from compress.rewrite.graph import load_ir
 
 PRODUCTS = ("MatMul", "Gemm")
+# Answers are judged on examples of their own, so that here only a layer, or an output, is stopped
+# of which 8 bits keep next to nothing; what they cost below that is for the gates to say.
+LIMITS = Limits(noise=0.5, change=0.5)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Rung:
     name: str
     settings: dict[str, Any]
     path: Path
-    make: Callable[[], Path]
+    make: Callable[[], File]
 
 
 def of(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]:
@@ -85,12 +90,10 @@ class _Static:
 
     def rung(self, attempt: Attempt) -> Rung:
         path = self.folder / f"{attempt.name}.onnx"
-        settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-        settings |= {"calibration_images": sum(map(len, self.batches)), "float_nodes": []}
-        settings["bias_correction"] = True
-        rank = lambda: self.ranked  # noqa: E731
-        given = (self.source, path, self.batches, attempt, settings, rank)
-        return Rung(attempt.name, settings, path, partial(ladder.make_attempt, *given))
+        settings = ladder.settings_of(attempt, self.batches) | {"bias_correction": True}
+        given = (self.source, path, self.batches, attempt, lambda: self.ranked)
+        make = partial(ladder.make_attempt, *given, correct=True, limits=LIMITS)
+        return Rung(attempt.name, settings, path, make)
 
 
 def entered(model: ModelProto, calibration: Examples) -> ModelProto:
@@ -123,4 +126,8 @@ def _dynamic(model: ModelProto, folder: Path) -> Iterator[Rung]:
     for settings in dynamic.LADDER:
         path = folder / f"{settings.name}.onnx"
         about = {k: v for k, v in asdict(settings).items() if k != "name"}
-        yield Rung(settings.name, about, path, partial(dynamic.quantize, source, path, settings))
+        yield Rung(settings.name, about, path, partial(_dynamic_file, source, path, settings))
+
+
+def _dynamic_file(source: Path, path: Path, settings: dynamic.Dynamic) -> File:
+    return File(dynamic.quantize(source, path, settings), {})

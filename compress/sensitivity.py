@@ -17,9 +17,9 @@ PICTURES = 32  # measured on: enough to rank layers, few enough to take seconds
 def rank(fp32_path: Path, calibration: Iterable[np.ndarray]) -> list[tuple[str, float]]:
     """(node name, damage) of every Conv, Gemm and MatMul, the most damaging first.
 
-    Damage is the relative squared change of a picture's logits, measured on the first pictures of
-    `calibration` (uint8 (b, h, w, 3)) with that layer's weights rounded and all else float: what
-    leaving the layer out gives back. Activations between 8-bit layers stay rounded all the same.
+    Damage is the relative squared change of an example's outputs, measured on the first examples of
+    `calibration` (batches of what the file reads) with that layer's weights rounded and all else
+    float: what leaving the layer out gives back. Activations between 8-bit layers stay rounded.
     """
     model = normal.normalized(graph.load(Path(fp32_path)))
     pictures = _first(model, calibration, PICTURES)
@@ -48,7 +48,7 @@ def _flat(outputs: list[np.ndarray]) -> np.ndarray:
 
 def _first(model: ModelProto, calibration: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
     """The first `count` examples in batches, as far as they are of one size."""
-    reads = graph.the_input(model, Path("the file"))
+    reads = graph.the_input(model)
     batches = calibrate.first_pictures(calibration, count, reads)
     size = batches[0].shape[1:]
     alike = list(takewhile(lambda batch: batch.shape[1:] == size, batches))

@@ -70,7 +70,7 @@ def reason(error: BaseException) -> str:
 
 
 def _own_code(error: BaseException) -> list[str]:
-    """Lines of code outside of torch, this room and the standard library, outermost first."""
+    """Lines of code outside of torch, this room and what was made at run time, outermost first."""
     ours = Path(__file__).parent
     frames = traceback.extract_tb(error.__traceback__)
     foreign = (f for f in frames if Path(f.filename).parent != ours and not _library(f.filename))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from export.answers import FAULTS, reason
 from export.errors import ExportError
 from export.head import SCALE, ZERO
 
@@ -83,17 +84,13 @@ def _planes(own: nn.Module, picture: torch.Tensor, name: str) -> torch.Tensor:
     try:
         with torch.inference_mode():
             planes = own(picture)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except FAULTS as error:
         what = f"the `input` of {name} fails on {tuple(picture.shape)} uint8"
-        raise ExportError(f"{what}: {_line(error)}", "it takes pictures (n, h, w, 3)") from error
+        raise ExportError(f"{what}: {reason(error)}", "it takes pictures (n, h, w, 3)") from error
     if not isinstance(planes, torch.Tensor) or planes.ndim != 4 or not planes.is_floating_point():
         what = f"the `input` of {name} gives no planes float (n, c, h, w)"
         raise ExportError(what, "it resizes and normalises the picture")
     return planes.float().clone()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _fitted(own: nn.Module, size: int, name: str) -> Affine:

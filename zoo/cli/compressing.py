@@ -89,7 +89,7 @@ def compress(
     ] = 0.5,
     min_agreement: Annotated[
         float | None,
-        typer.Option(help="With the float file, lower end of the interval; 0.8, of a cosine 0.97."),
+        typer.Option(help="With the float file, lower end of the interval; 0.9, of a cosine 0.98."),
     ] = None,
     max_speed_ratio: Annotated[
         float, typer.Option(help="Latency over the float file's, upper end of the interval.")

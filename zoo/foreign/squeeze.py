@@ -31,7 +31,7 @@ class Wish:
     raw: bool = False  # the result reads bytes (n, h, w, 3) of any size
     max_drop_points: float = 0.5
     max_speed_ratio: float = 1.0
-    min_agreement: float | None = None  # None: 0.8 of first answers, a cosine of 0.97
+    min_agreement: float | None = None  # None: 0.9 of first answers, a cosine of 0.98
     threads: int = 1
     rounds: int = timing.ROUNDS
 
