@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from zoo.errors import ZooWarning
-from zoo.files import NO_ROOM
+from zoo.errors import NO_ROOM, ZooWarning
 from zoo.said import ERROR_LIMIT, JOINERS, as_json, escaped, masked, shown
 
 USE, MAKE, PUBLISH, SERVE = "Use", "Make", "Publish", "Serve"  # what commands are for
