@@ -42,7 +42,7 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (  # words of the system or of 
 
 def hint(problem: BaseException) -> str:
     """What to do about a connection that did not come about, or broke."""
-    said = str(problem).casefold()
+    said = _said(problem).casefold()
     for words, way in _SAID:
         if any(word in said for word in words):
             return way
@@ -57,6 +57,13 @@ def hint(problem: BaseException) -> str:
     if kind in ("RemoteProtocolError", "LocalProtocolError", "ReadError"):
         return f"the other end hung up: {HUB} https:// in place of http://?"
     return "can it be reached from here?"
+
+
+def _said(problem: BaseException | None) -> str:
+    """Kind and words of a problem and of what it came from: of several attempts the first tells."""
+    if problem is None:
+        return ""
+    return f"{type(problem).__name__} {problem} {_said(problem.__cause__ or problem.__context__)}"
 
 
 def _variable(name: str) -> str:
