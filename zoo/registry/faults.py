@@ -46,7 +46,7 @@ _NETWORK: _Ways = (
 
 def hint(problem: BaseException) -> str:
     """What to do about a connection that did not come about, or broke."""
-    said, kind = str(problem).casefold(), type(problem).__name__
+    said, kind = _said(problem).casefold(), type(problem).__name__
     if way := _way(_TLS, said):
         return way
     if kind == "ProxyError" or (kind.startswith("Connect") and _is_sent_by_proxy(problem)):
@@ -78,6 +78,13 @@ def _is_sent_by_proxy(problem: BaseException) -> bool:
         return False
     by_proxy = _variable(f"{url.scheme.upper()}_PROXY") or _variable("ALL_PROXY")
     return bool(by_proxy) and not proxy_bypass(url.host)
+
+
+def _said(problem: BaseException | None) -> str:
+    """Kind and words of a problem and of what it came from: of several attempts the first tells."""
+    if problem is None:
+        return ""
+    return f"{type(problem).__name__} {problem} {_said(problem.__cause__ or problem.__context__)}"
 
 
 def _variable(name: str) -> str:
