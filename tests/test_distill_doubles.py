@@ -82,7 +82,7 @@ def test_a_picture_under_two_labels_in_train_is_said(folder: Path) -> None:
     test, doubts = found(folder)
     assert test == 0
     said = " ".join(doubts)
-    assert "have two labels: " in said or "1 with another label" in said
+    assert "have another label there, too: " in said or "1 with another label" in said
     assert "cat/0.png" in said and "dog/torn.png" in said
 
 
@@ -93,12 +93,15 @@ def test_what_stands_under_two_labels_is_wrong_for_either(split: str, label: int
     torn = made(split, [(0, 0), (0, 1), (0, 0), (1, 0)])
     if split == "test":
         found = doubles.find(made("train", [(2, 0)]), made("validation", [(3, 1)]), torn)
-        assert found == (0, ("1 pictures of test have two labels: test/row 0 = test/row 1",))
+        assert found == (
+            0,
+            ("1 pictures of test have another label there, too: test/row 0 = test/row 1",),
+        )
         return
     rest = made("validation" if split == "train" else "train", [(5, 0)])
     pair = (torn, rest) if split == "train" else (rest, torn)
     assert doubles.find(*pair, made("test", [(6, 0)])).doubts == (
-        f"1 pictures of {split} have two labels: {split}/row 0 = {split}/row 1",
+        f"1 pictures of {split} have another label there, too: {split}/row 0 = {split}/row 1",
     )
     wrong = rf"test/row 0 = {split}/row {1 - label}$"
     with pytest.raises(DistillError, match=wrong):

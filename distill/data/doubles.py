@@ -70,7 +70,9 @@ def find(train: Dataset, validation: Dataset, test: Dataset) -> Doubles:
     for split, places in (("train", trained), ("validation", held), ("test", tested)):
         torn = list(_torn(places))
         if torn:
-            doubts.append(f"{len(torn)} pictures of {split} have two labels: {_shown(torn)}")
+            doubts.append(
+                f"{len(torn)} pictures of {split} have another label there, too: {_shown(torn)}"
+            )
     return Doubles(len(leaked), tuple(doubts))
 
 
