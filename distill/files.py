@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from distill.errors import DistillError
+
 # What Python's own readers, Pillow, NumPy and torch raise for a file that is cut off, has bits
 # turned or is another kind of file than its name says.
 DAMAGED = (
@@ -45,6 +47,30 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home of the user for its "~"; `DistillError` where this user has none.
+
+    The home of another name that is not known stays as it is written.
+    """
+    text = os.fspath(path)
+    own = text == "~" or text.startswith(("~/", f"~{os.sep}"))
+    try:
+        return _home() / text[2:] if own else Path(text).expanduser()
+    except (RuntimeError, KeyError):
+        if own:
+            hint = "set HOME, or write the path in full"
+            raise DistillError(f"{text}: this user has no home directory", hint) from None
+        return Path(text)
+
+
+def _home() -> Path:
+    if os.name != "posix" or os.environ.get("HOME"):
+        return Path.home()
+    import pwd
+
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
 
 
 def below(folder: Path, passed_over: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:

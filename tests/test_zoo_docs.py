@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -100,6 +101,7 @@ def _odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
     half.paste((5, 5, 250), (0, 0, 10, 20))
     clear = Image.merge("RGBA", [*half.split(), Image.linear_gradient("L").resize(half.size)])
     palette = half.quantize(4)
+    deep = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
     turned = {f"turned {n}": (half, {"exif": _turned(n)}) for n in range(2, 9)}
     return turned | {
         "transparent": (clear, {}),
@@ -107,6 +109,9 @@ def _odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
         "a transparent colour": (palette, {"transparency": 0}),
         "cmyk": (half.convert("CMYK"), {"format": "TIFF"}),
         "bits": (half.convert("1"), {}),
+        "grey of 16 bits": (Image.fromarray(deep), {}),
+        "grey of 16 bits, turned": (Image.fromarray(deep), {"exif": _turned(6)}),
+        "grey of 32 bits": (Image.fromarray(3 * deep.astype(np.int32) - 9000), {"format": "TIFF"}),
     }
 
 

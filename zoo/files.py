@@ -175,20 +175,10 @@ def expanded(path: str | Path) -> Path:
 
     The home of another name that is not known stays as it is written.
     """
-    text = os.fspath(path)
-    own = text == "~" or text.startswith(("~/", f"~{os.sep}"))
+    from distill.errors import DistillError
+    from distill.files import expanded as found
+
     try:
-        return _home() / text[2:] if own else Path(text).expanduser()
-    except (RuntimeError, KeyError):
-        if own:
-            hint = "set HOME, or write the path in full"
-            raise NoHome(f"{text}: this user has no home directory", hint) from None
-        return Path(text)
-
-
-def _home() -> Path:
-    if os.name != "posix" or os.environ.get("HOME"):
-        return Path.home()
-    import pwd
-
-    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+        return found(path)
+    except DistillError as error:
+        raise NoHome(str(error), error.hint) from None

@@ -119,4 +119,5 @@ def _run(measured: Measured, job: Job) -> Run:
         parity={"max_difference": exported.parity, "tolerance": job.maker.tolerance},
         seeds={str(seed): training for seed, training in exported.distilled.seeds.items()},
         words={key: plain.to_dict(value) for key, value in words.items() if value} or None,
+        reader=job.meter.reader(),
     )
