@@ -129,16 +129,14 @@ def answers(opened: ort.InferenceSession, examples: Iterable[np.ndarray]) -> Ite
         yield dict(zip(names, calibrate.run(opened, {feed: example}), strict=True))
 
 
-def outputs(
-    exact: Iterable[Answers], rounded: ort.InferenceSession, examples: Iterable[np.ndarray]
-) -> dict[str, float]:
+def outputs(exact: Iterable[Answers], found: Iterable[Answers]) -> dict[str, float]:
     """Relative change of each output over all examples; inf for another shape, type or order.
 
     Numbers that are no floats may change, since a class may win by little. Nothing is kept of an
     example.
     """
     ends: dict[str, Layer] = {}
-    for wanted, got in zip(exact, answers(rounded, examples), strict=True):
+    for wanted, got in zip(exact, found, strict=True):
         for name, a in wanted.items():
             end, b = ends.setdefault(name, Layer(name, ())), got.get(name)
             if b is None or list(wanted) != list(got) or (a.shape, a.dtype) != (b.shape, b.dtype):

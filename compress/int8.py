@@ -157,7 +157,10 @@ class Beside:
         self.exact = exact_session(source, examples[0])
         self.plain, self.names, self.limits = plain, names, limits
         self.examples, self.batches = examples, batches
-        change = max(self.changes(plain, examples).values(), default=0.0)
+        found = compare.answers(calibrate.session(plain), examples)
+        named = ({names.get(k, k): array for k, array in each.items()} for each in found)
+        changes = compare.outputs(compare.answers(self.exact, examples), named)
+        change = max(changes.values(), default=0.0)
         if not change <= SAME:
             what = (
                 f"the float file is {change:.2g} off when it is written as the quantizer reads it"
@@ -203,8 +206,8 @@ class Beside:
 
     def changes(self, other: ModelProto | Path, examples: list[np.ndarray]) -> dict[str, float]:
         """Relative change of each output."""
-        exact = compare.answers(self.exact, examples)
-        return compare.outputs(exact, calibrate.session(other), examples)
+        found = compare.answers(calibrate.session(other), examples)
+        return compare.outputs(compare.answers(self.exact, examples), found)
 
     def save(self, small: ModelProto, path: Path) -> dict[str, float]:
         """Write the file, open it again, and say how its outputs changed on all that there is.

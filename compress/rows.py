@@ -73,7 +73,7 @@ def texts() -> list[np.ndarray]:
 
 def _check(exact: list[compare.Answers], written: Path) -> None:
     """An error where the file does not answer the texts as the float file did."""
-    changes = compare.outputs(exact, calibrate.session(written), texts())
+    changes = compare.outputs(exact, compare.answers(calibrate.session(written), texts()))
     change = max(changes.values(), default=0.0)
     if not change <= compare.CHANGE:
         what = f"8 bits change the answers to texts by {change:.0%}"
