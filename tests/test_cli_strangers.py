@@ -226,8 +226,8 @@ cli.main()
     assert unclean(done.stderr.replace("raise IndexError", "")) == ""
 
 
-def test_near_names_of_a_stranger_are_shown_clean() -> None:
-    error = NotFound("no", reader.near("pwn", ["pwn\x1b[31m", "pwn\u202e"]))
+def test_known_names_of_a_stranger_are_shown_clean() -> None:
+    error = NotFound("no", reader.near("zzz", ["pwn\x1b[31m", "pwn\u202e"]))
     assert "\x1b" in error.hint and "\u202e" in error.hint
     shown = io.StringIO()
     with contextlib.redirect_stderr(shown):

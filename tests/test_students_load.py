@@ -394,5 +394,5 @@ def test_metadata_that_are_no_text_are_one_error(tiny: Path) -> None:
 @pytest.mark.timeout(20)
 def test_a_pipe_is_no_student_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.onnx")
-    with pytest.raises(NotFound, match="no such file"):
+    with pytest.raises(InputError, match="it is a named pipe, not a plain file"):
         load(str(tmp_path / "model.onnx"))

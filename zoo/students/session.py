@@ -91,6 +91,8 @@ def open_session(
     source: Path | bytes, threads: int = 1, provider: str = CPU
 ) -> ort.InferenceSession:
     """A session of `threads` threads on a file with one input, or one clear error."""
+    if isinstance(source, Path) and not source.exists():
+        raise InputError(f"{source} is not there", ONNX_HINT)
     session = create(source, threads=threads, provider=provider)
     if provider not in session.get_providers():  # onnxruntime falls back without an error
         raise ZooError(
