@@ -96,10 +96,11 @@ def rebatch(
     """The same examples, at most `size` at once; wrong shapes and no examples are errors."""
     empty = True
     for pictures in calibration:
-        if not reads.takes(pictures):
+        if not isinstance(pictures, np.ndarray) or not reads.takes(pictures):
+            kind = f"{getattr(pictures, 'dtype', type(pictures).__name__)}"
+            shape = getattr(pictures, "shape", "none")
             raise CompressError(
-                f"calibration examples are {pictures.dtype} of shape {pictures.shape}",
-                f"the file reads {reads}",
+                f"calibration examples are {kind} of shape {shape}", f"the file reads {reads}"
             )
         for start in range(0, len(pictures), size):
             empty = False

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from distill.errors import DistillError
+
 # What Python's own readers, Pillow, NumPy and torch raise for a file that is cut off, has bits
 # turned or is another kind of file than its name says.
 DAMAGED = (
@@ -45,6 +47,30 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home of the user for its "~"; `DistillError` where this user has none.
+
+    The home of another name that is not known stays as it is written.
+    """
+    text = os.fspath(path)
+    own = text == "~" or text.startswith(("~/", f"~{os.sep}"))
+    try:
+        return _home() / text[2:] if own else Path(text).expanduser()
+    except (RuntimeError, KeyError):
+        if own:
+            hint = "set HOME, or write the path in full"
+            raise DistillError(f"{text}: this user has no home directory", hint) from None
+        return Path(text)
+
+
+def _home() -> Path:
+    if os.name != "posix" or os.environ.get("HOME"):
+        return Path.home()
+    import pwd
+
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
 
 
 def below(folder: Path, passed_over: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
@@ -98,12 +124,12 @@ def _check_regular(found: os.stat_result, path: str | Path) -> None:
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if kind != stat.S_IFREG:
-        raise OSError(errno.EINVAL, f"it is {_SPECIAL.get(kind, 'no regular file')}", str(path))
+        raise OSError(errno.EINVAL, f"{_SPECIAL.get(kind, 'it is')} not a plain file", str(path))
 
 
 _SPECIAL = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "it is a named pipe,",
+    stat.S_IFSOCK: "it is a socket,",
+    stat.S_IFCHR: "it is a device,",
+    stat.S_IFBLK: "it is a device,",
 }

@@ -96,7 +96,6 @@ def keep(
     views, classes = views_of(data, how), len(data.classes)
     name = key(teacher, views, config)
     folder = root / name[:16]
-    width = min(config.top_k, classes)
     asked = _asked(views, config)
     if len(asked) == 0:
         raise DistillError(
@@ -104,9 +103,21 @@ def keep(
             f"to answer of {len(views)} examples",
             "raise labels.share, or give data.words or data.counts",
         )
+    index, logits, rest = _records(ask, views, asked, config, folder, classes)
+    place = np.full(len(views), -1)
+    place[asked] = np.arange(len(asked))
+    audit = _audit(index, logits, ask, views, asked, config.audit, classes)
+    size = sum(path.stat().st_size for path in folder.rglob("*.npz"))
+    return Kept(classes, place, index, logits, rest, name, audit, size)
+
+
+def _records(
+    ask: Ask, views: Views, asked: np.ndarray, config: Labels, folder: Path, classes: int
+) -> tuple[np.ndarray, ...]:
+    """What `_top` makes of every view, stacked; shards that lie in `folder` are not asked for."""
     parts: list[list[tuple[np.ndarray, ...]]] = []
-    total = config.views * len(asked)
-    with progress("label", total) as bar:
+    width = min(config.top_k, classes)
+    with progress("label", config.views * len(asked)) as bar:
         for number in range(config.views):
             view = views.view(number)
             parts.append([])
@@ -120,14 +131,7 @@ def keep(
                     _write(path, number, *record)
                 parts[-1].append(record)
                 bar.update(len(rows), f"view {number + 1} of {config.views}")
-    index, logits, rest = (
-        np.stack([np.concatenate([p[i] for p in v]) for v in parts]) for i in range(3)
-    )
-    place = np.full(len(views), -1)
-    place[asked] = np.arange(len(asked))
-    audit = _audit(index, logits, ask, views, asked, config.audit, classes)
-    size = sum(path.stat().st_size for path in folder.rglob("*.npz"))
-    return Kept(classes, place, index, logits, rest, name, audit, size)
+    return tuple(np.stack([np.concatenate([p[i] for p in v]) for v in parts]) for i in range(3))
 
 
 def _asked(views: Views, config: Labels) -> np.ndarray:
@@ -201,20 +205,20 @@ def _audit(
 ) -> Audit:
     """Ask the teacher again about a fraction of the rows of every view, drawn at random."""
     count = max(1, round(fraction * len(asked)))
-    worst, same, steady = 0.0, 0, True
+    worst, same, steady, most = 0.0, 0, True, tolerance(logits)
     for number in range(len(logits)):
         rows = np.random.default_rng(number).choice(len(asked), count, replace=False)
         examples = views.view(number).examples(torch.from_numpy(asked[rows]))
         live = _answers(ask, examples, classes)
         off = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
         off = np.abs(logits[number, rows] - off)
-        if steady and off.max() > tolerance(logits):
+        if steady and off.max() > most:
             steady = _steady(ask, views.view(number), asked[:STEADY], classes)
         worst = max(worst, float(off.max()))
         same += int((live.argmax(1) == index[number, rows, 0]).sum())
     if not steady:
         raise DistillError(UNSTEADY, UNSTEADY_HINT)
-    if worst > tolerance(logits):
+    if worst > most:
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",
             "the teacher changed under the same name; delete the labels' folder",

@@ -7,6 +7,7 @@ a run that was killed and started again gives the same bits as one that was not.
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +33,10 @@ from distill.views import views_of
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
 
 Answers = Callable[[int, Tensor, Tensor], Tensor]
-"""view number, rows (b,), what the student reads of them -> the teacher's logits (b, classes)"""
+"""view number, rows (b,), what the student reads of them -> the teacher's logits (b, classes).
+
+With an attribute `key`, it is known by that when a run goes on; else by its answers to a batch.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,12 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(plan.seed)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = _begin(student, plan, facts(student, train, validation, plan, answers))
-    _resume(state, out / "checkpoint.pt", device)
     data = _Batches(train, plan, device)
+    kept = out / "checkpoint.pt"
+    who = _who(answers, data, kept.exists())
+    state = _begin(student, plan, facts(student, train, validation, plan, who))
+    _resume(state, kept, device)
+    held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
     with progress(
         "train",
         plan.train.epochs * data.steps * plan.train.batch_size,
@@ -89,9 +96,11 @@ def fit(
     ) as bar:
         while state.step < plan.train.epochs * data.steps:
             _epoch(state, data, plan, answers, out, bar)
-            _close_epoch(state, data, plan, validation, out, device)
+            held_out = predict(state.average, _inputs(validation), device)
+            _close_epoch(state, data, plan, _right(held_out, validation), out)
     last = state.curves[-1]["loss"]
-    held_out = predict(state.average, _inputs(validation), device)
+    if held_out is None:  # a finished run
+        held_out = predict(state.average, _inputs(validation), device)
     check_sane(state.began, last, held_out.argmax(1), validation.labels, len(train.classes))
     student.load_state_dict(state.average.state_dict())
     student.eval()
@@ -103,7 +112,11 @@ def accuracy(
     student: nn.Module, data: Dataset | Texts, device: str = "cpu", batch: int = 512
 ) -> float:
     """Fraction of data that student labels as data does."""
-    return float((predict(student, _inputs(data), device, batch).argmax(1) == data.labels).mean())
+    return _right(predict(student, _inputs(data), device, batch), data)
+
+
+def _right(logits: np.ndarray, data: Dataset | Texts) -> float:
+    return float((logits.argmax(1) == data.labels).mean())
 
 
 def _inputs(data: Dataset | Texts) -> np.ndarray | Sequence[str]:
@@ -179,6 +192,23 @@ class _Batches:
         self._rows = self._view.batches(order, self.plan.train.batch_size)
 
 
+def _who(answers: Answers | None, data: _Batches, began: bool) -> str:
+    """What tells one teacher from another: its `key`, or what it says of the first batch.
+
+    The latter is empty until the first step, whose answers it is.
+    """
+    if answers is None:
+        return "none"
+    key = str(getattr(answers, "key", ""))
+    return _said(answers(*data.batch(0)[:3])) if began and not key else key
+
+
+def _said(logits: Tensor) -> str:
+    """sha256 of first answers, and of the logits' size to 2 digits: a GPU's last ones vary."""
+    size = logits[logits.isfinite()].float().abs().mean().item()
+    return hashlib.sha256(f"{logits.argmax(1).tolist()} {size:.1e}".encode()).hexdigest()
+
+
 def _begin(student: nn.Module, plan: Plan, made_by: dict[str, Any]) -> _State:
     decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
@@ -211,7 +241,6 @@ def _epoch(
     while state.step < end:
         began = time.perf_counter()
         value, right = _step(state, data, plan, answers)
-        state.began = state.began if state.step else value
         _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
         state.step += 1
         bar.update(plan.train.batch_size, _now(state, data.steps))
@@ -226,10 +255,14 @@ def _step(
     """One update; the batch's loss and the fraction it got right."""
     number, rows, inputs, target = data.batch(state.step)
     teacher = answers(number, rows, inputs).to(inputs.device) if answers else None
+    if teacher is not None and not state.made_by["teacher"]:
+        state.made_by["teacher"] = _said(teacher)
     for group in state.optimizer.param_groups:
         group["lr"] = rate(state.step, plan.train.epochs * data.steps, plan.train)
     logits = state.student(inputs)
     loss = total(plan.loss, logits, teacher, target, state.step / data.steps)
+    if state.step == 0:  # as it is weighed after the warm-up
+        state.began = total(plan.loss, logits.detach(), teacher, target, math.inf).item()
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     state.optimizer.step()
@@ -254,16 +287,15 @@ def _average(state: _State, decay: float) -> None:
             old.copy_(new[name])
 
 
-def _close_epoch(
-    state: _State, data: _Batches, plan: Plan, validation: Dataset | Texts, out: Path, device: str
-) -> None:
+def _close_epoch(state: _State, data: _Batches, plan: Plan, held_out: float, out: Path) -> None:
+    """held_out is the accuracy on validation."""
     sums, batches = state.sums, state.sums["batches"]
     state.curves.append(
         {
             "epoch": state.step // data.steps,
             "loss": sums["loss"] / batches,
             "train_accuracy": sums["accuracy"] / batches,
-            "validation_accuracy": accuracy(state.average, validation, device),
+            "validation_accuracy": held_out,
             "learning_rate": rate(state.step - 1, plan.train.epochs * data.steps, plan.train),
             "seconds": sums["seconds"],
         }

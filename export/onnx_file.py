@@ -131,7 +131,12 @@ def _giving_logits(network: nn.Module, planes: torch.Tensor, name: str) -> nn.Mo
     except FAULTS as error:
         what = f"forward of {name} fails on planes {tuple(planes.shape)}: {reason(error)}"
         raise ExportError(what, "is image_size the one that it was made for?") from error
-    logits_of(answer)
+    logits = logits_of(answer)
+    if logits.ndim != 2 or len(logits) != len(planes) or not logits.is_floating_point():
+        what = f"forward of {name} gives {logits.dtype} {tuple(logits.shape)} of {len(planes)}"
+        raise ExportError(
+            f"{what} pictures".replace("torch.", ""), "it must give logits float (n, classes)"
+        )
     return network if isinstance(answer, torch.Tensor) else _Logits(network)
 
 

@@ -49,12 +49,20 @@ def normalisation(own: nn.Module, size: int, name: str) -> nn.Module:
         found = _fitted(own, size, name)
     step = SCALE * found.scale.abs().max().item()
     _check(wanted, found(head), LEVEL * step, name, "of the network's own size")
-    larger = _bytes(size + size // 2 + 1, 2 * size + 1)
-    planes = _planes(own, larger, name)
-    if planes.shape[2:] == wanted.shape[2:]:  # it resizes: as the head does?
-        given = found(_head(_resized(larger, size)))
-        _check(planes, given, ROUNDINGS * step, name, "of another size")
+    others = [_bytes(*sides) for sides in _others(size)]
+    seen = [_planes(own, picture, name) for picture in others]
+    if any(planes.shape[2:] == wanted.shape[2:] for planes in seen):  # it resizes: as the head?
+        for picture, planes in zip(others, seen, strict=True):
+            given = found(_head(_resized(picture, size)))
+            what = "of another size, {} x {}".format(*picture.shape[1:3])
+            _check(planes, given, ROUNDINGS * step, name, what)
     return nn.Identity() if same else found
+
+
+def _others(size: int) -> list[tuple[int, int]]:
+    """Heights and widths that are not the network's: wide, tall, small, and as thin as can be."""
+    large, small = size + size // 2 + 1, max(1, size // 2 - 1)
+    return [(large, 2 * size + 1), (2 * size + 1, large), (small, small), (1, 3 * size)]
 
 
 def _bytes(height: int, width: int) -> torch.Tensor:

@@ -15,7 +15,8 @@ from export.answers import FAULTS, logits_of, reason
 from export.errors import ExportError
 from export.files import Runner
 
-SHARE, LEAST = 1e-3, 1e-4  # of the largest logit, and at least
+SHARE = 1e-3  # of the logits' spread
+ROUNDING, LEAST = 2e-5, 1e-6  # of the largest logit, for its float32 sums; and at least
 Function = Callable[[np.ndarray], Any]  # pictures or texts to logits (n, classes)
 
 
@@ -47,9 +48,11 @@ def check(
 def check_share(
     module: nn.Module, onnx_path: str | Path, inputs: Sequence[np.ndarray], name: str = ""
 ) -> float:
-    """`check` with `SHARE` of the module's largest logit for a tolerance."""
-    largest = np.abs(_function(module)(np.stack(inputs))).max(initial=0)
-    return check(module, onnx_path, inputs, max(LEAST, SHARE * float(largest)), name=name)
+    """`check` with a tolerance by how far the logits lie apart, wherever they lie."""
+    logits = _function(module)(np.stack(inputs))
+    spread, largest = np.ptp(logits), np.abs(logits).max(initial=0)
+    tolerance = max(LEAST, SHARE * float(spread), ROUNDING * float(largest))
+    return check(module, onnx_path, inputs, tolerance, name=name)
 
 
 def _difference(

@@ -166,6 +166,16 @@ def hub(make_hub: Callable[..., LiveHub]) -> LiveHub:
     return make_hub()
 
 
+@pytest.fixture(scope="module")
+def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    """One such hub for all tests of a file, in their order."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("starlette")
+    hub = _serve(tmp_path_factory.mktemp("hub"), {})
+    yield hub
+    hub.stop()
+
+
 @pytest.fixture
 def open_hub(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> LiveHub:
     """A hub whose token is in $ZOO_TOKEN."""

@@ -31,6 +31,7 @@ from zoo.cli.arguments import Stage
 from zoo.errors import CardError, GateError, NotFound, RecipeError, StoreError
 from zoo.records import card, reader, recipe, run
 from zoo.records.names import FILES
+from zoo.records.text import Document, load_json
 from zoo.registry import local, registries
 from zoo.stores.folders import Folders
 
@@ -116,7 +117,7 @@ def left() -> list[Path]:
 
 
 def told(folder: Path) -> run.Run:
-    document = reader.load_json(folder / run.FILE, CardError)
+    document = load_json(folder / run.FILE, CardError)
     return reader.read(run.Run, document, CardError)
 
 
@@ -252,7 +253,7 @@ def test_card_page_run_and_registry_are_of_one_piece() -> None:
     facts, happened = card.read(folder), told(folder)
     wanted = recipe.find("student.yaml")
     assert facts.recipe_sha256 == happened.recipe_sha256 == recipe.digest(wanted)
-    assert recipe.bind(reader.Document(happened.recipe, "run.json")) == wanted
+    assert recipe.bind(Document(happened.recipe, "run.json")) == wanted
     assert (facts.data.train, facts.data.validation, facts.data.test) == (36, 12, 12)
     assert facts.data.sha256 == happened.data["train"]
     assert facts.teacher and happened.teacher

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import shell
+from command_line import picture
 from typer.testing import CliRunner
 
 from zoo import cli
+from zoo.errors import ZooError
 
 SECRETS = {
     "HF_ENDPOINT": "http://user:S3CRET@127.0.0.1:9",
@@ -99,7 +103,23 @@ def test_a_listing_tells_no_secret_of_its_origin(shelf: Any, site: Any) -> None:
 # --- paths ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.fixture
+def nobody_waits() -> Iterator[None]:
+    """What waits for the other end of a pipe is a TimeoutError after some seconds."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs named pipes")
+
+    def late(*_: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("nobody_waits")
 @pytest.mark.parametrize(
     "words",
     [
@@ -110,6 +130,8 @@ def test_a_listing_tells_no_secret_of_its_origin(shelf: Any, site: Any) -> None:
         ["build", "PIPE.yaml"],
         ["card", "NAME", "--add", "PIPE"],
         ["store", "gc", "--root", "PIPE"],
+        ["verify", "./PIPE"],
+        ["bench", "./PIPE"],
         ["run", "./PIPE", "x.png"],
     ],
 )
@@ -119,10 +141,31 @@ def test_a_named_pipe_is_one_line_and_nobody_waits(
     for name in ("PIPE", "PIPE.yaml"):
         os.mkfifo(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    done = shell(*[shelf.entry.name if word == "NAME" else word for word in words])
-    assert done.returncode == 1, done.stdout
-    assert "Traceback" not in done.stderr
-    assert [line[:6] for line in done.stderr.splitlines()].count("error:") == 1
+    words = [shelf.entry.name if word == "NAME" else word for word in words]
+    result = CliRunner().invoke(cli.app, words, standalone_mode=False)
+    assert isinstance(result.exception, ZooError), result.exception
+
+
+@pytest.mark.usefixtures("nobody_waits")
+@pytest.mark.parametrize("file", ["golden.npz", "model.int8.onnx", "model.fp32.onnx", "card.json"])
+def test_a_pipe_among_a_students_files_is_not_waited_for(
+    file: str, tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "student"
+    shutil.copytree(tiny, folder)
+    (folder / file).unlink()
+    os.mkfifo(folder / file)
+    shown = picture(tmp_path / "red.png", (255, 0, 0))
+    for more in (["--precision", "fp32"], []):
+        words = ["run", str(folder), str(shown), *more]
+        result = CliRunner().invoke(cli.app, words, standalone_mode=False)
+        error = result.exception
+        assert error is None or isinstance(error, ZooError), error
+    if file == "golden.npz":
+        assert isinstance(error, ZooError) and "a named pipe, not a plain file" in str(error)
+    for command in ("verify", "info", "card"):
+        result = CliRunner().invoke(cli.app, [command, str(folder)], standalone_mode=False)
+        assert not isinstance(result.exception, TimeoutError), command
 
 
 def test_a_pipe_that_the_shell_hands_over_is_read(shelf: Any) -> None:

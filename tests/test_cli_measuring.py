@@ -86,6 +86,7 @@ def test_verify_on_other_pictures_says_so(shelf: Any, tiny: Path, tmp_path: Path
     text = CliRunner().invoke(cli.app, arguments)
     assert isinstance(text.exception, IntegrityError)
     assert "holds other test data" in str(text.exception)
+    assert "or resized data: the card was made by an earlier reader" in str(text.exception)
     (line,) = (line for line in text.stdout.splitlines() if line.startswith("test data"))
     assert line.endswith("DIFFERENT")
     as_json = CliRunner().invoke(cli.app, [*arguments, "--json"])

@@ -247,3 +247,19 @@ def test_what_cannot_be_read_is_named(tmp_path, kind, named):
     assert caught.value.hint
     assert "\n" not in str(caught.value)
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("place", ["", "a_file/o.onnx", "x" * 300])
+def test_where_nothing_can_be_written_it_is_said(tmp_path, place):
+    path = net(tmp_path / "m.onnx", [gemm()])
+    (tmp_path / "a_file").write_bytes(b"kept")
+    with pytest.raises(CompressError, match="cannot write") as caught:
+        int8.quantize(path, tmp_path / place, [PICTURES], Attempt("a"))
+    assert caught.value.hint
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a_file", "m.onnx"]
+
+
+def test_examples_that_are_no_arrays_are_said(tmp_path):
+    path = net(tmp_path / "m.onnx", [gemm()])
+    with pytest.raises(CompressError, match="list"):
+        int8.quantize(path, tmp_path / "o.onnx", [PICTURES.tolist()], Attempt("a"))

@@ -158,6 +158,17 @@ def test_a_file_out_of_place_is_named(tmp_path: Path, kind: str, name: str, mess
     assert name in str(error) and message in str(error) and error.hint
 
 
+@EVERYWHERE
+@pytest.mark.parametrize("top", ["train", "Val", "test"])
+def test_a_class_that_is_called_like_a_split_is_told_in_the_hint(
+    tmp_path: Path, kind: str, top: str
+) -> None:
+    """Vehicles: car, train."""
+    members = {f"{label}/{i}.png": png() for label in ("car", top) for i in range(5)}
+    hint = error_of(packed(tmp_path, kind, members)).hint
+    assert f"{top}/ was read as a split: name it otherwise if it is a class" in hint
+
+
 def test_a_validation_share_that_rounds_to_nothing_is_an_error(tmp_path: Path) -> None:
     error = error_of(to_zip(tmp_path / "d.zip", GOOD), "validation", validation=0.1)
     assert "validation split" in str(error) and "0.1" in error.hint

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distill.config import Data
-from distill.data import doubles, load
+from distill.data import Dataset, doubles, load
 from distill.errors import DistillError
 
 SIZE = 8  # pixels
@@ -75,3 +75,50 @@ def test_a_held_out_picture_that_is_trained_on_is_said(folder: Path) -> None:
         (folder / f"train/cat/{i}.png").write_bytes(encoded(number))
     test, (doubt,) = found(folder)
     assert test == 0 and "stand in train, too" in doubt and held in doubt
+
+
+def test_a_picture_that_is_trained_on_with_two_labels_is_said(folder: Path) -> None:
+    data = Data(str(folder), "CC0-1.0", image_size=SIZE, validation=0.2)
+    name = next(n for n in load(data, "train").names if n.startswith("cat/"))
+    for i in range(10, 14):
+        (folder / f"train/dog/{i}.png").write_bytes((folder / "train" / name).read_bytes())
+    (doubt,) = (d for d in found(folder).doubts if "have another label there" in d)
+    assert f"train/{name} = train/dog/1" in doubt
+
+
+def test_a_picture_under_two_labels_in_train_is_said(folder: Path) -> None:
+    (folder / "train/dog/torn.png").write_bytes(encoded(0))
+    test, doubts = found(folder)
+    assert test == 0
+    said = " ".join(doubts)
+    assert "have another label there, too: " in said or "1 with another label" in said
+    assert "cat/0.png" in said and "dog/torn.png" in said
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+@pytest.mark.parametrize("label", [0, 1])
+def test_what_stands_under_two_labels_is_wrong_for_either(split: str, label: int) -> None:
+    """Whatever the order in which places are looked at: each label contradicts one of the two."""
+    torn = made(split, [(0, 0), (0, 1), (0, 0), (1, 0)])
+    if split == "test":
+        found = doubles.find(made("train", [(2, 0)]), made("validation", [(3, 1)]), torn)
+        assert found == (
+            0,
+            ("1 pictures of test have another label there, too: test/row 0 = test/row 1",),
+        )
+        return
+    rest = made("validation" if split == "train" else "train", [(5, 0)])
+    pair = (torn, rest) if split == "train" else (rest, torn)
+    assert doubles.find(*pair, made("test", [(6, 0)])).doubts == (
+        f"1 pictures of {split} have another label there, too: {split}/row 0 = {split}/row 1",
+    )
+    wrong = rf"test/row 0 = {split}/row {1 - label}$"
+    with pytest.raises(DistillError, match=wrong):
+        doubles.find(*pair, made("test", [(0, label)]))
+
+
+def made(split: str, rows: list[tuple[int, int]]) -> Dataset:
+    """Pictures by their seed, and labels."""
+    images = np.stack([np.asarray(picture(seed)) for seed, _ in rows])
+    labels = np.array([label for _, label in rows])
+    return Dataset(images, labels, ("cat", "dog"), split, "")

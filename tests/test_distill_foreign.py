@@ -23,6 +23,7 @@ from zoo.errors import InputError
 from zoo.inputs.lines import lines, texts
 
 TEXT = "Die Nacht war kühl.\nThe night was cool.\n"
+RUSSIAN = "Ночь была прохладной.\nДень был тёплым.\n"
 
 
 def zipped() -> bytes:
@@ -42,6 +43,12 @@ FILES = {
     "utf-16 without": (TEXT.encode("utf-16-le"), "UTF-16LE text", "iconv -f utf-16le"),
     "utf-16be without": (TEXT.encode("utf-16-be"), "UTF-16BE text", "iconv -f utf-16be"),
     "utf-32": (TEXT.encode("utf-32"), "UTF-32 text", "iconv -f utf-32"),
+    "utf-16 of another script": (RUSSIAN.encode("utf-16-le"), "UTF-16LE", "iconv -f utf-16le"),
+    "the same, big end first": (RUSSIAN.encode("utf-16-be"), "UTF-16BE", "iconv -f utf-16be"),
+    "utf-32 without": (TEXT.encode("utf-32-le"), "UTF-32LE", "iconv -f utf-32le"),
+    "utf-32be without": (RUSSIAN.encode("utf-32-be"), "UTF-32BE", "iconv -f utf-32be"),
+    "old ends of lines": ((2 * TEXT).replace("\n", "\r").encode(), "with CR alone", "tr '"),
+    "a database": (b"SQLite format 3\0" + bytes(84), "zero bytes", "plain UTF-8"),
     "gzip": (gzip.compress(TEXT.encode()), "packed by gzip", "gunzip"),
     "xz": (lzma.compress(TEXT.encode()), "packed by xz", "unxz"),
     "bzip2": (bz2.compress(TEXT.encode()), "packed by bzip2", "bunzip2"),
@@ -79,7 +86,18 @@ def test_no_text_is_taken_for_something_else(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["BZh is how bzip2 begins", "GIF89a", "PAR1", "PK", "%PDF-1.4", ""]
+    "text",
+    [
+        "BZh is how bzip2 begins",
+        "GIF89a",
+        "PAR1",
+        "PK",
+        "%PDF-1.4",
+        "",
+        "a\0b",
+        "a\nb\n" * 9,
+        "a\rb\r\n",
+    ],
 )
 def test_a_text_may_begin_like_a_file(text: str) -> None:
     assert foreign(text.encode()) is None

@@ -258,10 +258,51 @@ def test_a_folder_of_other_data_student_or_teacher_is_an_error(tmp_path: Path) -
     other = replace(dataset(), sha256="e" * 64)
     with pytest.raises(DistillError, match=r"train data ddd.* there, eee"):
         fit(network(), other, HELD, PLAN, tmp_path, teacher)
-    with pytest.raises(DistillError, match="teacher  there, none here"):
+    with pytest.raises(DistillError, match="teacher mean colours there, none here"):
         fit(network(), dataset(), HELD, PLAN, tmp_path)
     with pytest.raises(DistillError, match="student "):
         fit(linear(), dataset(), HELD, PLAN, tmp_path, teacher)
+
+
+def test_a_term_that_is_heavy_and_warms_up_is_no_loss_that_blew_up(tmp_path: Path) -> None:
+    """The last loss is held against the first as that would be with the whole term."""
+    heavy = Loss(name="dkd", kd=1000.0, warmup_epochs=1)
+    plan = replace(PLAN, loss=heavy, train=replace(SETTINGS, learning_rate=1e-9))
+    curves = fit(linear(), dataset(), dataset(40, "validation"), plan, tmp_path, teacher)
+    assert curves[-1]["loss"] > 20 * math.log(CLASSES)
+
+
+@pytest.mark.parametrize("factors", [(-1, -1, -1), (3, 3, 3), (1, 1.3, 1)])
+def test_a_teacher_without_a_key_is_known_by_what_it_says(
+    factors: tuple[float, ...], tmp_path: Path
+) -> None:
+    def first(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        return teacher(view, rows, pictures)
+
+    def other(view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        return teacher(view, rows, pictures) * torch.tensor(factors)
+
+    curves = fit(network(), dataset(), HELD, PLAN, tmp_path, first)
+    assert fit(network(), dataset(), HELD, PLAN, tmp_path, lambda *of: first(*of)) == curves
+    with pytest.raises(DistillError, match="is of another run: teacher "):
+        fit(network(), dataset(), HELD, PLAN, tmp_path, other)
+
+
+def test_held_out_examples_are_answered_once_an_epoch(tmp_path: Path) -> None:
+    class Counted(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.held_out = linear(), []
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            if not self.training:
+                self.held_out.append(len(pictures))
+            return self.net(pictures)
+
+    net = Counted()
+    plan = replace(PLAN, train=replace(SETTINGS, ema=0.0))
+    fit(net, dataset(), HELD, plan, tmp_path, teacher)
+    assert net.held_out == [len(HELD)] * SETTINGS.epochs
 
 
 @pytest.mark.parametrize("rate", [30.0, 1e4])

@@ -77,8 +77,9 @@ def test_guessing_is_at_chance_and_right_answers_never_are(classes: int, seed: i
     assert not at_chance(labels, labels)
     assert permutation(labels, labels, classes) is None
     guessed = chance.permutation(labels)
-    assert permutation(guessed, labels, classes) is None or classes > 2
-    half = np.where(chance.random(len(labels)) < 0.5, labels, guessed)
+    guessed[: len(labels) // 2] = np.roll(labels, 1)[: len(labels) // 2]  # surely wrong
+    assert at_chance(guessed, labels)
+    half = np.where(chance.random(len(labels)) < 0.5, labels, chance.permutation(labels))
     assert not at_chance(half, labels)
     assert permutation(half, labels, classes) is None
 

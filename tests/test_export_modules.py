@@ -123,6 +123,30 @@ def test_an_input_that_resizes_in_another_way_is_named(tmp_path, mean):
         export(Net(Input(mean, STD if mean else None, mode="nearest")), tmp_path)
 
 
+class Shrinking(Input):
+    """Another way for pictures that are small."""
+
+    def forward(self, image):
+        if min(image.shape[1:3]) < SIZE:
+            planes = F.interpolate(image.permute(0, 3, 1, 2), [SIZE, SIZE], mode="nearest")
+            image = planes.permute(0, 2, 3, 1)
+        return super().forward(image)
+
+
+class Cropping(Input):
+    """Another way for pictures that are tall."""
+
+    def forward(self, image):
+        return super().forward(image[:, : image.shape[2]])
+
+
+@pytest.mark.parametrize("own", [Shrinking, Cropping])
+def test_an_input_that_is_another_for_some_sizes_is_named(tmp_path, own):
+    with pytest.raises(ExportError, match="another size, "):
+        export(Net(own()), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_relu_at_the_end_stays(tmp_path):
     class Ending(Net):
         def forward(self, image):
@@ -185,6 +209,21 @@ def test_where_there_is_none_or_several_it_is_said(tmp_path, how):
         export(Giving(how), tmp_path)
     assert "(n, classes)" in caught.value.hint
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", [lambda y: y.argmax(1), lambda y: y > 0, lambda y: y.sum(1)])
+def test_what_is_no_logits_is_named(tmp_path, how):
+    with pytest.raises(ExportError, match=r"gives \w+ \(2.* of 2 pictures") as caught:
+        export(Giving(how), tmp_path)
+    assert "(n, classes)" in caught.value.hint
+
+
+@pytest.mark.parametrize("logits", [lambda y: y * 1e-4, lambda y: y + 1000])
+def test_logits_are_compared_by_how_far_they_lie_apart(tmp_path, logits):
+    path = export(Giving(logits), tmp_path)
+    parity.check_share(Giving(logits), path, PICTURES)
+    with pytest.raises(ExportError, match="off the module"):
+        parity.check_share(Giving(lambda y: logits(1.1 * y)), path, PICTURES)
 
 
 class Branching(Net):

@@ -279,6 +279,28 @@ def test_nobody_there_is_told_as_that(away: Shelf) -> None:
     assert "is the name of the host right" in hint_of(unknown)
 
 
+def test_a_proxy_that_is_away_is_not_taken_for_the_hub(
+    away: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = replace(away.entry, endpoint="http://hub.invalid")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://user:pw@127.0.0.1:1")
+    hint = hint_of(replace(away, entry=entry))
+    assert "is the proxy there? HTTP_PROXY is set; NO_PROXY=HOST" in hint and "pw" not in hint
+    monkeypatch.setenv("NO_PROXY", "hub.invalid")
+    assert "is the name of the host right" in hint_of(replace(away, entry=entry))
+
+
+def test_no_hint_is_masked_as_if_a_secret_were_in_it() -> None:
+    import httpx2
+
+    kinds = (httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.ReadError)
+    for kind in (*kinds, httpx2.TooManyRedirects, httpx2.ConnectTimeout):
+        hint = faults.hint(kind("no"))
+        assert PullError("no", hint).hint == hint
+
+
 def test_an_endpoint_without_a_scheme_is_told_as_that(
     away: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

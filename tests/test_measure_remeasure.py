@@ -69,6 +69,19 @@ def test_a_wrong_answer_is_counted_and_another_picture_is_told(student: Path, ro
     assert not again.ok
 
 
+@pytest.mark.parametrize(("reader", "older"), [(None, True), (1, True), (2, False), ("2", True)])
+def test_an_earlier_reader_of_pictures_is_told_where_the_data_differs(
+    reader: object, older: bool, student: Path, root: Path
+) -> None:
+    run = json.loads((student / "run.json").read_text())
+    run |= {} if reader is None else {"reader": reader}
+    (student / "run.json").write_text(json.dumps(run))
+    assert not any(again.older for again in remeasure.accuracy(student, root).values())
+    run["data"]["test"] = "0" * 64
+    (student / "run.json").write_text(json.dumps(run))
+    assert all(again.older == older for again in remeasure.accuracy(student, root).values())
+
+
 def test_a_run_without_the_hash_of_the_test_split_is_an_error(student: Path, root: Path) -> None:
     run = json.loads((student / "run.json").read_text())
     (student / "run.json").write_text(json.dumps(run | {"data": {"train": "0"}}))

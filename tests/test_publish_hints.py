@@ -53,6 +53,14 @@ def test_what_is_no_hub_is_asked_whether_it_is_one(page: str, lab: Any, site: An
     assert "\n" not in str(problem)
 
 
+def test_who_is_sent_on_to_no_hub_is_asked_whether_it_is_one(lab: Any, site: Any) -> None:
+    def answer(request: Any) -> None:
+        site.reply(request, b"", status=302, Location="file:///etc/hostname")
+
+    model_info(answer, site)
+    assert faults.HUB in refused(lab, site.url).hint
+
+
 def test_a_hub_that_asks_to_wait_is_waited_for(lab: Any, site: Any) -> None:
     left = [2]
 

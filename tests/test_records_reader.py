@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from zoo.errors import RecipeError
 from zoo.records.plain import canonical
 from zoo.records.plain import to_dict as plain
-from zoo.records.reader import Document, load_json, load_yaml, parse_json, parse_yaml, read
+from zoo.records.reader import read
+from zoo.records.text import Document, load_json, load_yaml, parse_json, parse_yaml
 
 
 @dataclass(frozen=True)

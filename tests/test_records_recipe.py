@@ -13,9 +13,10 @@ import yaml
 from distill import losses
 from zoo.errors import NotFound, RecipeError
 from zoo.records import card as cards
-from zoo.records import plain, reader
+from zoo.records import plain
 from zoo.records import recipe as recipes
 from zoo.records.recipe import Recipe, bind, digest, read
+from zoo.records.text import Document
 from zoo.registry import local
 from zoo.stores import folders
 
@@ -116,7 +117,7 @@ def test_the_digest_is_of_the_meaning(tmp_path: Path) -> None:
 def test_a_resolved_recipe_is_read_back_the_same(tmp_path: Path) -> None:
     recipe = reading(TAUGHT + "compress: {}\ngates: {}\n", tmp_path)
     resolved: Any = json.loads(plain.canonical(recipe))
-    assert bind(reader.Document(resolved, "run.json")) == recipe
+    assert bind(Document(resolved, "run.json")) == recipe
     assert reading(yaml.safe_dump(resolved), tmp_path) == recipe
     assert dataclasses.replace(recipe, name="other") != recipe
 

@@ -15,6 +15,7 @@ import pytest
 from zoo.errors import CardError
 from zoo.records import reader, run
 from zoo.records.run import KeptLabels, Run, TeacherRun, Training
+from zoo.records.text import parse_json
 
 KEPT = KeptLabels("a" * 64, 8, 10, 12345, 40, 1.0, 0.0039)
 ROW = {"epoch": 1, "loss": 0.5, "validation_accuracy": 0.9}
@@ -50,7 +51,7 @@ def made(**changes: object) -> Run:
 )
 def test_a_run_is_read_back_as_it_was_written(written: Run) -> None:
     text = run.to_json(written)
-    document = reader.parse_json(text, run.FILE, CardError)
+    document = parse_json(text, run.FILE, CardError)
     assert reader.read(Run, document, CardError) == written
     assert text.endswith("}\n")
 
@@ -58,7 +59,7 @@ def test_a_run_is_read_back_as_it_was_written(written: Run) -> None:
 def test_a_run_with_a_key_of_another_is_refused() -> None:
     text = run.to_json(made()).replace('"parity"', '"party"')
     with pytest.raises(CardError, match="party"):
-        reader.read(Run, reader.parse_json(text, run.FILE, CardError), CardError)
+        reader.read(Run, parse_json(text, run.FILE, CardError), CardError)
 
 
 def test_every_seed_has_its_curves() -> None:

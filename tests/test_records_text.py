@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import InputError
-from zoo.records.reader import parse_json, parse_yaml
+from zoo.records.text import parse_json, parse_yaml
 
 WITHIN_S = 0.5  # of the processor
 

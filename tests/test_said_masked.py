@@ -21,7 +21,10 @@ from zoo.errors import PullError, ZooWarning
         ("http://user:p/w@host/x", "http://***@host/x"),  # not encoded, as people paste it
         ("http://user:p#w@host", "http://***@host"),
         ("http://user:p@w@host", "http://***@host"),
+        ("http://user:p w@host/x", "http://***@host/x"),
+        ("http://user:p<w>@host/x", "http://***@host/x"),
         ("http://user:pw", "http://user:***"),
+        ("https://h/a;token=S;b=S/c?limit=3", "https://h/a;token=***;b=***/c?limit=3"),
         ("user:pw@host:8080", "***@host:8080"),  # the scheme forgotten
         (
             "https://h/registry.yaml?token=S&branch=main",
@@ -53,6 +56,8 @@ def test_what_may_be_a_secret_is_masked(address: str, shown: str) -> None:
         "http://10.0.0.7:8080/lab/x@" + "a" * 40,
         "http://[::1]:8080/lab/x@abc: 404 Not Found",
         "http://127.0.0.1:8080: asked for lab/x@abc, it has nothing",
+        "http://127.0.0.1:8080 is away, ask me@example.org",
+        "http://lab is away, ask me@example.org: http://lab.example.org: ask me@example.org",
         "https://h/api/models?limit=5&cursor=abc&author=lab",
         "give PATH, http(s)://HOST/.../registry.yaml, http(s)://HOST of a hub, or ORG/NAME",
         "mail me@example.org: it is 12:30",

@@ -17,7 +17,7 @@ pytest.importorskip("starlette")
 
 from zoo.errors import CardError, InputError
 from zoo.records import card as cards
-from zoo.records.reader import parse_yaml
+from zoo.records.text import parse_yaml
 from zoo.registry import local as zoo_registry
 from zoo.serve.catalogue import blocks, models, plot, query, registry
 from zoo.serve.catalogue.models import Row

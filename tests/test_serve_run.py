@@ -153,6 +153,17 @@ def test_two_servers_share_one_root(start: Callable[[], Process], root: Path) ->
         assert httpx2.get(f"{server.url}/api/models/{REPO}").status_code == 200
 
 
+def test_a_new_root_is_its_owners_alone_and_an_old_one_stays_as_it_is(tmp_path: Path) -> None:
+    for number, made in enumerate((run.check_root, lambda root: Store(root).create(REPO))):
+        made(root := tmp_path / "new" / str(number))
+        assert root.stat().st_mode & 0o777 == 0o700
+    (shared := tmp_path / "shared").mkdir()
+    shared.chmod(0o775)
+    run.check_root(shared)
+    Store(shared).create(REPO)
+    assert shared.stat().st_mode & 0o777 == 0o775
+
+
 def test_the_secret_is_its_owners_alone(tmp_path: Path) -> None:
     first = run.secret(tmp_path)
     assert (tmp_path / "secret").stat().st_mode & 0o077 == 0

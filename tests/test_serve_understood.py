@@ -24,7 +24,12 @@ FILE = f"/{REPO}/resolve/main/notes.txt"
 DATA = b"0123456789"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def hub(shared_hub: Any) -> Any:
+    return shared_hub
+
+
+@pytest.fixture(scope="module")
 def client(hub: Any) -> Iterator[httpx2.Client]:
     store = Store(hub.root)
     for repo, licence in ((REPO, b"mit"), ("lab/other", b"apache-2.0")):
@@ -118,6 +123,8 @@ UNKNOWN = [
     f"{API}/tree/main?recursive=perhaps",
     f"{API}/tree/main?depth=2",
     f"{API}/commits/main?until=2020",
+    f"{API}/commits/main?expand[]=nonsense",
+    f"{API}/commits/main?expand[]=",
     f"{FILE}?offset=2",
     "/api/whoami-v2?x",
     "/api/zoo/models?colour=red",
@@ -131,15 +138,32 @@ def test_what_no_other_address_knows_is_refused(client: httpx2.Client) -> None:
         assert client.get(path).status_code == 400
 
 
+def test_a_flag_is_one_thing_everywhere(client: httpx2.Client) -> None:
+    """Of a query, a form and JSON: what is neither yes nor no is refused."""
+    asked = f"{API}/paths-info/main"
+    for value, status in (
+        ("True", 200),
+        ("yes", 200),
+        ("False", 200),
+        ("no", 200),
+        ("perhaps", 400),
+    ):
+        assert client.get(f"{API}/tree/main?expand={value}").status_code == status
+        answer = client.post(asked, data={"paths": "notes.txt", "expand": value})
+        assert answer.status_code == status
+        if status == 200:
+            assert ("lastCommit" in answer.json()[0]) == (value in ("True", "yes"))
+        made = client.post(f"{API}/preupload/main?create_pr={value}", json={"files": []})
+        assert made.status_code == (200 if value in ("False", "no") else 400)
+    assert client.post(asked, data={"paths": "a", "expand": ["1", "0"]}).status_code == 400
+    for said, status in ((True, 200), (False, 200), (None, 200), ("yes", 400), (1, 400), (0, 400)):
+        body = {"paths": ["notes.txt"], "expand": said}
+        assert client.post(asked, json=body).status_code == status
+
+
 def test_a_page_is_found_with_whatever_others_hang_on_its_address(client: httpx2.Client) -> None:
     for path in ("/?utm_source=x", f"/{REPO}?ref=y", "/health?1"):
         assert client.get(path).status_code == 200
-
-
-def test_who_asks_for_xet_is_told_how_to_do_without(client: httpx2.Client) -> None:
-    for kind in ("write", "read"):
-        answer = client.get(f"{API}/xet-{kind}-token/main?create_pr=1")
-        assert answer.status_code == 404 and "HF_HUB_DISABLE_XET=1" in answer.json()["error"]
 
 
 def test_every_name_of_a_query_is_described(client: httpx2.Client) -> None:
@@ -151,13 +175,44 @@ def test_every_name_of_a_query_is_described(client: httpx2.Client) -> None:
             assert told == {name.removesuffix("*") for name in route.query}, route.pattern
 
 
+FLAG = ("true", "False", "1", "no", "")
+FINE = {  # name -> the values that can be understood; None: any
+    **dict.fromkeys(("search", "author", "filter", "pipeline_tag")),
+    **dict.fromkeys(("full", "cardData"), FLAG),
+    "gated": (*FLAG, "auto", "manual"),
+    "sort": ("createdAt", "lastModified", "id", ""),
+    "direction": ("-1",),
+    "limit": ("1", "1000", "99999999999", ""),
+    "cursor": ("", "YQ=="),
+    "expand": ("sha", "cardData"),
+}
+VALUES = sorted({value for fine in FINE.values() for value in fine or ()} | {"perhaps", "-1"})
+
+
 @settings(max_examples=40, derandomize=True)
-@given(query=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
+@given(
+    query=st.dictionaries(
+        st.sampled_from(sorted(FINE)) | st.text(max_size=8),
+        st.sampled_from(VALUES) | st.text(max_size=8),
+        min_size=1,
+        max_size=2,
+    )
+)
 def test_any_query_is_understood_or_refused(client: httpx2.Client, query: dict[str, str]) -> None:
     answer = client.get("/api/models", params=query)
-    known = {"search", "author", "filter", "pipeline_tag", "gated", "sort", "direction", "limit"}
-    known |= {"cursor", "full", "cardData", "expand"}
-    assert answer.status_code == (200 if query.keys() <= known else 400)
+    assert answer.status_code in (200, 400)
+    if query.keys() <= FINE.keys() and all(v in (FINE[k] or [v]) for k, v in query.items()):
+        assert answer.status_code == 200, query
+    if not query.keys() <= FINE.keys():
+        assert answer.status_code == 400, query
+
+
+def test_each_value_of_each_name_is_understood_or_refused(client: httpx2.Client) -> None:
+    for name, fine in FINE.items():
+        if fine is not None:
+            for value in [*fine, "perhaps"]:
+                found = client.get("/api/models", params={name: value}).status_code
+                assert found == (200 if value in fine else 400), (name, value)
 
 
 # --- bodies --------------------------------------------------------------------------------------
@@ -283,9 +338,9 @@ def test_conditions_in_several_lines_are_one_list(client: httpx2.Client) -> None
 
 def test_what_has_no_etag_meets_no_condition_on_one(client: httpx2.Client, hub: Any) -> None:
     for method, path in (("GET", API), ("GET", "/api/models"), ("POST", f"{API}/tag/main")):
-        sent = client.request(method, path, headers={"if-match": '"x"'}, json={"tag": "v1"})
+        sent = client.request(method, path, headers={"if-match": '"x"'}, json={"tag": "v2"})
         assert sent.status_code == 412
-    assert not Store(hub.root).refs(REPO).tags
+    assert "v2" not in Store(hub.root).refs(REPO).tags
     registry = client.get("/registry.yaml")
     for tag, status in ((registry.headers["etag"], 200), ('"x"', 412)):
         assert client.get("/registry.yaml", headers={"if-match": tag}).status_code == status

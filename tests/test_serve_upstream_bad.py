@@ -147,6 +147,31 @@ def test_a_proxy_that_cannot_be_used_is_one_error(
     assert "proxies" in got.json()["error"]
 
 
+def test_a_mirror_believes_whom_the_user_believes_and_names_the_way_out(
+    tmp_path: Path, serve_app: Any, mirror: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.registry.endpoints import CERTIFICATES
+    from zoo.serve import create_app
+    from zoo.serve.settings import Settings
+
+    def told(url: str) -> str:
+        with httpx2.Client(trust_env=False, timeout=30) as client:
+            got = client.get(f"{url}/api/models/lab/toy")
+        assert got.headers.get("x-error-code") == "UpstreamUnavailable", got.text
+        return str(got.json()["error"])
+
+    nobody = Settings(b"a secret of the tests", upstream="http://127.0.0.1:9")
+    away, _ = serve_app(create_app(Store(tmp_path / "away"), nobody))
+    assert "is a hub running at that address" in told(away)
+    url, _ = mirror()
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    said = told(url)
+    assert "REQUESTS_CA_BUNDLE" in said and "holds no certificates" in said
+    assert "mend or unset REQUESTS_CA_BUNDLE" in said
+
+
 def test_a_file_of_another_length_is_refused(upstream: Scripted, mirror: Any) -> None:
     url, store = mirror()
     for body in (BYTES + b"more", BYTES[:-1], b""):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +29,13 @@ class Upstream:
     says: int = 0
     code: str = ""
     asked: int = 0
+    held: bool = False  # its answers wait
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             self.asked += 1
+            while self.held:
+                await asyncio.sleep(0.02)
             if self.says:
                 headers = [(b"x-error-code", self.code.encode())] if self.code else []
                 start = {"type": "http.response.start", "status": self.says, "headers": headers}
@@ -92,7 +97,7 @@ def pair(tmp_path: Path, serve_app: Any) -> Iterator[Callable[..., Pair]]:
 
     client = httpx2.Client(timeout=30)
 
-    def make(fresh_s: float = 0.0) -> Pair:
+    def make(fresh_s: float = 0.0, **limits: float) -> Pair:
         store, mirror = Store(tmp_path / "upstream"), Store(tmp_path / "mirror")
         store.create(REPO)
         changes = [Add(path, store.add([data])[0]) for path, data in FILES.items()]
@@ -103,7 +108,7 @@ def pair(tmp_path: Path, serve_app: Any) -> Iterator[Callable[..., Pair]]:
         address, stop = serve_app(upstream)
         tokens = Tokens(mirror.root)
         token = tokens.add("ada", "write")
-        hub = Hub(mirror, settings, tokens, Mirror(mirror, address, fresh_s=fresh_s))
+        hub = Hub(mirror, settings, tokens, Mirror(mirror, address, fresh_s=fresh_s, **limits))
         url, _ = serve_app(App(hub, all_routes()))
         return Pair(store, mirror, upstream, url, token, stop, client)
 
@@ -138,31 +143,31 @@ def test_what_is_closed_upstream_is_closed_here_by_every_way(
     assert not reopened.shows(REPO, private=False)
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "closes"),
-    [
-        (404, "RepoNotFound", True),
-        (404, "", True),
-        (410, "", True),
-        (401, "", True),
-        (403, "", True),
-        (403, "GatedRepo", True),
-        (451, "", True),
-        (500, "", False),
-        (502, "", False),
-        (503, "", False),
-        (429, "", False),
-        (200, "", False),  # and no JSON of a hub: a page of whoever owns the line
-    ],
-)
-def test_no_is_no_and_down_is_down(pair: Any, status: int, code: str, closes: bool) -> None:
+ANSWERS = [  # status, code, whether it closes
+    (404, "RepoNotFound", True),
+    (404, "", True),
+    (410, "", True),
+    (401, "", True),
+    (403, "", True),
+    (403, "GatedRepo", True),
+    (451, "", True),
+    (500, "", False),
+    (502, "", False),
+    (503, "", False),
+    (429, "", False),
+    (200, "", False),  # and no JSON of a hub: a page of whoever owns the line
+]
+
+
+def test_no_is_no_and_down_is_down(pair: Any) -> None:
     both = pair()
-    assert both.seen() == {200}
-    both.upstream.says, both.upstream.code = status, code
-    assert both.seen() == ({404} if closes else {200})
-    assert both.listed()[0] is not closes
-    both.upstream.says = 0
-    assert both.seen() == {200} and both.listed()[0]
+    for status, code, closes in ANSWERS:
+        assert both.seen() == {200}
+        both.upstream.says, both.upstream.code = status, code
+        assert both.seen() == ({404} if closes else {200}), status
+        assert both.listed()[0] is not closes, status
+        both.upstream.says = 0
+        assert both.seen() == {200} and both.listed()[0]
 
 
 def test_what_opens_again_is_open_again(pair: Any) -> None:
@@ -190,6 +195,30 @@ def test_a_list_asks_a_dead_upstream_once(pair: Any) -> None:
         both.mirror.adopt(f"lab/r{number}", one, heads={"main": one.id}, origin=origin)
     both.stop_upstream()
     assert len(both.get("/api/models").json()) == 31
+
+
+def test_a_list_does_not_wait_for_a_slow_upstream(pair: Any) -> None:
+    """What was open when it was asked last stays; what was never asked about is not shown yet."""
+    both = pair(list_s=0.3)
+    assert both.seen(both.ways()[:1]) == {200}
+    one, origin = both.store.read(REPO, "main"), both.mirror.origin(REPO)
+    both.store.create("lab/slow")
+    both.store.adopt("lab/slow", one, heads={"main": one.id})
+    for repo in ("lab/slow", "lab/gone"):
+        both.mirror.adopt(repo, one, heads={"main": one.id}, origin=origin)
+    both.upstream.held = True
+    began = time.monotonic()
+    for path in ("/api/models", "/", "/api/zoo/models"):
+        told = both.get(path).text
+        assert REPO in told and "lab/slow" not in told and "lab/gone" not in told
+    assert "lab/slow" not in both.get("/registry.yaml").text
+    assert time.monotonic() - began < 4 * 2
+    both.upstream.held = False  # and asking has gone on behind
+    end = time.monotonic() + 20
+    while "lab/slow" not in both.get("/api/models").text and time.monotonic() < end:
+        time.sleep(0.05)
+    told = both.get("/api/models").text
+    assert "lab/slow" in told and "lab/gone" not in told
 
 
 def test_a_commit_that_was_pulled_into_a_student_of_this_machine_goes_too(pair: Any) -> None:

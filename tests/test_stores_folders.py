@@ -119,7 +119,7 @@ def test_a_store_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="Not a directory") as caught:
         Folders(tmp_path / "file" / "store").put("toy", made(tmp_path / "one", a="1"))
-    assert "writable" in caught.value.hint
+    assert "such a folder" in caught.value.hint
 
 
 def test_whether_a_student_is_there_is_answered_without_reading_its_files(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from zoo.errors import CardError, GateError, RecipeError
 from zoo.measure import remeasure
 from zoo.records import card, reader, recipe, run
 from zoo.records.card import Card
+from zoo.records.text import Document, load_json
 from zoo.registry import local
 from zoo.tasks.text_classification.recipe import TextRecipe
 from zoo.tasks.text_classification.student import TextStudent
@@ -154,14 +155,14 @@ def test_nothing_has_drifted_and_the_registry_has_its_row(built: Path) -> None:
 
 
 def test_the_run_tells_the_temperature_and_what_was_kept(built: Path) -> None:
-    document = reader.load_json(built / run.FILE, CardError)
+    document = load_json(built / run.FILE, CardError)
     happened = reader.read(run.Run, document, CardError)
     training = happened.seeds["0"]
     assert training.temperature is not None and training.temperature > 0
     assert training.labels is not None and training.labels.audit_agreement == 1.0
     assert set(happened.data) == {"train", "validation", "test", "Almanac"}
     assert happened.words == {"listed": card.read(built).data.listed}
-    kept = recipe.bind(reader.Document(happened.recipe, "run.json"))
+    kept = recipe.bind(Document(happened.recipe, "run.json"))
     assert isinstance(kept, TextRecipe)
 
 

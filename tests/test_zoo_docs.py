@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -15,8 +16,9 @@ from zoo import cli
 from zoo.card import page as card_page
 from zoo.errors import RecipeError
 from zoo.inputs.pictures import as_array
-from zoo.records import card, reader
+from zoo.records import card
 from zoo.records.recipe import bind
+from zoo.records.text import parse_yaml
 from zoo.students.student import Student
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +33,7 @@ def blocks(text: str, language: str) -> list[str]:
 @pytest.mark.parametrize("page", ["README.md", "docs/make.md"])
 def test_the_recipe_on_a_page_is_one(page: str) -> None:
     (text,) = blocks((ROOT / page).read_text(), "yaml")
-    recipe = bind(reader.parse_yaml(text, page, RecipeError))
+    recipe = bind(parse_yaml(text, page, RecipeError))
     assert recipe.teacher
     assert recipe.compress
 
@@ -99,6 +101,7 @@ def _odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
     half.paste((5, 5, 250), (0, 0, 10, 20))
     clear = Image.merge("RGBA", [*half.split(), Image.linear_gradient("L").resize(half.size)])
     palette = half.quantize(4)
+    deep = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
     turned = {f"turned {n}": (half, {"exif": _turned(n)}) for n in range(2, 9)}
     return turned | {
         "transparent": (clear, {}),
@@ -106,6 +109,9 @@ def _odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
         "a transparent colour": (palette, {"transparency": 0}),
         "cmyk": (half.convert("CMYK"), {"format": "TIFF"}),
         "bits": (half.convert("1"), {}),
+        "grey of 16 bits": (Image.fromarray(deep), {}),
+        "grey of 16 bits, turned": (Image.fromarray(deep), {"exif": _turned(6)}),
+        "grey of 32 bits": (Image.fromarray(3 * deep.astype(np.int32) - 9000), {"format": "TIFF"}),
     }
 
 

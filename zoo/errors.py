@@ -34,6 +34,7 @@ from typing import TypeVar
 from zoo.said import masked
 
 T = TypeVar("T")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 
 
 class ZooError(Exception):
@@ -142,7 +143,7 @@ def disk(
 _WRITABLE, _ROOM = "is the folder writable?", "is there room?"
 _WAYS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _WRITABLE),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys(NO_ROOM, _ROOM),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "is there such a folder?"),
     **dict.fromkeys((errno.EISDIR, errno.EINVAL, errno.EEXIST), "name another place"),
 }

@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from zoo.errors import NoHome
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
 
 
@@ -123,6 +122,12 @@ def share(path: Path) -> None:
         path.chmod(found & stat.S_ISGID | around & bits)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody else looks into; one that is there keeps its permissions."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def whose(path: Path) -> str:
     """ "Of a path that is not there, or of another user, ", PATH belongs to NAME"; else nothing."""
     try:
@@ -152,18 +157,14 @@ def _name(user: int) -> str:
         return f"the user {user}"
 
 
-def is_endless(path: Path) -> bool:
-    """Whether reading `path` may never end: a named pipe, a device.
+def open_plain(path: str | Path) -> BinaryIO:
+    """A file that somebody has named, to be read; `OSError` for what might never end.
 
-    What a shell hands over, <(command) or /dev/stdin in a pipeline, ends with the command.
+    A named pipe and a device are such; what a shell hands over, <(command), is read.
     """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISFIFO(mode):
-            return stat.S_ISFIFO(os.lstat(os.path.realpath(path)).st_mode)
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    from distill import files
+
+    return files.open_plain(path)
 
 
 # --- home ----------------------------------------------------------------------------------------
@@ -174,20 +175,10 @@ def expanded(path: str | Path) -> Path:
 
     The home of another name that is not known stays as it is written.
     """
-    text = os.fspath(path)
-    own = text == "~" or text.startswith(("~/", f"~{os.sep}"))
+    from distill.errors import DistillError
+    from distill.files import expanded as found
+
     try:
-        return _home() / text[2:] if own else Path(text).expanduser()
-    except (RuntimeError, KeyError):
-        if own:
-            hint = "set HOME, or write the path in full"
-            raise NoHome(f"{text}: this user has no home directory", hint) from None
-        return Path(text)
-
-
-def _home() -> Path:
-    if os.name != "posix" or os.environ.get("HOME"):
-        return Path.home()
-    import pwd
-
-    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+        return found(path)
+    except DistillError as error:
+        raise NoHome(str(error), error.hint) from None

@@ -88,7 +88,9 @@ def escaped(error: UnicodeError) -> tuple[str, int]:
 # --- addresses -----------------------------------------------------------------------------------
 
 _STARS = "***"
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>]+")
+_ADDRESS = re.compile(  # a password may have a blank or a bracket in it, where people paste it
+    r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@:\[]+:(?![0-9]+[\s:,;)]|\*)\S[^/@\n]*@)?[^\s<>]+"
+)
 _PAIR = re.compile(r"(?<![^\s\"'(=,;])[^\s:/@\"'(=,;]+:[^\s/@]+@(?=[\w\[])")  # user:pw@host alone
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])(hf|zoo)_[A-Za-z0-9_-]{30,}")  # the Hub's, and `zoo token`'s
 _BEARER = re.compile(r"\b(Bearer|Basic)(\s+)[A-Za-z0-9+/._~=-]{20,}")
@@ -118,6 +120,7 @@ def _masked(address: str) -> str:
     rest, end = _cut(rest)
     rest, hash_, fragment = _without_user(rest).partition("#")
     rest, question, query = rest.partition("?")
+    rest = re.sub(r"(;[^=;/]+=)[^;/]+", rf"\1{_STARS}", rest)
     query = re.sub(r"[^&;]+", lambda match: _pair(match[0]), query)
     return f"{scheme}://{rest}{question}{query}{hash_}{_STARS if fragment else ''}{end}"
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 Split = Literal["train", "validation", "test"]
+READER = 2  # counts up when a picture of another size than the wanted one is squared otherwise
 
 
 class Example(NamedTuple):

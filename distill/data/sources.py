@@ -12,6 +12,7 @@ from pathlib import Path
 from distill.config import Data
 from distill.data.record import Source
 from distill.errors import DistillError
+from distill.files import expanded
 from distill.table import Table
 
 _NO_HOME = "its home (the recipe names none)"
@@ -45,8 +46,8 @@ def locate(source: str, home: str, root: Path | None, hint: str = "") -> Path:
     home is its public address, for the message where it is nowhere; hint tells better how to get
     it than an address does.
     """
-    place = root or (Path(os.environ["ZOO_DATA"]) if os.environ.get("ZOO_DATA") else None)
-    candidates = [Path(source).expanduser()]
+    place = root or (expanded(os.environ["ZOO_DATA"]) if os.environ.get("ZOO_DATA") else None)
+    candidates = [expanded(source)]
     if place is not None:
         candidates.insert(0, place / source)
     for candidate in candidates:

@@ -35,7 +35,7 @@ from distill.data.sources import TAR_SUFFIXES, locate
 from distill.data.split import hold_out
 from distill.errors import DistillError
 from distill.files import open_plain
-from distill.foreign import HEAD_BYTES, foreign
+from distill.foreign import foreign
 from distill.names import alike, difference, ignored, look
 
 LAYOUT = "the layout is <class>.txt, a text a line, in UTF-8"
@@ -245,9 +245,9 @@ def _by_class(files: Iterable[tuple[str, bytes]], place: str) -> dict[str, bytes
 
 def _lines(content: bytes, where: str) -> list[str]:
     """The texts of a file, each once, in its order."""
-    other = foreign(content[:HEAD_BYTES])
+    other = foreign(content)
     if other:
-        raise DistillError(f"{where}, line 1: not UTF-8, it is {other.what}", other.hint)
+        raise DistillError(f"{where}, line 1: {other.what}", other.hint)
     try:
         whole = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -85,13 +85,21 @@ def _splits(tops: set[str], where: str) -> dict[str, Split]:
     return found
 
 
+def _layout(splits: dict[str, Split]) -> str:
+    """The hint where `_splits` may have taken a class for a split."""
+    if not splits:
+        return LAYOUT
+    read = " and ".join(f"{top}/" for top in sorted(splits))
+    return f"{LAYOUT}; {read} was read as a split: name it otherwise if it is a class"
+
+
 def _example(name: str, wrapper: str, splits: dict[str, Split], where: str) -> Example:
     parts = name.removeprefix(wrapper).split("/")
     if splits and parts[0] not in splits:
-        raise DistillError(f"{where}: {name} is in neither train nor test", LAYOUT)
+        raise DistillError(f"{where}: {name} is in neither train nor test", _layout(splits))
     split: Split = splits[parts.pop(0)] if splits else "train"
     if len(parts) != 2:
-        raise DistillError(f"{where}: {name} is not in a class folder", LAYOUT)
+        raise DistillError(f"{where}: {name} is not in a class folder", _layout(splits))
     if not is_picture(name):
         raise DistillError(
             f"{where}: {name} does not have the name of a picture",

@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from distill import config
 from distill.errors import DistillError
-from distill.files import open_plain
+from distill.files import expanded, open_plain
 from distill.teachers.teacher import Asked, Kind, Teacher
 
 CONTRACT = (
@@ -37,7 +37,7 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
             f"the teacher is the recipe {settings.recipe}, and its ONNX file was not given",
             "build that recipe first",
         )
-    path, classes = asked.onnx_path or Path(settings.onnx).expanduser(), asked.classes
+    path, classes = asked.onnx_path or expanded(settings.onnx), asked.classes
     content = _read(path)
     session = _session(content, path, asked.threads)
     _check_input(session, asked.image_size, path)

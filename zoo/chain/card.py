@@ -16,6 +16,7 @@ from zoo.records import plain, reader
 from zoo.records.measures import Measurement, Score
 from zoo.records.names import FILES
 from zoo.records.run import Run, to_json
+from zoo.records.text import Document
 
 
 def run(
@@ -89,7 +90,7 @@ def _variant(precision: str, found: dict[str, Any], folder: Path) -> cards.Varia
 
 
 def _score(data: dict[str, Any]) -> Score:
-    return reader.read(Score, reader.Document(data, "measure"), CardError)
+    return reader.read(Score, Document(data, "measure"), CardError)
 
 
 def _spread(values: list[float]) -> cards.Spread | None:
@@ -118,4 +119,5 @@ def _run(measured: Measured, job: Job) -> Run:
         parity={"max_difference": exported.parity, "tolerance": job.maker.tolerance},
         seeds={str(seed): training for seed, training in exported.distilled.seeds.items()},
         words={key: plain.to_dict(value) for key, value in words.items() if value} or None,
+        reader=job.meter.reader(),
     )

@@ -14,6 +14,7 @@ from zoo.chain.made import Distilled, Labelled, Read, Steps
 from zoo.errors import RecipeError
 from zoo.records import plain, reader
 from zoo.records.run import KeptLabels, Training, commit, versions
+from zoo.records.text import Document
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,7 +111,7 @@ def device() -> tuple[str, str]:
 
 
 def _training(result: dict[str, Any], folder: Path) -> Training:
-    return reader.read(Training, reader.Document(result, str(folder)), RecipeError)
+    return reader.read(Training, Document(result, str(folder)), RecipeError)
 
 
 def _about(kept: Kept) -> KeptLabels:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from zoo.errors import ZooWarning
+from zoo.errors import NO_ROOM, ZooWarning
 from zoo.said import ERROR_LIMIT, JOINERS, as_json, escaped, masked, shown
 
 USE, MAKE, PUBLISH, SERVE = "Use", "Make", "Publish", "Serve"  # what commands are for
@@ -78,6 +78,9 @@ def _failed(error: Any) -> int:
         return _show_usage(error)
     if hasattr(error, "hint"):
         tell(error)
+    elif isinstance(error, OSError) and error.errno in NO_ROOM:
+        where = error.filename or "the output (or a file)"
+        talk(f"error: {where} cannot be written: {error.strerror}")
     else:
         _say("".join(traceback.format_exception(error)).rstrip(), keep="\n\t")
     return 1
@@ -99,10 +102,13 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
 
 
 def _flush() -> None:
-    """Write what is left; a reader that has gone away, as in `zoo list | head`, is no error."""
+    """Write what is left; a reader that has gone away, as in `zoo list | head`, is no error.
+
+    A disk that is full was told when it was met.
+    """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         sys.stdout = None  # type: ignore[assignment]
 
 

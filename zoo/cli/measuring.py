@@ -83,7 +83,9 @@ def verify(
         text(tables.columns(tables.verdicts(golden, scores), tables.VERDICTS))
     right = [one.ok for one in golden.values()] + [one.ok for one in scores.values()]
     if not all(score.same_data for score in scores.values()):
-        raise IntegrityError(f"{data} holds other test data than the card's", hint=_DATA_HINT)
+        older = any(score.older for score in scores.values())
+        problem = f"{data} holds other test data than the card's{_OLDER if older else ''}"
+        raise IntegrityError(problem, hint=_DATA_HINT)
     if not all(right):
         raise IntegrityError(f"{name} is not here what its card says", hint=_VERIFY_HINT)
 
@@ -91,6 +93,7 @@ def verify(
 _VERIFY_HINT = (
     "int8 answers depend on processor and onnxruntime: see `zoo doctor`; fp32 should hold"
 )
+_OLDER = ", or resized data: the card was made by an earlier reader of pictures"
 _DATA_HINT = (
     "names, labels and pixels or texts make the hash; `zoo card NAME` says where the data is from"
 )

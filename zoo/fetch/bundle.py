@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from zoo.errors import NotFound, RegistryError, StoreError, disk
 from zoo.files import replacing
 from zoo.records import entry as records_entry
-from zoo.records import reader as records
-from zoo.records.names import check_file_name, check_name, shown
+from zoo.records.names import check_file_name, check_name, quoted
+from zoo.records.text import parse_yaml
 
 if TYPE_CHECKING:
     from zoo.fetch.stream import Stream
@@ -65,7 +65,7 @@ class Bundle:
         with self.path.open("rb") as file:
             file.seek(member.begin)
             text = file.read(member.size).decode("utf-8", "replace")
-        document = records.parse_yaml(text, f"{self.path}, {REGISTRY}", RegistryError)
+        document = parse_yaml(text, f"{self.path}, {REGISTRY}", RegistryError)
         return records_entry.bind(document)
 
     def open(self, entry: Entry, file: str, offset: int) -> AbstractContextManager[Stream]:
@@ -167,7 +167,7 @@ def _headers(file: BinaryIO, path: Path) -> Iterator[tuple[tarfile.TarInfo, int]
             raise _refused(path, f"no header at byte {at}, {problem}") from None
         begin = file.tell()
         if not 0 <= header.size <= end - begin:
-            said = f"{shown(header.name)} is said to have {header.size} bytes"
+            said = f"{quoted(header.name)} is said to have {header.size} bytes"
             raise _refused(path, f"{said}, {end - begin} are left")
         yield header, begin
         file.seek(begin + header.size + -header.size % _BLOCK)
@@ -176,14 +176,14 @@ def _headers(file: BinaryIO, path: Path) -> Iterator[tuple[tarfile.TarInfo, int]
 def _checked(header: tarfile.TarInfo, path: Path) -> str:
     """The name of a plain file that may be in a bundle."""
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        raise _refused(path, f"{shown(header.name)} is not a plain file")
+        raise _refused(path, f"{quoted(header.name)} is not a plain file")
     student, _, file = header.name.partition("/")
     try:
         if header.name != REGISTRY:
             check_name(student)
             check_file_name(file)
     except ValueError:
-        raise _refused(path, f"{shown(header.name)} cannot be in one") from None
+        raise _refused(path, f"{quoted(header.name)} cannot be in one") from None
     return header.name
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo import files
-from zoo.errors import NotFound, PullError, StoreError, ZooWarning
+from zoo.errors import NO_ROOM, NotFound, PullError, StoreError, ZooWarning
 from zoo.fetch import cache as caches
 from zoo.fetch import sources
 from zoo.fetch.cache import CacheError, cache_root
@@ -131,7 +131,7 @@ def _told(cache: Path, entry: Entry) -> Iterator[None]:
         yield
     except OSError as problem:
         choose = "choose another cache with ZOO_CACHE"
-        if problem.errno in files.NO_ROOM:
+        if problem.errno in NO_ROOM:
             need = f"{entry.name} needs {entry.size_bytes / 1e6:.1f} MB"
             raise PullError(f"no room in {cache}: {need}", f"free some, or {choose}") from None
         place = Path(problem.filename or cache)

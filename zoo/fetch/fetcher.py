@@ -85,7 +85,8 @@ class Fetcher:
 
     def _fill(self, number: int, source: Source, file: str, part: Path) -> str:
         """Append until the registry's size is reached; returns what the bytes came from."""
-        ref, where, failed, waited_s = self.entry.files[file], source.label, 0, 0.0
+        ref, where, failed = self.entry.files[file], source.label, 0
+        patience = faults.Patience()
         if _size(part) > ref.size or ref.size == 0:
             with append(part) as writer:
                 writer.truncate(0)
@@ -93,8 +94,7 @@ class Fetcher:
             try:
                 where = self._append(source, file, ref, part)
             except (Interrupted, Unreachable) as problem:
-                if asked_s := faults.wait(str(problem), _asked_s(problem), waited_s):
-                    waited_s += asked_s
+                if patience.waited(problem):
                     continue
                 failed = 0 if _size(part) > have else failed + 1
                 if _size(part) > have:
@@ -128,10 +128,6 @@ class Fetcher:
             if have < ref.size:
                 raise Interrupted(f"{stream.where}: ended at byte {have} of {ref.size}")
             return stream.where
-
-
-def _asked_s(problem: PullError) -> float | None:
-    return problem.wait_s if isinstance(problem, Interrupted) else None
 
 
 def _between(stream: Stream, have: int, end: int) -> Iterator[bytes]:

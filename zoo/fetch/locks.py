@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo import files
+from zoo.errors import NO_ROOM
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def held(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
             try:
                 file = closing.enter_context(files.append(path))
             except OSError as problem:
-                if problem.errno in files.NO_ROOM:
+                if problem.errno in NO_ROOM:
                     raise
                 yield None
                 return

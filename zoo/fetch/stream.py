@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from zoo.errors import PullError, disk
+from zoo.files import open_plain
 from zoo.records.entry import Entry
 
 CHUNK_BYTES = 256 * 1024  # read from a disk at once
@@ -60,7 +61,7 @@ def read_part(
 ) -> Iterator[Stream]:
     """A file on disk from `offset` on; or, of a file in it, `size` bytes from the place `begin`."""
     with disk(path, PullError, hint=""):
-        reader = path.open("rb")
+        reader = open_plain(path)
     with reader:
         length = os.fstat(reader.fileno()).st_size if size is None else size
         reader.seek(begin + offset)

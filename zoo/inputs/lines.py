@@ -54,13 +54,13 @@ def lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
     A line ends with LF or CRLF; a byte order mark at the start is left out. Bytes that are not
     UTF-8 are an error that names the line, after the lines before it.
     """
-    from distill.foreign import HEAD_BYTES, foreign
+    from distill.foreign import foreign
 
     done = 0
     for block in _whole_lines(stream):
-        other = None if done else foreign(block[:HEAD_BYTES])
+        other = None if done else foreign(block)
         if other:
-            raise InputError(f"{name}, line 1: not UTF-8, it is {other.what}", other.hint)
+            raise InputError(f"{name}, line 1: {other.what}", other.hint)
         found, problem = _decoded(block)
         if found and not done:
             found[0] = found[0].removeprefix("\ufeff")

@@ -54,6 +54,10 @@ class Meter(ABC, Generic[R, D]):
     def loads_of(given: Input, batch: int) -> list[Load]:
         """What `zoo bench` times, of a student with this input."""
 
+    def reader(self) -> int:
+        """The version of what reads its data: of one set, two may give other hashes."""
+        return 1
+
     def columns(self, data: D, labels: Sequence[str]) -> slice | list[int] | None:
         """Of the outputs of a file with these labels, in the data's order; None: other labels."""
         return slice(None)

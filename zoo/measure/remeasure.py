@@ -16,7 +16,7 @@ from zoo.records import recipe as recipes
 from zoo.records import task
 from zoo.records.card import Bench, Variant
 from zoo.records.measures import Measurement, Score
-from zoo.records.reader import Document
+from zoo.records.text import Document
 from zoo.students.golden import Verdict
 from zoo.students.golden import golden as golden_test
 
@@ -33,6 +33,7 @@ class Again:
     card: Score
     now: Score
     same_data: bool  # whether both read the same names, labels, and pixels or texts
+    older: bool = False  # not the same, and an earlier reader of data than this made the card's
 
     @property
     def ok(self) -> bool:
@@ -112,7 +113,8 @@ def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict
         outputs = measures.outputs(folder / variant.file, test, report)[..., columns]
         now = measures.score(outputs, test, score.dataset, score.split)
         same = test.sha256 == recorded["data"].get("test" if first else name)
-        found[precision if first else f"{precision}, {name}"] = Again(score, now, same)
+        older = not same and _reader(recorded) < measures.reader()
+        found[precision if first else f"{precision}, {name}"] = Again(score, now, same, older)
     return found
 
 
@@ -130,6 +132,12 @@ def _run(folder: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("test"), str):
         raise CardError(f"{folder}: run.json does not hold data.test", hint="pull it again")
     return run
+
+
+def _reader(run: dict[str, Any]) -> int:
+    """The version of what read the data; cards from before there were two do not say it."""
+    found = run.get("reader", 1)
+    return found if isinstance(found, int) else 1
 
 
 def _recipe(run: dict[str, Any], folder: Path) -> Recipe:

@@ -46,15 +46,13 @@ def publish(release: Release, endpoint: str, repo: str, *, dry_run: bool = False
     PublishError says which hub, what it answered and what to do. Where the hub asks to wait, it is
     begun anew after that: what is done is found done.
     """
-    waited_s = 0.0
+    patience = faults.Patience()
     while True:
         try:
             return _publish(release, endpoint, repo, dry_run)
         except _Later as problem:
-            more_s = faults.wait(str(problem), problem.wait_s, waited_s)
-            if not more_s:
+            if not patience.waited(problem):
                 raise
-            waited_s += more_s
 
 
 def _publish(release: Release, endpoint: str, repo: str, dry_run: bool) -> Published:
@@ -197,6 +195,10 @@ class Hub:
         hint = _AGAIN
         if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             hint = faults.hint(problem)
+        elif isinstance(problem, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+            hint = faults.HUB
+        elif isinstance(problem, httpx.RemoteProtocolError):  # perhaps in the midst of it
+            hint = f"{_AGAIN}; or {faults.hint(problem)}"
         return PublishError(f"{self.endpoint}: {one_line(problem)}", hint)
 
     def _refused(self, problem: Any) -> PublishError:

@@ -17,8 +17,8 @@ from pathlib import Path
 from zoo.card import licences, writing
 from zoo.errors import CardError, PublishError
 from zoo.records import card as cards
-from zoo.records import reader
 from zoo.records.card import Attempt, Card
+from zoo.records.text import parse_yaml
 from zoo.stores import folders, git
 
 _WRITE_AGAIN = "write the card again: zoo.card.writing.write"
@@ -110,7 +110,7 @@ def check_page(path: Path) -> None:
     if not block:
         raise CardError(f"{path}:1: no front matter between two ---", _WRITE_AGAIN)
     try:  # with a line for the ---, so that its lines are the page's
-        data = reader.parse_yaml("\n" + block[1], str(path), CardError).data
+        data = parse_yaml("\n" + block[1], str(path), CardError).data
     except CardError as problem:
         raise CardError(str(problem), _WRITE_AGAIN) from None
     if not isinstance(data, dict) or "license" not in data:

@@ -19,6 +19,7 @@ from zoo.records import plain, reader
 from zoo.records.measures import Measurement, Score
 from zoo.records.names import check, check_file_name, check_fraction, check_hex, check_name
 from zoo.records.peers import Comparison, Peer
+from zoo.records.text import load_json
 
 FILE = "card.json"
 PAGE = "README.md"
@@ -245,12 +246,12 @@ class Bench:
 def read(path: Path) -> Card:
     """The card in `path`: a card.json, or the folder that holds one."""
     path = path / FILE if path.is_dir() else path
-    return reader.read(Card, reader.load_json(path, CardError), CardError)
+    return reader.read(Card, load_json(path, CardError), CardError)
 
 
 def read_bench(path: Path) -> Bench | Comparison:
     """The document that `zoo bench NAME --json` printed, or a comparison wrote, into `path`."""
-    document = reader.load_json(path, CardError)
+    document = load_json(path, CardError)
     if isinstance(document.data, dict) and "peers" in document.data:
         return reader.read(Comparison, document, CardError)
     return reader.read(Bench, document, CardError)
@@ -321,7 +322,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     if not path.is_file():
         return {}
-    run = reader.load_json(path, CardError).data
+    run = load_json(path, CardError).data
     if not isinstance(run, dict):
         raise CardError(f"{path}: must be a mapping")
     return run

@@ -18,9 +18,10 @@ from zoo.records.names import (
     check_hex,
     check_name,
     check_together,
-    shown,
+    quoted,
 )
 from zoo.records.plain import LATER, essentials
+from zoo.records.text import Document, parse_yaml
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -103,7 +104,7 @@ def render(entries: Iterable[Entry]) -> str:
     """The text of a registry; what it says is read back before anybody else can read it."""
     by_name = {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
     text = _HEAD + "\n".join(_yaml(plain(by_name))) + "\n"
-    if bind(reader.parse_yaml(text, "registry.yaml", RegistryError)) != by_name:
+    if bind(parse_yaml(text, "registry.yaml", RegistryError)) != by_name:
         raise RegistryError("registry.yaml would not be read back as it is")
     return text
 
@@ -116,7 +117,7 @@ def plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
     return {"format": 1, "students": rows}
 
 
-def bind(document: reader.Document, *, whole: bool = False) -> dict[str, Entry]:
+def bind(document: Document, *, whole: bool = False) -> dict[str, Entry]:
     """The rows, each told its own key as its name.
 
     Rows whose `format` is of a newer studentzoo are passed over, with a ZooWarning; an error where
@@ -131,13 +132,13 @@ def bind(document: reader.Document, *, whole: bool = False) -> dict[str, Entry]:
                 raise RegistryError(f"{where}: unknown key", "the row's key is its name")
         newer = [name for name, row in students.items() if _is_newer(row)]
         if newer:
-            _tell_newer(f"{document.name}: {', '.join(map(shown, newer))}", whole)
+            _tell_newer(f"{document.name}: {', '.join(map(quoted, newer))}", whole)
         named = {
             name: {"name": name, **row} if isinstance(row, dict) else row
             for name, row in students.items()
             if name not in newer
         }
-        document = reader.Document({**data, "students": named}, document.name, document.lines)
+        document = Document({**data, "students": named}, document.name, document.lines)
     return reader.read(_File, document, RegistryError).students
 
 

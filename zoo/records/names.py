@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Container, Iterable
 from urllib.parse import quote, urlsplit
 
+from zoo.said import shown
+
 FILES = {"fp32": "model.fp32.onnx", "int8": "model.int8.onnx"}  # precision -> published file
 GOLDEN = "golden.npz"
 
@@ -62,7 +64,7 @@ def check_stored_repo(value: str) -> None:
     ok = re.fullmatch(rf"{part}/{part}", value) and "--" not in value and ".." not in value
     if not ok or value.lower().endswith(".git"):
         raise ValueError(
-            f'{shown(value)} is not ORG/NAME of letters, digits, "-", "_" and "." '
+            f'{quoted(value)} is not ORG/NAME of letters, digits, "-", "_" and "." '
             '(no "--", no "..", no ".git" at the end)'
         )
 
@@ -83,7 +85,7 @@ def check_segment(value: str) -> None:
 
     At most 255 bytes; none of the characters and names that Windows keeps for itself.
     """
-    told = shown(value)
+    told = quoted(value)
     check(len(value.encode()) <= 255, f"{told}: the name of a file has at most 255 bytes")
     check(not re.search(r'[<>:"|?*\\]', value), f'{told}: a name has none of < > : " | ? * \\')
     check(value[-1:] not in (".", " "), f"{told}: a name does not end in a dot or a blank")
@@ -113,15 +115,15 @@ def check_stored_path(value: str) -> None:
 
     At most 512 bytes and 16 segments, none of them empty, ".", ".." or ".git".
     """
-    check(_is_text(value), f"{shown(value)}: a path is text without control characters")
-    check(len(value.encode()) <= 512, f"{shown(value)}: a path has at most 512 bytes")
-    check("\\" not in value, f'{shown(value)}: a path has no "\\"')
+    check(_is_text(value), f"{quoted(value)}: a path is text without control characters")
+    check(len(value.encode()) <= 512, f"{quoted(value)}: a path has at most 512 bytes")
+    check("\\" not in value, f'{quoted(value)}: a path has no "\\"')
     segments = value.split("/")
-    check(len(segments) <= 16, f"{shown(value)}: a path has at most 16 segments")
+    check(len(segments) <= 16, f"{quoted(value)}: a path has at most 16 segments")
     for segment in segments:
         plain = _UNSEEN.sub("", segment).lower().rstrip(". ")
         if segment in ("", ".", "..") or plain in (".git", "git~1"):
-            raise ValueError(f"{shown(value)}: {shown(segment)} cannot be part of a path")
+            raise ValueError(f"{quoted(value)}: {quoted(segment)} cannot be part of a path")
 
 
 def check_together(paths: Iterable[str], new: Container[str] | None = None) -> None:
@@ -136,7 +138,7 @@ def check_together(paths: Iterable[str], new: Container[str] | None = None) -> N
             part = "/".join(parts[:depth])
             other = first.setdefault(folded(part), part)
             if other != part and (new is None or path in new):
-                raise ValueError(f"{shown(part)} and {shown(other)} are one name on some systems")
+                raise ValueError(f"{quoted(part)} and {quoted(other)} are one name on some systems")
 
 
 def folded(name: str) -> str:
@@ -171,13 +173,12 @@ def check_stored_ref(value: str) -> None:
         or len(quote(value, safe="")) > 200
     )
     if bad:
-        raise ValueError(f"{shown(value)} cannot be the name of a branch or a tag")
+        raise ValueError(f"{quoted(value)} cannot be the name of a branch or a tag")
 
 
-def shown(value: str) -> str:
-    """A name out of a stranger's hands, fit for one line of an error: at most 100 characters."""
-    text = ascii(value[:100])
-    return text if len(text) <= 100 and len(value) <= 100 else text[:97] + "..."
+def quoted(value: str) -> str:
+    """A name out of a stranger's hands in quotes, for an error: at most 100 characters."""
+    return f"'{shown(value, 98)}'"
 
 
 def _is_text(value: str) -> bool:

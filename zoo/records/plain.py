@@ -7,10 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from zoo.said import masked, shown
-
-__all__ = ["LATER", "canonical", "essentials", "masked", "shown", "to_dict"]
-
 LATER = "later"  # in a field's metadata: it came after things were made without it
 
 

@@ -19,10 +19,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from zoo.errors import ZooError
 from zoo.records.text import Document, ErrorClass, KeyPath
-from zoo.records.text import load_json as load_json
-from zoo.records.text import load_yaml as load_yaml
-from zoo.records.text import parse_json as parse_json
-from zoo.records.text import parse_yaml as parse_yaml
 
 T = TypeVar("T")
 

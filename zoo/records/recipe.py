@@ -19,6 +19,7 @@ from zoo.errors import NotFound, RecipeError
 from zoo.files import PACKAGE
 from zoo.records import plain, reader, task
 from zoo.records.names import check_name
+from zoo.records.text import Document, load_yaml
 
 if TYPE_CHECKING:
     from compress.config import Gates
@@ -75,10 +76,10 @@ class Recipe:
 
 def read(path: str | Path) -> Recipe:
     """The recipe in a YAML file."""
-    return bind(reader.load_yaml(path, RecipeError))
+    return bind(load_yaml(path, RecipeError))
 
 
-def bind(document: reader.Document) -> Recipe:
+def bind(document: Document) -> Recipe:
     """The recipe in a document, such as the one that run.json keeps."""
     data = document.data if isinstance(document.data, dict) else {}
     name = data.get("task", _DEFAULT)

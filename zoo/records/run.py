@@ -71,6 +71,7 @@ class Run:
     versions: dict[str, str]  # where it was exported, quantized and measured
     seeds: dict[str, Training]  # seed -> its training; the first one is published
     words: dict[str, Any] | None = None  # as in the card's data: drawn, listed, counts, dropped
+    reader: int = 1  # version of what read the data: `data` holds hashes of what it gave
 
 
 def to_json(run: Run) -> str:

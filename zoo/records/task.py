@@ -25,7 +25,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from zoo.errors import NotFound, ZooError
-from zoo.records.names import shown
+from zoo.records.names import quoted
 from zoo.said import one_line
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def find(name: str) -> Task:
     if where is None:
         known = ", ".join(names())
         hint = f"install the package that brings it, or a newer studentzoo; known: {known}"
-        raise NotFound(f"the task {shown(name)} is not known here", hint)
+        raise NotFound(f"the task {quoted(name)} is not known here", hint)
     found = load(where)
     if not isinstance(found, Task) or found.name != name:
         raise ZooError(f'{where} is not the task "{name}"', "mend the package that registers it")

@@ -3,14 +3,16 @@
     document = load_yaml(path, RecipeError)
 
 YAML is data only, by the core schema of YAML 1.2: `5e-4` is a number, `no` is text; there are no
-tags, no anchors and no merge keys. A key that comes twice is an error in both languages. How deep
-the text nests and how many values it holds is counted while it is read, never after.
+tags, no anchors and no merge keys. A key that comes twice is an error in both languages. The
+limits stand before the work: YAML's are counted while it is read; of JSON the marks of values are
+counted first, which bounds how deep it can nest, and that is counted when it is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import re
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.files import is_endless
+from zoo.files import open_plain
 
 KeyPath = tuple[str | int, ...]
 ErrorClass = type[ZooError]
@@ -99,10 +101,9 @@ _YAML_HINT = "YAML is `key: value` lines; text with : or # in it goes into quote
 
 
 def _text(path: Path, error: ErrorClass) -> str:
-    if is_endless(path):
-        raise error(f"{path}: a pipe or a device, not a plain file")
     try:
-        return path.read_text(encoding="utf-8")
+        with open_plain(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            return text.read()
     except UnicodeDecodeError as problem:
         raise error(f"{path}: not UTF-8 text (byte {problem.start})") from None
     except OSError as problem:
@@ -150,14 +151,7 @@ def _yaml_loader(max_values: int) -> type:
         def compose_node(self, parent: Any, index: Any) -> Any:
             event = self.peek_event()
             self.values += 1
-            if self.values > max_values:
-                raise self.refused(f"more than {max_values} values", event.start_mark)
-            if self.depth > MAX_DEPTH:
-                raise self.refused("nested too deeply", event.start_mark)
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise self.refused("anchors and aliases are not read", event.start_mark)
-            if getattr(event, "tag", None):
-                problem = f'the tag "{event.tag}" is not read: YAML is data only here'
+            if problem := _why_not(event, self.values, self.depth, max_values):
                 raise self.refused(problem, event.start_mark)
             self.depth += 1
             node = super().compose_node(parent, index)
@@ -172,6 +166,19 @@ def _yaml_loader(max_values: int) -> type:
         pattern = re.compile(rf"(?:{regex})\Z")
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", pattern, characters)
     return Loader
+
+
+def _why_not(event: Any, values: int, depth: int, max_values: int) -> str:
+    """What forbids to read on: limits, and what is no plain data; "" is nothing."""
+    if values > max_values:
+        return f"more than {max_values} values"
+    if depth > MAX_DEPTH:
+        return "nested too deeply"
+    if getattr(event, "anchor", None):  # an alias has one too
+        return "anchors and aliases are not read"
+    if tag := getattr(event, "tag", None):
+        return f'the tag "{tag}" is not read: YAML is data only here'
+    return ""
 
 
 def _whole(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo.errors import NoHome, ZooError
-from zoo.files import expanded, is_endless
+from zoo.files import expanded, open_plain
 from zoo.said import one_line
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def client(
     import httpx2
 
     timeout = httpx2.Timeout(read_s, connect=connect_s)
-    verify = _certificates(url, error)
+    verify = certificates(url, error)
     try:
         return httpx2.Client(
             headers=headers,
@@ -152,7 +152,7 @@ def client(
         raise error(f"{url}: {why}, {one_line(problem)}", hint) from None
 
 
-def _certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
+def certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
     """Whom to believe: the first of CERTIFICATES that is set, else the system's own."""
     import ssl
 
@@ -161,10 +161,9 @@ def _certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
         return True
     where = os.environ[variable]
     try:
-        if is_endless(Path(where)):
-            raise OSError("a pipe or a device")
         if Path(where).is_dir():
             return ssl.create_default_context(capath=where)
+        open_plain(where).close()
         return ssl.create_default_context(cafile=where)
     except OSError as problem:  # an SSLError is one
         said = f"{variable}={where} holds no certificates, {one_line(problem)}"
@@ -174,7 +173,8 @@ def _certificates(url: str, error: type[ZooError]) -> ssl.SSLContext | bool:
 def _stored() -> str:
     try:
         path = expanded(os.environ.get("HF_TOKEN_PATH") or hf_home() / "token")
-        return "" if is_endless(path) else path.read_text(encoding="utf-8")
+        with open_plain(path) as file:
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError, NoHome):  # nobody logged in here
         return ""
 

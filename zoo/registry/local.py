@@ -15,8 +15,8 @@ from pathlib import Path
 
 from zoo.errors import RegistryError, disk
 from zoo.files import PACKAGE, expanded, replacing
-from zoo.records import reader
 from zoo.records.entry import REPO_ID, Entry, bind, render
+from zoo.records.text import load_yaml
 
 WHEEL = PACKAGE / "registry.yaml"  # there in an installed wheel, not in a checkout
 DEFAULT = "default"  # the name of the registry that is read where $ZOO_REGISTRY says nothing
@@ -71,7 +71,7 @@ def local_path(name: str) -> Path | None:
 
 def load(path: str | Path | None = None, *, whole: bool = False) -> dict[str, Entry]:
     """All entries by name, in the order of the file; see `entry.bind` for `whole`."""
-    return bind(reader.load_yaml(path or default_path(), RegistryError), whole=whole)
+    return bind(load_yaml(path or default_path(), RegistryError), whole=whole)
 
 
 def is_packaged(entry: Entry) -> bool:

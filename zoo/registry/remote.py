@@ -22,6 +22,7 @@ from zoo.files import expanded, is_own, is_strange_link, share, whose, write_tex
 from zoo.records import entry, plain, reader
 from zoo.records.entry import Entry
 from zoo.records.names import check_endpoint
+from zoo.records.text import Document, load_json, parse_json, parse_yaml
 from zoo.registry import endpoints, faults
 from zoo.said import masked, one_line
 
@@ -36,7 +37,7 @@ class Copy:
     """A registry as it was fetched, with the rows of a newer format that it may have."""
 
     tag: str  # its ETag, or the commit of its repository; "": none
-    document: reader.Document
+    document: Document
     hub: str = ""  # that has the files of rows which name none
 
     def entries(self, whole: bool = False) -> dict[str, Entry]:
@@ -83,15 +84,13 @@ class _AwayError(Exception):
 
 def _patiently(name: str, source: str, kept: Copy | None, named: Sequence[str]) -> Copy:
     """The registry as it is now; waited for as long as it asks to, where there is no copy."""
-    waited_s = 0.0
+    patience = faults.Patience()
     while True:
         try:
             return _of_url(source, kept, named) if "://" in name else _of_repo(name, kept, named)
         except _AwayError as problem:
-            more_s = 0.0 if kept else faults.wait(str(problem), problem.wait_s, waited_s)
-            if not more_s:
+            if kept or not patience.waited(problem):
                 raise
-            waited_s += more_s
 
 
 def _source(name: str) -> str:
@@ -137,7 +136,7 @@ def _of_repo(name: str, kept: Copy | None, named: Sequence[str]) -> Copy:
     endpoint = endpoints.default()
     address = f"{endpoint}/api/models/{name}/revision/main"
     try:
-        head = reader.parse_json(_text(address, _get(address, named)), address, RegistryError).data
+        head = parse_json(_text(address, _get(address, named)), address, RegistryError).data
     except RegistryError as problem:
         raise RegistryError(str(problem), problem.hint or faults.HUB) from None
     commit = head.get("sha") if isinstance(head, dict) else None
@@ -239,8 +238,8 @@ def _text(address: str, answer: _Answer) -> str:
     return text
 
 
-def _read(address: str, answer: _Answer) -> reader.Document:
-    found = reader.parse_yaml(_text(address, answer), address, RegistryError)
+def _read(address: str, answer: _Answer) -> Document:
+    found = parse_yaml(_text(address, answer), address, RegistryError)
     if not isinstance(found.data, dict) or found.data.keys().isdisjoint(("students", "format")):
         raise RegistryError(
             f"{address}: must be a mapping with students in it", f"{faults.HUB} {_HINT}"
@@ -285,8 +284,8 @@ def _kept(source: str) -> Copy | None:
         path = _path(source)
         if is_strange_link(path.parent) or not is_own(path):
             return None
-        kept = reader.read(_Kept, reader.load_json(path, RegistryError), RegistryError)
-        copy = _checked(Copy(kept.tag, reader.Document(kept.registry, source), kept.hub))
+        kept = reader.read(_Kept, load_json(path, RegistryError), RegistryError)
+        copy = _checked(Copy(kept.tag, Document(kept.registry, source), kept.hub))
     except (RegistryError, NoHome, OSError):
         return None
     return copy if kept.source == masked(source) else None

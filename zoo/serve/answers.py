@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse, Response
 
 from zoo.errors import (
+    NO_ROOM,
     Conflict,
     Damaged,
     EntryNotFound,
@@ -30,7 +30,6 @@ _KINDS: tuple[tuple[type[ZooError], int, str], ...] = (  # the first that fits
     (StoreError, 400, "BadRequest"),
 )
 DAMAGED = "what is stored here is damaged; `zoo store fsck` on the server tells where"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Refused(ZooError):  # noqa: N818
@@ -92,7 +91,7 @@ def from_error(problem: ZooError | OSError) -> Response:
 
 def _disk_error(problem: OSError) -> Response:
     """507 or 503, without the path: that is the server's own affair."""
-    full = problem.errno in _FULL
+    full = problem.errno in NO_ROOM
     reason = f"the server's disk: {problem.strerror or 'cannot be used'}"
     return error(507 if full else 503, "DiskFull" if full else "Unavailable", reason)
 

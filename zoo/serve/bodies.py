@@ -48,9 +48,13 @@ async def chunks(
     stream = request.stream()
     total, waited_s = 0, 0.0
     while True:
-        left_s = settings.grace_s + total / (min_rate or settings.min_rate) - waited_s
-        began = time.monotonic()
-        chunk = await _next(stream, min(left_s, settings.idle_s), total)
+        began, rate = time.monotonic(), min_rate or settings.min_rate
+        left_s = max(settings.grace_s + total / rate - waited_s, 0.0)
+        if left_s < settings.idle_s:
+            reason = f"slower than {rate:g} bytes a second: {total} bytes came"
+        else:
+            reason = f"nothing came for {settings.idle_s:.3g} seconds, after {total} bytes"
+        chunk = await _next(stream, min(left_s, settings.idle_s), reason)
         waited_s += time.monotonic() - began  # our own work in between does not count
         if not chunk:
             return
@@ -60,13 +64,12 @@ async def chunks(
         yield chunk
 
 
-async def _next(stream: AsyncIterator[bytes], within_s: float, total: int) -> bytes:
+async def _next(stream: AsyncIterator[bytes], within_s: float, reason: str) -> bytes:
     try:
         with anyio.fail_after(within_s):
             return await anext(stream, b"")
     except TimeoutError:
-        message = f"nothing came for {within_s:.3g} seconds, after {total} bytes"
-        raise Refused(408, "RequestTimeout", message, Connection="close") from None
+        raise Refused(408, "RequestTimeout", reason, Connection="close") from None
 
 
 def _over(limit_bytes: int) -> Refused:

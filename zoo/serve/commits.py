@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import RevisionNotFound, ZooError, require
-from zoo.records.names import check_path, shown
+from zoo.records.names import check_path, quoted
 from zoo.serve.answers import bad_request, json, too_large
 from zoo.serve.bodies import chunks
 from zoo.serve.changing import fields, known, only, text
 from zoo.serve.drafts import Draft, Proposed
 from zoo.serve.hub import Hub
+from zoo.serve.listing import flag
 from zoo.serve.metadata import problems
 from zoo.serve.routing import Route, base_url
 from zoo.stores.blobs import blob_id_of
@@ -45,7 +46,7 @@ async def commit(request: Request, org: str, name: str, revision: str) -> Respon
     branch = revision.removeprefix("refs/heads/")
     heads = (await hub.call(hub.store.refs, repo)).heads
     if branch not in heads:
-        raise RevisionNotFound(f"no branch {shown(branch)} in {repo}", "commits go to branches")
+        raise RevisionNotFound(f"no branch {quoted(branch)} in {repo}", "commits go to branches")
     proposed = await _received(request, hub)
     await hub.check_writer(request.state.user.id)
     made = await hub.call(
@@ -108,10 +109,10 @@ def _asked(hub: Hub, item: Any) -> tuple[str, int]:
     only(item, "path", "size", "sample", "sha")  # the last of old clients
     path, size = text(item, "path"), item.get("size")
     if type(size) is not int or size < 0:
-        raise bad_request(f"{shown(path)}: size must be a number of bytes")
+        raise bad_request(f"{quoted(path)}: size must be a number of bytes")
     require(check_path, path, bad_request)
     if size > hub.settings.max_file_bytes:
-        raise too_large(f"{shown(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
+        raise too_large(f"{quoted(path)} is over the {hub.settings.max_file_bytes} bytes allowed")
     return path, size
 
 
@@ -130,7 +131,7 @@ def _known_id(store: Store, old: File | None, size: int, regular: bool) -> str:
 
 
 def _no_pull_request(request: Request) -> None:
-    if request.query_params.get("create_pr", "") not in ("", "0", "false"):
+    if flag(request.query_params, "create_pr"):
         raise bad_request("there are no pull requests here; commit to a branch")
 
 

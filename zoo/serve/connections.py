@@ -3,7 +3,8 @@
 A connection is asking until the head of a request is whole, and is answered until the answer has
 gone. Whoever asks for longer than `head_s` seconds is sent away, whatever dribbles in; bodies have
 their own limits (`bodies`). Where there are too many, of one client or in all, the one that has
-been asking for longest makes room: a stranger who holds hundreds of them keeps nobody out.
+been asking for longest makes room, or else the one that takes nothing of its answer for longest: a
+stranger who holds hundreds of them keeps nobody out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,14 +72,22 @@ class Connection(H11Protocol):
         self._asking_since = 0.0  # when it began to wait for a head; 0: it is being answered
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._full_since = 0.0  # when there was more than the client takes; 0: it takes all
         self.counted_as = ""
 
     def connection_made(self, transport: Any) -> None:
         """Take it, and let another go where there is no room."""
         super().connection_made(transport)
+        if (taken := transport.get_extra_info("socket")) is not None:
+            # a body is sent behind its head at once, not when the client has confirmed the head
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counted_as = self._limits.counted_as(self.client[0] if self.client else "")
         self._watch()
-        others = [c for c in self.connections if isinstance(c, Connection) and c._is_open(self)]
+        others = [
+            c
+            for c in self.connections
+            if isinstance(c, Connection) and c is not self and c._is_open()
+        ]
         alike = [c for c in others if c.counted_as == self.counted_as and c.counted_as]
         if len(alike) >= self._limits.of_client:
             self._take_place_of(alike)
@@ -85,9 +95,13 @@ class Connection(H11Protocol):
             self._take_place_of(others)
 
     def _take_place_of(self, others: list[Connection]) -> None:
-        """Close the one that has been asking for longest; this one where all are answered."""
+        """Close the one that has been asking for longest, or taking nothing; else this one."""
         asking = [c for c in others if c._asking_since]
         longest = min(asking, key=lambda c: c._asking_since, default=None)
+        if longest is None:
+            before = time.monotonic() - self._limits.head_s
+            full = [c for c in others if 0 < c._full_since < before]
+            longest = min(full, key=lambda c: c._full_since, default=None)
         if longest is None:
             self._refuse(_BUSY)
         elif longest._unsent():
@@ -95,9 +109,9 @@ class Connection(H11Protocol):
         else:
             longest.transport.close()
 
-    def _is_open(self, other: Connection) -> bool:
-        """Whether it holds a socket beside that of `other`."""
-        return self is not other and (not self.transport.is_closing() or bool(self._unsent()))
+    def _is_open(self) -> bool:
+        """Whether it holds a socket."""
+        return not self.transport.is_closing() or bool(self._unsent())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -141,11 +155,13 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """The client is slower than we are; it has `stall_s` seconds for the next piece."""
         super().pause_writing()
+        self._full_since = time.monotonic()
         self._wait_for_client()
 
     def resume_writing(self) -> None:
         """It has taken what there was."""
         super().resume_writing()
+        self._full_since = 0.0
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None

@@ -119,7 +119,7 @@ class Draft:
             raise too_large(f"a commit has at most {MAX_CHANGES} changes")
         if key not in _KEYS:
             raise bad_request(f"no such change: {key[:40]!a}")
-        only(value, *_KEYS.get(key, ()))
+        only(value, *_KEYS[key])
         path = _path(value, new=key in ("file", "lfsFile"))
         if key == "file":
             if value.get("encoding", "base64") != "base64":

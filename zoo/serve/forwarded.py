@@ -48,6 +48,8 @@ class Forwarded:
                 address = str(ipaddress.ip_address(word.strip()))
             except ValueError:
                 return proxy
+            if "%" in address:  # behind it may stand anything, and a zone is one machine's own
+                return proxy
             if address not in self._proxies:
                 return address
         return proxy

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from zoo.errors import NotFound, StoreError
-from zoo.records.names import shown
+from zoo.records.names import quoted
 from zoo.serve.answers import DAMAGED, Refused
 from zoo.serve.settings import Settings
 from zoo.serve.tokens import Token, Tokens
@@ -57,17 +57,19 @@ class Hub:
         if holder is None or holder.scope != "write":
             raise Refused(403, "Forbidden", "the token was revoked, has expired or may only read")
 
-    async def refresh_all(self) -> None:
-        """Before a list: what another hub has closed since is not in it."""
-        if self.mirror is not None:
-            await self.mirror.refresh_all()
+    async def refresh_all(self) -> set[str]:
+        """Before a list: what another hub has closed since is not in it.
+
+        Returns what must be left out, for the other hub has not answered yet.
+        """
+        return await self.mirror.refresh_all() if self.mirror is not None else set()
 
     def check_visible(self, repo: str, user: Token | None) -> None:
         """NotFound, in the same words, where there is no such repository or `user` may not know."""
         with contextlib.suppress(NotFound):
             if self.store.shows(repo, private=user is not None):
                 return
-        raise NotFound(f"there is no repository {shown(repo)}", "a private one needs a token")
+        raise NotFound(f"there is no repository {quoted(repo)}", "a private one needs a token")
 
     def _read(self, repo: str, revision: str, user: Token | None) -> Commit:
         self.check_visible(repo, user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +74,14 @@ def asked(query: QueryParams) -> Asked:
 
 def flag(query: QueryParams, name: str) -> bool:
     """Whether it is said, and not said to be false; 400 where it is neither yes nor no."""
-    value = query.get(name, "").lower()
-    if value not in _FLAGS:
+    return truth(query.get(name, ""), name)
+
+
+def truth(value: str, name: str) -> bool:
+    """That of a value that was sent, "" for none."""
+    if value.lower() not in _FLAGS:
         raise bad_request(f"{name} is true or false")
-    return _FLAGS[value]
+    return _FLAGS[value.lower()]
 
 
 def expanded(query: QueryParams) -> tuple[str, ...]:
@@ -96,12 +100,18 @@ def only(row: dict[str, Any], expand: tuple[str, ...]) -> dict[str, Any]:
     return {key: row[key] for key in kept if key in row} if expand else row
 
 
-def page(store: Store, wanted: Asked, private: bool) -> tuple[list[dict[str, Any]], str]:
+def page(
+    store: Store, wanted: Asked, private: bool, without: Container[str] = ()
+) -> tuple[list[dict[str, Any]], str]:
     """One page, and the cursor of the next one, "" where there is none.
 
-    `private`: private repositories are among them.
+    `private`: private repositories are among them; `without`: these are not.
     """
-    rows = [] if wanted.none else list(_rows(store, wanted, private))
+    rows = (
+        []
+        if wanted.none
+        else [row for row in _rows(store, wanted, private) if row["id"] not in without]
+    )
     rows.sort(key=lambda row: _key(row, wanted), reverse=bool(wanted.newest_by))
     rows = [row for row in rows if _after(_key(row, wanted), wanted)]
     chosen = rows[: wanted.limit]

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.records.reader import parse_yaml
+from zoo.records.text import parse_yaml
 
 MAX_CHARACTERS = 1 << 16  # of the block
 MAX_VALUES = 10_000  # of it, keys too: some 0.2 s of work

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zoo.errors import NotFound
+from zoo.said import shown
 from zoo.serve import listing
 from zoo.serve.answers import bad_request, json
 from zoo.serve.describe import described, moment
@@ -64,8 +65,9 @@ async def models(request: Request) -> Response:
     """The list of repositories, filtered, sorted and in pages."""
     hub: Hub = request.state.hub
     wanted = listing.asked(request.query_params)
-    await hub.refresh_all()
-    rows, more = await hub.ask(listing.page, hub.store, wanted, request.state.user is not None)
+    unknown = await hub.refresh_all()
+    private = request.state.user is not None
+    rows, more = await hub.ask(listing.page, hub.store, wanted, private, unknown)
     return json(rows, headers=next_page(request, cursor=more) if more else None)
 
 
@@ -91,7 +93,7 @@ async def commits(request: Request, org: str, name: str, revision: str) -> Respo
     """The history of a revision, newest first; `?limit=` (1 to 1000) a page, `?p=` from 0."""
     hub: Hub = request.state.hub
     head = await hub.read(org, name, revision, request.state.user)
-    formatted = "formatted" in request.query_params.getlist("expand[]")
+    formatted = _formatted(request.query_params.get("expand[]"))
     limit, page = number(request, "limit", COMMITS_A_PAGE, 1, 1000), number(request, "p", 0, 0)
 
     def rows() -> list[dict[str, Any]]:
@@ -142,6 +144,12 @@ def _refs(found: Any, prefix: str) -> list[dict[str, str]]:
         {"name": name, "ref": prefix + name, "targetCommit": target}
         for name, target in sorted(found.items())
     ]
+
+
+def _formatted(expand: str | None) -> bool:
+    if expand not in (None, "formatted"):
+        raise bad_request(f"expand[] cannot be {shown(expand, 60)}; known: formatted")
+    return expand is not None
 
 
 def _commit(commit: Any, formatted: bool) -> dict[str, Any]:

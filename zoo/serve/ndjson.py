@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.records.reader import parse_json
+from zoo.records.text import parse_json
 
 MAX_LINE_BYTES = 1 << 20  # of one line without the content of its file
 MAX_VALUES = 100_000  # of one JSON text

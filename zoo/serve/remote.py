@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from zoo.errors import EntryNotFound, InputError, NotFound, RevisionNotFound
+from zoo.errors import EntryNotFound, InputError, NotFound, RevisionNotFound, ZooError
 from zoo.records.names import check_stored_ref
-from zoo.records.reader import parse_json
+from zoo.records.text import parse_json
+from zoo.registry import endpoints, faults
 from zoo.said import one_line
 from zoo.serve.answers import Refused
 from zoo.stores.git import File, Refs
@@ -126,11 +127,16 @@ class Remote:
             limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
             try:
                 self._opened = httpx2.AsyncClient(
-                    headers=self._headers, timeout=limits, follow_redirects=True
+                    headers=self._headers,
+                    timeout=limits,
+                    follow_redirects=True,
+                    verify=endpoints.certificates(self.url, ZooError),
                 )
-            except (ValueError, ImportError, OSError) as problem:  # a proxy, certificates
-                message = f"the settings for proxies or certificates are of no use: {problem}"
-                raise Refused(502, "UpstreamUnavailable", message) from None
+            except ZooError as problem:
+                raise _away(str(problem), problem.hint) from None
+            except (ValueError, ImportError, OSError) as problem:
+                message = f"what the environment says of proxies is of no use, {one_line(problem)}"
+                raise _away(message) from None
         return self._opened
 
 
@@ -143,7 +149,11 @@ def reported(url: str) -> Iterator[None]:
         yield
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
         message = f"the upstream {url} cannot be reached: {one_line(problem)}"
-        raise Refused(502, "UpstreamUnavailable", message) from None
+        raise _away(message, faults.hint(problem)) from None
+
+
+def _away(message: str, hint: str = "") -> Refused:
+    return Refused(502, "UpstreamUnavailable", f"{message} ({hint})" if hint else message)
 
 
 def nonsense(what: str) -> Refused:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import StoreError, ZooError, disk
-from zoo.files import sync
-from zoo.records.names import shown
+from zoo.files import make_private, sync
+from zoo.records.names import quoted
 from zoo.serve import connections, create_app
 from zoo.serve.connections import most_connections
 from zoo.serve.forwarded import Forwarded, checked
@@ -72,7 +72,7 @@ def check_root(root: Path) -> None:
     """
     probe = root / f".writable-{os.getpid()}"
     with disk(root, hint="name a folder that you may write: --root DIR"):
-        root.mkdir(parents=True, exist_ok=True)
+        make_private(root)
         names = {path.name for path in root.iterdir() if not path.name.startswith(".")}
         if names - {"lost+found"} and not names & OURS:
             message = f"{root} is a folder of other things, no hub's"
@@ -121,7 +121,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as problem:
         raise ZooError(*_refused(host, port, problem)) from None
     except UnicodeError:  # no name of a host has such characters, or so many
-        raise ZooError(f"cannot listen on {shown(host)}: no name of a host") from None
+        raise ZooError(f"cannot listen on {quoted(host)}: no name of a host") from None
 
 
 def _refused(host: str, port: int, problem: OSError) -> tuple[str, str]:
@@ -130,7 +130,7 @@ def _refused(host: str, port: int, problem: OSError) -> tuple[str, str]:
     if problem.errno == errno.EACCES:
         return f"port {port} needs rights that you do not have", "ports from 1024 on need none"
     return (
-        f"cannot listen on {shown(host)}: {problem.strerror}",
+        f"cannot listen on {quoted(host)}: {problem.strerror}",
         "--host is an address of this machine",
     )
 

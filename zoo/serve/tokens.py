@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from zoo.errors import Exists, NotFound, StoreError, disk, require
-from zoo.files import write_text
+from zoo.files import make_private, write_text
 from zoo.records.names import check, check_hex, check_name, check_word
 
 SCOPES = ("read", "write")
@@ -103,7 +103,7 @@ class Tokens:
         from filelock import FileLock
 
         with disk(self.path, hint=""):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path.parent)
             with FileLock(self.path.with_name(".tokens.lock")):
                 yield
 

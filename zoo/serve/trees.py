@@ -9,7 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zoo.records.names import shown
+from zoo.records.names import quoted
+from zoo.serve import listing
 from zoo.serve.answers import bad_request, json, no_entry
 from zoo.serve.bodies import form
 from zoo.serve.changing import fields, only
@@ -31,7 +32,7 @@ async def tree(request: Request, org: str, name: str, revision: str, path: str =
     commit = await hub.read(org, name, revision, request.state.user)
     found = await hub.ask(entries, commit, path.strip("/"), truth(request, "recursive"))
     if found is None:
-        return no_entry(f"there is no folder {shown(path)} at {shown(revision)}", commit.id)
+        return no_entry(f"there is no folder {quoted(path)} at {quoted(revision)}", commit.id)
     expand = truth(request, "expand")
     most = PAGE_WITH_HISTORY if expand else PAGE
     limit, cursor = number(request, "limit", most, 1, most), request.query_params.get("cursor", "")
@@ -58,16 +59,20 @@ async def _asked(request: Request, limit_bytes: int) -> tuple[set[str], bool]:
     """Paths and `expand` of a form, or of JSON."""
     if request.headers.get("content-type", "").startswith("application/json"):
         data = await fields(request, "paths", "expand")
-        paths, expand = data.get("paths", []), data.get("expand", False)
+        paths, expand = data.get("paths", []), data.get("expand")
         if isinstance(paths, str):
             paths = [paths]
         if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
             raise bad_request('"paths" must be a list of texts')
-        return {p.strip("/") for p in paths}, expand is True
+        if expand is not None and not isinstance(expand, bool):
+            raise bad_request('"expand" is true or false')
+        return {p.strip("/") for p in paths}, bool(expand)
     sent = await form(request, limit_bytes)
     only(sent, "paths", "expand")
-    expand = sent.get("expand", [""])[0].lower() in ("1", "true")
-    return {p.strip("/") for p in sent.get("paths", [])}, expand
+    expand = [listing.truth(value, "expand") for value in sent.get("expand", [])]
+    if len(expand) > 1:
+        raise bad_request("expand stands more than once in the form")
+    return {p.strip("/") for p in sent.get("paths", [])}, expand == [True]
 
 
 def _chosen(commit: Commit, paths: set[str]) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ EAGER = ("README.md", "card.json")  # fetched with the list of files: they descr
 EAGER_BYTES = 1 << 20
 DESCRIBE_S = 5.0  # the first answer about a commit waits so long for them, and they go on after it
 AT_ONCE = 8  # repositories that a list asks about
+LIST_S = 5.0  # a list waits so long for the answers; asking goes on behind it
 DOWN_S = 5.0  # so long after a failed connection a list asks about none
 AUTHOR = "upstream"  # of the commits that came from there
 REFS = 200  # branches and tags that one question asks the upstream about
@@ -50,13 +51,16 @@ class Upstream:
     `$ZOO_UPSTREAM_TOKEN`, where set, is sent to the upstream; tokens of clients never are.
     """
 
-    def __init__(self, store: Store, url: str, *, fresh_s: float = FRESH_S) -> None:
+    def __init__(
+        self, store: Store, url: str, *, fresh_s: float = FRESH_S, list_s: float = LIST_S
+    ) -> None:
         self._store = store
-        self._fresh_s = fresh_s
+        self._fresh_s, self._list_s = fresh_s, list_s
         self._remote = Remote(url, os.environ.get("ZOO_UPSTREAM_TOKEN", ""))
         self._receiver = Receiver(store, self._remote)
         self._refs: dict[str, tuple[float, Refs | None]] = {}  # by repo; None: it was down
         self._down_at = -DOWN_S
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._running: dict[tuple[str, ...], asyncio.Task[Any]] = {}
         self._flights: dict[tuple[str, ...], Flight] = {}
 
@@ -97,18 +101,31 @@ class Upstream:
             if problem.code == "UpstreamUnavailable":
                 self._down_at = time.monotonic()
 
-    async def refresh_all(self) -> None:
-        """Ask of all that is mirrored whether it may be shown; not while the upstream is down."""
-        gate = asyncio.Semaphore(AT_ONCE)
+    async def refresh_all(self) -> set[str]:
+        """Ask of all that is mirrored whether it may be shown; not while the upstream is down.
 
-        async def ask(repo: str) -> None:
-            async with gate:
-                if time.monotonic() - self._down_at < DOWN_S or self._is_fresh(repo):
-                    return
+        It is waited for `LIST_S` at most. Returns what was never answered for since this started:
+        whether that may be shown is not known.
+        """
+        asked = {}
+        for repo in await in_thread(self._stale):
+            key = ("list", repo)
+            asked[repo] = self._running.get(key) or self._started(key, self._ask(repo))
+        if not asked:
+            return set()
+        done, _ = await asyncio.wait(asked.values(), timeout=self._list_s)
+        for task in done:
+            task.result()
+        return {repo for repo, task in asked.items() if not task.done() and repo not in self._refs}
+
+    async def _ask(self, repo: str) -> None:
+        """One of a list."""
+        async with self._gate:
+            if time.monotonic() - self._down_at < DOWN_S:
+                self._refs.setdefault(repo, (time.monotonic() - self._fresh_s, None))
+            elif not self._is_fresh(repo):
                 with contextlib.suppress(Refused):
                     await self.refresh(repo, "main")
-
-        await asyncio.gather(*(ask(repo) for repo in await in_thread(self._mirrored)))
 
     async def refresh_refs(self, repo: str) -> None:
         """Make the store know every branch and tag of `repo`."""
@@ -117,11 +134,12 @@ class Upstream:
         for id in list(dict.fromkeys([*refs.heads.values(), *refs.tags.values()]))[:REFS]:
             await self.refresh(repo, id)
 
-    def _mirrored(self) -> list[str]:
+    def _stale(self) -> list[str]:
+        """What is mirrored and was not asked about a short time ago."""
         found = []
         for repo in self._store.repos():
             with contextlib.suppress(ZooError):  # deleted since, or damaged
-                if self._store.origin(repo) == self._remote.url:
+                if not self._is_fresh(repo) and self._store.origin(repo) == self._remote.url:
                     found.append(repo)
         return found
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.errors import IntegrityError, NotFound, StoreError, disk
-from zoo.files import sync, sync_folder
-from zoo.records.names import shown
+from zoo.files import make_private, sync, sync_folder
+from zoo.records.names import quoted
 
 Known = tuple[str, int, str]  # sha256, size in bytes, git's blob id
 
@@ -45,7 +45,7 @@ class Blobs:
         """The same; NotFound where it is not here."""
         path = self.find(sha256)
         if path is None:
-            raise NotFound(f"no file with sha256 {shown(sha256)}")
+            raise NotFound(f"no file with sha256 {quoted(sha256)}")
         return path
 
     def add(
@@ -69,7 +69,7 @@ class Blobs:
     def incoming(self, *, sha256: str | None = None, size: int | None = None) -> Incoming:
         """The same for bytes that are pushed: `with store.incoming() as upload: ...`."""
         if sha256 is not None and not _is_sha256(sha256):
-            raise StoreError(f"{shown(sha256)} is no sha256 in 64 lower-case hex digits")
+            raise StoreError(f"{quoted(sha256)} is no sha256 in 64 lower-case hex digits")
         if size is not None and size < 0:
             raise StoreError(f"a file cannot have {size} bytes")
         return Incoming(self, sha256, size)
@@ -91,7 +91,8 @@ class Blobs:
     def _part(self) -> Path:
         """A new name for what is not whole yet."""
         folder = self.root / "incoming"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.root)
+        folder.mkdir(exist_ok=True)
         return folder / uuid.uuid4().hex
 
     def _settle(self, hashes: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from zoo.errors import EntryNotFound, StoreError, require
-from zoo.records.names import check_hex, check_stored_path, check_together, shown
+from zoo.records.names import check_hex, check_stored_path, check_together, quoted
 
 LFS_SIZE_BYTES = 10 * 2**20  # from here on a file is LFS whatever its name
 _LFS_NAMES = """
@@ -150,7 +150,7 @@ def _deleted(files: Mapping[str, File], change: Delete | DeleteFolder) -> list[s
         found = [path for path in files if path.startswith(change.path.rstrip("/") + "/")]
     if not found:
         kind = "file" if isinstance(change, Delete) else "folder"
-        raise EntryNotFound(f"a {kind} with this name doesn't exist: {shown(change.path)}")
+        raise EntryNotFound(f"a {kind} with this name doesn't exist: {quoted(change.path)}")
     return found
 
 
@@ -162,7 +162,7 @@ def check_folders(files: Iterable[str]) -> None:
         for depth in range(1, len(parts)):
             folder = "/".join(parts[:depth])
             if folder in known:
-                raise StoreError(f"{shown(folder)} cannot be both a file and a folder")
+                raise StoreError(f"{quoted(folder)} cannot be both a file and a folder")
 
 
 # --- git's ids -----------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def new_commit(
         if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
             raise StoreError("the text of a commit cannot hold NUL or half characters")
     if any(c in author for c in "<>\n"):
-        raise StoreError(f"{shown(author)} cannot be an author")
+        raise StoreError(f"{quoted(author)} cannot be an author")
     made = Commit("", parents, tree_id(files), author, now(), title, description, files)
     return replace(made, id=commit_id(made))
 
@@ -268,4 +268,4 @@ def check_commit(commit: Commit) -> None:
         if not (commit.imported and file.sha256 == ""):
             check_hex(file.sha256, 64, "sha256")
         if file.path != path or type(file.size) is not int or file.size < 0:
-            raise ValueError(f"{shown(path)}: the row says something else")
+            raise ValueError(f"{quoted(path)}: the row says something else")

@@ -14,7 +14,7 @@ from zoo.records.names import (
     check_stored_path,
     check_stored_ref,
     folded,
-    shown,
+    quoted,
 )
 from zoo.stores import layout
 from zoo.stores.git import Add, Change, DeleteFolder
@@ -25,7 +25,7 @@ def check_names(folder: Path, refs: layout.Names, new: str) -> None:
     for _, name, id in layout.each(refs):
         require(check_stored_ref, name, StoreError)
         if id != new and layout.resolve(folder, id) != id:
-            raise StoreError(f"{shown(name)} names a commit that is not here: {shown(id)}")
+            raise StoreError(f"{quoted(name)} names a commit that is not here: {quoted(id)}")
 
 
 def check_free(repo: str, others: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ def apart(others: Set[str]) -> Callable[[str], None]:
             one, two = sorted((folded(name), folded(other)), key=len)
             if one == two or two.startswith(f"{one}/"):
                 raise ValueError(
-                    f"{shown(other)} is there, and both cannot be kept on every system"
+                    f"{quoted(other)} is there, and both cannot be kept on every system"
                 )
 
     return check

@@ -32,8 +32,8 @@ from zoo.errors import (
     disk,
     require,
 )
-from zoo.files import sync_folder
-from zoo.records.names import check_ref, check_repo, check_stored_repo, shown
+from zoo.files import make_private, sync_folder
+from zoo.records.names import check_ref, check_repo, check_stored_repo, quoted
 from zoo.stores import git, layout, rules, upkeep
 from zoo.stores.blobs import Blobs, blob_id_of, move
 from zoo.stores.git import Add, Change, Commit, File, Refs, is_lfs, pointer
@@ -134,7 +134,7 @@ class Store(Blobs):
         with disk(self.root):
             found = layout.resolve(folder, revision)
         if found is None:
-            raise RevisionNotFound(f"{repo} has no revision {shown(revision)}")
+            raise RevisionNotFound(f"{repo} has no revision {quoted(revision)}")
         return found
 
     def read(self, repo: str, revision: str) -> Commit:
@@ -261,7 +261,7 @@ class Store(Blobs):
         from filelock import FileLock, Timeout
 
         with disk(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.root)
             lock = FileLock(self.root / ".lock", thread_local=False)
             try:
                 held = lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
@@ -281,7 +281,7 @@ class Store(Blobs):
             folder = self._place(repo)
             if (folder / "repo.json").is_file():
                 return folder
-        raise NotFound(f"no repository {shown(repo)}")
+        raise NotFound(f"no repository {quoted(repo)}")
 
     def _make(self, repo: str, about: dict[str, Any], commit: Commit, refs: layout.Names) -> None:
         """A whole repository, visible at once; the lock is held."""
@@ -316,7 +316,7 @@ class Store(Blobs):
     def _head(self, folder: Path, branch: str, parent: str | None) -> Commit:
         id = layout.find_ref(folder, "heads", _branch(branch))
         if id is None:
-            raise RevisionNotFound(f"no branch {shown(branch)}")
+            raise RevisionNotFound(f"no branch {quoted(branch)}")
         if parent is not None and not (len(parent) >= 5 and id.startswith(parent.lower())):
             raise Conflict("A commit has happened since", "read the head again, then retry")
         return self._commit(folder, id)
@@ -333,7 +333,9 @@ class Store(Blobs):
     def _check_blobs(self, files: Mapping[str, File]) -> None:
         for file in files.values():
             if not self.has(file.sha256):
-                raise StoreError(f"the bytes of {shown(file.path)} are not here", "send them first")
+                raise StoreError(
+                    f"the bytes of {quoted(file.path)} are not here", "send them first"
+                )
 
     def _name(self, repo: str, kind: layout.Kind, name: str, revision: str) -> None:
         require(check_ref, name, StoreError)
@@ -341,7 +343,7 @@ class Store(Blobs):
             folder = self._folder(repo)
             path = layout.ref_path(folder, kind, name)
             if path.exists():
-                raise Exists(f"{repo} has {shown(name)} already")
+                raise Exists(f"{repo} has {quoted(name)} already")
             refs = layout.read_refs(folder)
             require(rules.apart({*refs.heads, *refs.tags}), name, Exists)
             self._put(path, layout.line(self.resolve(repo, revision)))
@@ -350,7 +352,7 @@ class Store(Blobs):
         with self._locked():
             folder = self._folder(repo)
             if layout.find_ref(folder, kind, name) is None:
-                raise RevisionNotFound(f"{repo} has no {shown(name)}")
+                raise RevisionNotFound(f"{repo} has no {quoted(name)}")
             layout.ref_path(folder, kind, name).unlink()
             sync_folder(folder / "refs" / kind)
 

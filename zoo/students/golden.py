@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import InputError, ZooError
+from zoo.files import open_plain
 from zoo.records import task
 from zoo.records.names import FILES, GOLDEN
 
@@ -82,7 +83,7 @@ def _golden_arrays(path: Path, precision: str) -> tuple[np.ndarray, np.ndarray, 
     broken = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     keys = ("inputs", precision, f"tolerance_{precision}")
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
+        with open_plain(path) as file, np.load(file) as arrays:
             inputs, expected, tolerance = (arrays[key] for key in keys)
             bound = float(tolerance.item())
             if not 0 <= bound < np.inf or expected.dtype.kind not in "biuf" or not expected.size:

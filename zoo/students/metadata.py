@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from zoo.files import open_plain
+
 _PROPERTIES, _KEY, _VALUE = 14, 1, 2  # of ModelProto; of StringStringEntryProto
 _SIZES = {1: 8, 5: 4}  # wire type -> bytes
 _MAX_FIELDS = 10_000  # a model has some thirty; what has more is none
@@ -20,10 +22,8 @@ _MAX_BYTES = 1 << 24  # of one property; a longer one is not read
 def read(path: Path) -> dict[str, str]:
     """The metadata of the file by key; of what is no whole ONNX file, what could be read."""
     found: dict[str, str] = {}
-    if not path.is_file():  # a pipe would be waited for
-        return found
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             for _, data in _fields(file, (_PROPERTIES,)):
                 pair = {n: text.decode() for n, text in _fields(io.BytesIO(data), (_KEY, _VALUE))}
                 found[pair.get(_KEY, "")] = pair.get(_VALUE, "")

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from zoo.errors import InputError, NotFound, ZooError
+from zoo.files import open_plain
 from zoo.said import one_line
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def create(
     threads: of its operators; 0 means one a physical core. arena: keep the memory of a batch for
     the next one: quicker where batches are large, and never given back.
     """
-    if isinstance(source, Path) and not source.is_file():
-        raise NotFound(f"{source}: no such file", _HINT)
+    if isinstance(source, Path):
+        _check_plain(source)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -52,6 +53,16 @@ def create(
             f"{one_line(problem, 2000)}",
             _HINT,
         ) from None
+
+
+def _check_plain(path: Path) -> None:
+    """Refuse what onnxruntime might wait for without end."""
+    try:
+        open_plain(path).close()
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such file", _HINT) from None
+    except OSError as problem:
+        raise InputError(f"{path}: cannot be read: {problem.strerror}", _HINT) from None
 
 
 def inputs(session: ort.InferenceSession) -> list[tuple[str, str, int]]:
@@ -80,8 +91,6 @@ def open_session(
     source: Path | bytes, threads: int = 1, provider: str = CPU
 ) -> ort.InferenceSession:
     """A session of `threads` threads on a file with one input, or one clear error."""
-    if isinstance(source, Path) and not source.is_file():
-        raise InputError(f"{source} is not a file", ONNX_HINT)
     session = create(source, threads=threads, provider=provider)
     if provider not in session.get_providers():  # onnxruntime falls back without an error
         raise ZooError(

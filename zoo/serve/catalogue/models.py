@@ -7,7 +7,7 @@ Whoever may write to the hub may send any card.json. A card that is in the catal
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from zoo.records import reader
 from zoo.records.card import Card
 from zoo.records.entry import Headline
 from zoo.records.measures import FRACTION, Measurement, Scale, Score
+from zoo.records.text import Document, parse_json
 from zoo.stores.store import Commit, Store
 
 FIGURES = ("latency.svg", "classes.svg", "curves.svg")
@@ -87,11 +88,11 @@ class Shown:
         return replace(self.facts.row, repo=self.repo, revision=self.commit.id)
 
 
-def shown(store: Store, *, private: bool) -> Iterator[Shown]:
-    """Every repository by id; those that are private only where asked for."""
+def shown(store: Store, *, private: bool, without: Container[str] = ()) -> Iterator[Shown]:
+    """Every repository by id; those that are private only where asked for, and not `without`."""
     for repo in store.repos():
         try:
-            if store.shows(repo, private):
+            if repo not in without and store.shows(repo, private):
                 yield look(repo, store.read(repo, _BRANCH), store)
         except (NotFound, StoreError):  # deleted meanwhile, without a main, or damaged
             continue
@@ -143,8 +144,8 @@ def parse(data: bytes) -> Card:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise CardError("card.json: not UTF-8 text") from None
-    document = reader.parse_json(text, cards.FILE, CardError)
-    clean = reader.Document(_clean(document.data), document.name)
+    document = parse_json(text, cards.FILE, CardError)
+    clean = Document(_clean(document.data), document.name)
     card = reader.read(Card, clean, CardError)
     for score in _scores(card):
         if not _is_sound(score):

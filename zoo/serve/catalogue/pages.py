@@ -154,8 +154,8 @@ async def _shown(request: Request) -> list[Shown]:
     """What whoever asks may see."""
     hub: Hub = request.state.hub
     private = request.state.user is not None
-    await hub.refresh_all()
-    return await hub.call(lambda: list(shown(hub.store, private=private)))
+    unknown = await hub.refresh_all()
+    return await hub.call(lambda: list(shown(hub.store, private=private, without=unknown)))
 
 
 async def listing(request: Request) -> Response:
@@ -238,8 +238,9 @@ def _file(one: Shown, path: str) -> dict[str, Any]:
 async def registry_yaml(request: Request) -> Response:
     """The registry of what anybody may pull from here."""
     hub: Hub = request.state.hub
-    await hub.refresh_all()
-    text = await hub.call(lambda: registry.text(shown(hub.store, private=False)))
+    unknown = await hub.refresh_all()
+    found = shown(hub.store, private=False, without=unknown)
+    text = await hub.call(lambda: registry.text(found))
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
     headers = {**_SAFE, "ETag": etag}
     if not_modified(request.headers, etag):

@@ -28,6 +28,12 @@ class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
         data = self.recipe.data
         return {data.name or data.source: load(data, "test", root)}
 
+    def reader(self) -> int:
+        """Of pictures that must be resized."""
+        from distill.data.record import READER
+
+        return READER
+
     def outputs(
         self, path: Path, data: Dataset, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:

@@ -39,6 +39,8 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("{card.variants[card.best].file}")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["studentzoo.labels"])
 picture = ImageOps.exif_transpose(Image.open("photo.jpg"))  # upright
+if picture.mode.startswith("I"):  # greys of 16 bits
+    picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
 if picture.has_transparency_data:  # what is transparent lies on white
     white = Image.new("RGBA", picture.size, "white")
     picture = Image.alpha_composite(white, picture.convert("RGBA"))
