@@ -19,7 +19,7 @@ from compress import calibrate, dynamic, graph, ladder, sensitivity
 from compress.config import LADDER, Attempt
 from compress.errors import CompressError
 from compress.examples import Examples
-from compress.int8 import Limits
+from compress.int8 import STRICT, Limits
 from compress.ladder import File
 from compress.rewrite import quantize_entries
 from compress.rewrite.graph import load_ir
@@ -28,6 +28,7 @@ PRODUCTS = ("MatMul", "Gemm")
 # Answers are judged on examples of their own, so that here only a layer, or an output, is stopped
 # of which 8 bits keep next to nothing; what they cost below that is for the gates to say.
 LIMITS = Limits(noise=0.5, change=0.5)
+CAREFUL = Attempt("careful")  # with `STRICT` limits: what is off by more stays in float
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _weights(model: ModelProto) -> dict[str, int]:
 def _static(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]:
     shared = _Static(model, calibration, folder)
     for attempt in LADDER:
-        yield shared.rung(attempt)
+        yield shared.rung(attempt, LIMITS)
+    yield shared.rung(CAREFUL, STRICT)
 
 
 class _Static:
@@ -88,11 +90,12 @@ class _Static:
         """Layers, the most damaging first."""
         return [name for name, _ in sensitivity.rank(self.source, self.batches)]
 
-    def rung(self, attempt: Attempt) -> Rung:
+    def rung(self, attempt: Attempt, limits: Limits) -> Rung:
         path = self.folder / f"{attempt.name}.onnx"
-        settings = ladder.settings_of(attempt, self.batches) | {"bias_correction": True}
+        settings = ladder.settings_of(attempt, self.batches)
+        settings |= {"bias_correction": True, "max_noise": limits.noise}
         given = (self.source, path, self.batches, attempt, lambda: self.ranked)
-        make = partial(ladder.make_attempt, *given, correct=True, limits=LIMITS)
+        make = partial(ladder.make_attempt, *given, correct=True, limits=limits)
         return Rung(attempt.name, settings, path, make)
 
 

@@ -127,7 +127,7 @@ def refused(tmp_path, **more):
 def test_a_file_that_may_be_slower_is_refused(tmp_path, high):
     slow = Speed(0.99, 0.9, high, 1.0, 0.99, 1.01, 2.0, 2.0)
     report = refused(tmp_path, speed=lambda path: slow)
-    assert len(report.attempts) == 5
+    assert [tried.name for tried in report.attempts][-2:] == ["percentile-float4", "careful"]
     assert f"may be {high:.3f}, not < 1.000" in report.attempts[0].reason
 
 

@@ -5,10 +5,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress import int8, normal
+from compress import int8, normal, rungs
 from compress.config import Attempt
 from compress.errors import CompressError
+from compress.examples import examples
 from compress.rungs import LIMITS
+from compress.source import Port
 
 ROWS = np.random.default_rng(0).uniform(-1, 1, (64, 3)).astype("f4")
 
@@ -55,3 +57,12 @@ def test_what_a_layer_may_lose_is_the_callers_and_a_layer_that_says_nothing_is_a
     assert 0.15 < made(some, limits=LIMITS).changes["y"] < 0.5
     with pytest.raises(CompressError, match="only: 8 bits change its output by"):
         made(whole, limits=LIMITS)
+
+
+def test_the_last_attempt_lets_a_layer_lose_less(tmp_path):
+    rows = examples((Port("x", "float32", (None, 3)),), ROWS * np.float32([1, 60, 1]))
+    found = rungs.of(gemm([[1, 0.0035, 0.0035]] * 2, (0, 0)), rows, tmp_path)
+    static = {rung.name: rung for rung in found if "calibration" in rung.settings}
+    assert static["minmax"].make().settings == {"float_nodes": []}
+    with pytest.raises(CompressError, match="8 bits change its output by"):
+        static["careful"].make()
