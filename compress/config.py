@@ -101,23 +101,3 @@ class Gates:
         )
         _check(self.max_speed_ratio > 0, f"max_speed_ratio must be > 0, not {self.max_speed_ratio}")
         _check(self.max_size_bytes >= 0, f"max_size_bytes must be >= 0, not {self.max_size_bytes}")
-
-
-@dataclass(frozen=True)
-class FileGates:
-    """What an attempt at somebody else's file must reach, on examples that calibrated nothing."""
-
-    max_drop_points: float = 0.5  # percentage points of accuracy lost, where there are labels
-    min_agreement: float | None = None  # lower end of its interval; None: see compress/foreign.py
-    max_speed_ratio: float = 1.0  # latency over that of the file that came in, its upper end
-
-    def __post_init__(self) -> None:
-        self.gates(0.0)
-
-    def gates(self, min_agreement: float) -> Gates:
-        """The same as the ladder reads it; `min_agreement` where nothing is said of it."""
-        _check(
-            self.max_speed_ratio <= 1, f"max_speed_ratio must be <= 1, not {self.max_speed_ratio}"
-        )
-        least = min_agreement if self.min_agreement is None else self.min_agreement
-        return Gates(self.max_drop_points, least, self.max_speed_ratio)

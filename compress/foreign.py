@@ -12,7 +12,7 @@ import numpy as np
 
 from compress import answers, calibrate, exact, graph, rungs, settle, source
 from compress.answers import Accuracy, Agreement, Kind
-from compress.config import FileGates
+from compress.config import Gates
 from compress.errors import CompressError
 from compress.examples import Example, Examples, Feed, examples, fixed_batch
 from compress.ladder import File, Judgement, try_out
@@ -22,6 +22,25 @@ from compress.source import Port, Source
 CALIBRATION, JUDGED = 256, 1000  # examples at most
 MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.9, "cosine": 0.98}
 RANDOM = "the examples are random: they show speed only"
+
+
+@dataclass(frozen=True)
+class FileGates:
+    """What an attempt at somebody else's file must reach, on examples that calibrated nothing."""
+
+    max_drop_points: float = 0.5  # percentage points of accuracy lost, where there are labels
+    min_agreement: float | None = None  # lower end of its interval; None: MIN_AGREEMENT
+    max_speed_ratio: float = 1.0  # latency over that of the file that came in, its upper end
+
+    def __post_init__(self) -> None:
+        self.gates(0.0)
+
+    def gates(self, min_agreement: float) -> Gates:
+        """The same as the ladder reads it; `min_agreement` where nothing is said of it."""
+        if not self.max_speed_ratio <= 1:
+            raise ValueError(f"max_speed_ratio must be <= 1, not {self.max_speed_ratio}")
+        least = min_agreement if self.min_agreement is None else self.min_agreement
+        return Gates(self.max_drop_points, least, self.max_speed_ratio)
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,7 @@ def compress(
     *,
     out: Path,
     speed: Callable[[Path], Speed],
-    gates: FileGates = FileGates(),  # noqa: B008 (frozen)
+    gates: FileGates = FileGates(),
     labels: np.ndarray | None = None,
     real: bool = True,
     pin: bool = True,

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compress.codec import book, decode, encode
@@ -118,12 +118,14 @@ def test_linear_is_within_half_a_step(table):
 
 @pytest.mark.parametrize("codec", DYNAMIC)
 @given(table=normal_rows())
+@example(table=np.array([[1, 0.114]], np.float32))
 def test_dynamic_is_within_a_tenth_of_each_number_that_does_not_vanish(codec, table):
     error = np.abs(decode(encode(table, codec), codec) - table)
     vanishing = np.abs(table).max() * 1e-5
     assert (error <= np.maximum(0.45 * np.abs(table), vanishing)).all()
     large = np.abs(table) > 0.1 * np.abs(table).max()
-    assert (error <= 0.06 * np.abs(table))[large].all()
+    widest = {"dynamic-2015": 0.06, "dynamic-bnb": 0.0616}  # a map's half step at 0.114: 0.00703
+    assert (error <= widest[codec] * np.abs(table))[large].all()
 
 
 @pytest.mark.parametrize("codec", CODECS)

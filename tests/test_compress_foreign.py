@@ -8,9 +8,8 @@ from foreign_nets import SIDE, Net, classifier, photos, planes, saved
 from onnx import TensorProto, helper, numpy_helper
 
 import compress
-from compress.config import FileGates
 from compress.errors import CompressError
-from compress.foreign import RANDOM, Speed
+from compress.foreign import RANDOM, FileGates, Speed
 
 FAST = Speed(0.5, 0.48, 0.52, 1.0, 0.99, 1.01, 2.0, 1.0)
 PICTURES = planes(photos(90))

@@ -12,8 +12,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import compress
-from compress.config import FileGates
-from compress.foreign import Speed
+from compress.foreign import FileGates, Speed
 
 FAST = Speed(0.5, 0.48, 0.52, 1.0, 0.99, 1.01, 2.0, 1.0)
 PICTURES = photos(48)

@@ -150,7 +150,7 @@ def _size(port: Port, nchw: bool, how: Preprocess) -> tuple[int, int]:
 
 def _compress(work: _Work, out: Path, wish: Wish, real: bool, say: Callable[[str], None]) -> Report:
     from compress import foreign
-    from compress.config import FileGates
+    from compress.foreign import FileGates
 
     values = wish.max_drop_points, wish.min_agreement, wish.max_speed_ratio
     try:
