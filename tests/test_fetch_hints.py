@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from no_hubs import PAGES
 
 import zoo
 from zoo.errors import NotFound, PullError, RegistryError, ZooWarning
@@ -237,16 +238,6 @@ def test_a_private_student_is_pulled_with_zoo_token(
 
 
 # --- what is no hub ------------------------------------------------------------------------------
-
-PAGES = {
-    "a page": (b"<!DOCTYPE html><title>log in</title>", "text/html"),
-    "nothing": (b"", "application/json"),
-    "half": (b'{"sha": "', "application/json"),
-    "a list": (b"[1, 2]", "application/json"),
-    "a number": (b"7", "application/json"),
-    "bytes": (b"\xff\xfe\x00", "application/json"),
-    "another object": (b'{"error": null}', "application/json"),
-}
 
 
 @pytest.mark.parametrize("page", PAGES)

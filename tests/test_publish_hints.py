@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from no_hubs import PAGES
 
 from zoo.errors import PublishError, ZooWarning
 from zoo.publish import remote
@@ -14,16 +15,6 @@ from zoo.registry import faults
 
 pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.hub
-
-PAGES = {
-    "a page": (b"<!DOCTYPE html><title>log in</title>", "text/html"),
-    "nothing": (b"", "application/json"),
-    "half": (b'{"sha": "', "application/json"),
-    "a list": (b"[1, 2]", "application/json"),
-    "a number": (b"7", "application/json"),
-    "bytes": (b"\xff\xfe\x00", "application/json"),
-    "another object": (b'{"error": null}', "application/json"),
-}
 
 
 @pytest.fixture(autouse=True)

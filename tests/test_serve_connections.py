@@ -140,15 +140,26 @@ def test_a_client_with_a_hundred_open_heads_keeps_nobody_out(serve: Any) -> None
         one.close()
 
 
-def test_where_all_are_answered_one_more_is_told_so(serve: Any, tmp_path: Path) -> None:
-    served = serve(total=4)
+def asked_for_data(served: Any) -> bytes:
+    """A file is put into the hub; the head that asks for it."""
     store = Store(served.root)
     store.create(REPO)
     store.commit(REPO, "main", [Add("data.bin", store.add([DATA])[0])], title="data")
-    get = f"GET /{REPO}/resolve/main/data.bin HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    return f"GET /{REPO}/resolve/main/data.bin HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+def slow_readers(served: Any) -> list[socket.socket]:
+    """Two that ask for a file, and take its first bytes only."""
+    get = asked_for_data(served)
     readers = [served.open(get, SO_RCVBUF=4096) for _ in range(2)]
     for reader in readers:
         assert reader.recv(100)
+    return readers
+
+
+def test_where_all_are_answered_one_more_is_told_so(serve: Any, tmp_path: Path) -> None:
+    served = serve(total=4)
+    readers = slow_readers(served)
     assert ended(served.open()).startswith(b"HTTP/1.1 503 ")
     for reader in readers:
         reader.close()
@@ -156,13 +167,7 @@ def test_where_all_are_answered_one_more_is_told_so(serve: Any, tmp_path: Path) 
 
 def test_readers_that_take_nothing_make_room(serve: Any) -> None:
     served = serve(total=4, head_s=0.3)
-    store = Store(served.root)
-    store.create(REPO)
-    store.commit(REPO, "main", [Add("data.bin", store.add([DATA])[0])], title="data")
-    get = f"GET /{REPO}/resolve/main/data.bin HTTP/1.1\r\nHost: a\r\n\r\n".encode()
-    readers = [served.open(get, SO_RCVBUF=4096) for _ in range(2)]
-    for reader in readers:
-        assert reader.recv(100)
+    readers = slow_readers(served)
     time.sleep(0.6)
     assert [served.health() for _ in range(3)] == [200, 200, 200]
     assert sum(len(ended(reader)) < len(DATA) // 2 for reader in readers) >= 1
@@ -207,10 +212,7 @@ def test_a_slow_but_steady_upload_goes_through(serve: Any) -> None:
 
 def test_a_slow_reader_gets_all_and_one_that_takes_nothing_goes(serve: Any) -> None:
     served = serve(head_s=0.4, stall_s=1.0)
-    store = Store(served.root)
-    store.create(REPO)
-    store.commit(REPO, "main", [Add("data.bin", store.add([DATA])[0])], title="data")
-    get = f"GET /{REPO}/resolve/main/data.bin HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    get = asked_for_data(served)
     slow, silent = served.open(get), served.open(get, SO_RCVBUF=4096)
     got = bytearray()
     while len(got) < len(DATA):
