@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,14 +12,18 @@ from compress import calibrate
 from compress.errors import CompressError
 from compress.examples import Examples, Feed
 
-Kind = Literal["top-1", "cosine"]
+Kind = Literal["top-1", "cosine", "closeness"]
 Z = 1.959964  # of a two-sided 95 % interval
 MASK = "attention_mask"  # the input of an encoder that says which places of a text are read
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of n examples: the share with the float file's first answer, or their mean cosine to it."""
+    """Of n examples: the share with the float file's first answer, or their mean cosine to it.
+
+    Where each answer is one number, of which a cosine sees but the sign: 1 less the mean distance,
+    as a share of the range of the float file's answers.
+    """
 
     kind: Kind
     n: int
@@ -43,6 +47,8 @@ class Accuracy:
 def kind_of(answers: Sequence[np.ndarray], ports: int) -> Kind:
     """How a file's answers are compared: of classes the first one, of all else the direction."""
     first = answers[0]
+    if all(answer[0].size == 1 for answer in answers):
+        return "closeness"
     return "top-1" if first.ndim == 2 and first.shape[1] > 1 and ports == 1 else "cosine"
 
 
@@ -51,17 +57,17 @@ def run(session: object, examples: Examples) -> list[list[np.ndarray]]:
     names = float_outputs(session)
     halves = {i.name for i in session.get_inputs() if i.type == "tensor(float16)"}  # type: ignore[attr-defined]
     rows: list[list[np.ndarray]] = []
-    for feed in examples.feeds():
+    for feed, count in examples.counted():
         given = {k: v.astype(np.float16) if k in halves else v for k, v in feed.items()}
         found = calibrate.run(session, given, names)  # type: ignore[arg-type]
-        count = len(next(iter(feed.values())))
-        if any(len(array) != count for array in found):
+        size = len(next(iter(feed.values())))
+        if any(len(array) != size for array in found):
             raise CompressError(
                 "an output has no axis for the batch", "export it with the batch as first axis"
             )
-        found = [counted(np.asarray(array), feed) for array in found]
+        found = [counted(np.asarray(array, np.float32), feed) for array in found]
         rows += [[array[k] for array in found] for k in range(count)]
-    return rows[: len(examples)] if len(rows) >= len(examples) else rows
+    return rows
 
 
 def counted(answer: np.ndarray, feed: Feed) -> np.ndarray:
@@ -93,8 +99,9 @@ def agreement(
         same = [f[0].argmax() == w[0].argmax() for f, w in zip(found, wanted, strict=True)]
         low, high = wilson(sum(map(int, same)), len(same))
         return Agreement(kind, len(same), float(np.mean(same)), low, high)
+    alike = cosine if kind == "cosine" else closeness(wanted)
     values = np.array(
-        [min(map(cosine, f, w)) for f, w in zip(found, wanted, strict=True)], np.float64
+        [min(map(alike, f, w)) for f, w in zip(found, wanted, strict=True)], np.float64
     )
     half = Z * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 1.0
     mean = float(values.mean())
@@ -108,6 +115,20 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     if length == 0:
         return float(not x.any() and not y.any())
     return float(x @ y / length)
+
+
+def closeness(
+    wanted: Sequence[Sequence[np.ndarray]],
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """1 less the distance of two numbers, as a share of the widest range of an output."""
+    table = np.array([[float(output.item()) for output in row] for row in wanted])
+    width = float(np.ptp(table, axis=0).max())
+
+    def close(a: np.ndarray, b: np.ndarray) -> float:
+        off = abs(float(a.item()) - float(b.item()))
+        return max(0.0, 1 - off / width) if width else float(off == 0)
+
+    return close
 
 
 def accuracy(

@@ -32,6 +32,11 @@ class Examples:
 
     def feeds(self, batch: int = BATCH) -> Iterator[Feed]:
         """At most `batch` at once, those of one shape together; a fixed batch is kept to."""
+        for feed, _ in self.counted(batch):
+            yield feed
+
+    def counted(self, batch: int = BATCH) -> Iterator[tuple[Feed, int]]:
+        """`feeds`, and how many of each are examples: what fills a fixed batch up is none."""
         fixed = fixed_batch(self.ports)
         waiting: list[dict[str, np.ndarray]] = []
         for row in self.rows:
@@ -73,13 +78,13 @@ def _shapes(example: Mapping[str, np.ndarray]) -> list[tuple[int, ...]]:
     return [array.shape for array in example.values()]
 
 
-def _stacked(rows: list[dict[str, np.ndarray]], fixed: int | None) -> Iterator[Feed]:
-    """One batch; where the file's batch is fixed, as many as that at once, the last ones again."""
+def _stacked(rows: list[dict[str, np.ndarray]], fixed: int | None) -> Iterator[tuple[Feed, int]]:
+    """One batch; where the file's batch is fixed, as many as that at once, the last one again."""
     size = fixed or len(rows)
     for start in range(0, len(rows), size):
         some = rows[start : start + size]
-        some += [some[-1]] * (size - len(some) if fixed else 0)
-        yield {name: np.stack([row[name] for row in some]) for name in some[0]}
+        full = some + [some[-1]] * (size - len(some))
+        yield {name: np.stack([row[name] for row in full]) for name in full[0]}, len(some)
 
 
 def _fitting(array: np.ndarray, port: Port) -> np.ndarray:

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
+from onnx import ModelProto
+from onnxruntime import InferenceSession
 
 from compress import answers, calibrate, exact, graph, rungs, settle, source
 from compress.answers import Accuracy, Agreement, Kind
@@ -20,7 +22,8 @@ from compress.parity import same_contract
 from compress.source import Port, Source
 
 CALIBRATION, JUDGED = 256, 1000  # examples at most
-MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.9, "cosine": 0.98}
+MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.9, "cosine": 0.98, "closeness": 0.98}
+ROUNDED = 0.02  # of an output's largest number: what float16 made float32 may move
 RANDOM = "the examples are random: they show speed only"
 
 
@@ -122,6 +125,7 @@ def compress(
     if labels is not None and len(labels) != len(pictures):
         raise CompressError(f"{len(labels)} labels for {len(pictures)} examples", "one for each")
     calibration, held_out = _parted(examples(given.inputs, pictures))
+    _check_read(given, calibration.take(np.arange(min(3, len(calibration)))))
     with TemporaryDirectory() as folder:
         ready, pinned = _ready(given, calibration, pin)
         judge = Judge(given, held_out, labels, gates, speed, real)
@@ -165,6 +169,27 @@ def _parted(given: Examples) -> tuple[Examples, Examples]:
     if len(rest) > JUDGED:
         rest = rest[np.linspace(0, len(rest) - 1, JUDGED).astype(int)]
     return given.take(first), given.take(rest)
+
+
+def _check_read(given: Source, some: Examples) -> None:
+    """That the file as it was read, raised and made float32, answers as the one that came in."""
+    original, read = (answers.run(_opened(f), some) for f in (given.path, given.model))
+    offs = [
+        exact.difference(*({str(k): a for k, a in enumerate(row)} for row in pair))
+        for pair in zip(read, original, strict=True)
+    ]
+    halves = any(port.kind == "float16" for port in (*given.inputs, *given.outputs))
+    off = max(offs)
+    if not off <= (ROUNDED if halves else exact.TOLERANCE):
+        raise CompressError(
+            f"{given.path} answers otherwise once it is read ({', '.join(given.notes)}): {off:.2g}",
+            "export it again, of opset 17 and in float32",
+        )
+
+
+def _opened(file: Path | ModelProto) -> InferenceSession:
+    """The very file, its weights inside; or a model."""
+    return calibrate.session(graph.read(file) if isinstance(file, Path) else file)
 
 
 def _ready(
@@ -222,7 +247,7 @@ class Judge:
         real: bool,
     ) -> None:
         self.given, self.examples, self.speed, self.real = given, held_out, speed, real
-        self.wanted = answers.run(calibrate.session(given.model), held_out)
+        self.wanted = answers.run(_opened(given.path), held_out)
         self.kind = answers.kind_of([a[None] for a in self.wanted[0]], len(given.inputs))
         self.labels = None if labels is None else self._checked(np.asarray(labels))
         self.gates = gates.gates(MIN_AGREEMENT[self.kind])
@@ -256,7 +281,7 @@ class Judge:
             speed_ratio=timed.ratio,
             speed_ratio_low=timed.low,
             speed_ratio_high=timed.high,
-            missed=tuple(self._missed(same, timed)),
+            missed=(*self._missed(same, timed), *self._others(found)),
         )
 
     def _missed(self, same: Agreement, timed: Speed) -> list[str]:
@@ -271,6 +296,17 @@ class Judge:
         if timed.ratio <= self.gates.max_speed_ratio and not timed.high < most:
             found.append(f"speed ratio {timed.ratio:.3f} may be {timed.high:.3f}, not < {most:.3f}")
         return found
+
+    def _others(self, found: list[list[np.ndarray]]) -> list[str]:
+        """What the first output's classes do not see: the outputs after it, by their cosine."""
+        if self.kind != "top-1" or len(self.wanted[0]) == 1 or not self.real:
+            return []
+        mine, theirs = ([row[1:] for row in rows] for rows in (found, self.wanted))
+        same = answers.agreement(mine, theirs, "cosine")
+        least = min(self.gates.min_agreement, MIN_AGREEMENT["cosine"])
+        if same.low >= least:
+            return []
+        return [f"the outputs after the first have a cosine of {same.low:.4f} < {least:.4f}"]
 
 
 def _attempt(rung: rungs.Rung, given: Source, judge: Judge) -> Attempted:

@@ -8,10 +8,13 @@ import onnxruntime as ort
 import pytest
 import torch
 from foreign_nets import SIDE, Net, classifier, photos, planes, saved
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import compress
+from compress import answers, foreign, source
+from compress.errors import CompressError
+from compress.examples import examples as examples_of
 from compress.foreign import FileGates, Speed
 
 FAST = Speed(0.5, 0.48, 0.52, 1.0, 0.99, 1.01, 2.0, 1.0)
@@ -157,3 +160,48 @@ def test_a_classifier_by_its_default_gates(tmp_path):
         path, planes(photos(90)), out=tmp_path / "q.onnx", speed=lambda path: FAST
     )
     assert report.winner and report.winner.agreement.low >= 0.9
+
+
+def test_labels_stay_with_their_examples_whatever_the_batch(tmp_path):
+    """A batch of 3 does not divide the 16 that are run at once: what fills it up is no example."""
+    path = saved(classifier(batch=3), tmp_path / "m.onnx")
+    examples = planes(PICTURES)
+    session = ort.InferenceSession(str(path))
+    runs = [session.run(None, {"input": examples[k : k + 3]})[0] for k in range(0, 48, 3)]
+    labels = np.concatenate(runs).argmax(1)
+    given = {"out": tmp_path / "q.onnx", "speed": lambda path: FAST, "gates": LOOSE}
+    report = compress.compress(path, examples, labels=labels, **given)
+    assert report.judged_on == 32
+    (tried,) = report.attempts
+    assert tried.accuracy.before == 1.0
+    assert tried.accuracy.after == tried.agreement.value and tried.accuracy.n == tried.agreement.n
+
+
+def test_an_answer_of_one_number_is_held_by_how_near_it_is():
+    wanted = [[np.array([x])] for x in (1.0, 2.0, 5.0)]
+    twice = [[2 * row[0]] for row in wanted]  # the last is further off than the range
+    assert answers.kind_of([np.zeros((1, 1))], 1) == "closeness"
+    assert answers.agreement(wanted, wanted, "closeness").value == 1.0
+    assert answers.agreement(twice, wanted, "closeness").value == pytest.approx((0.75 + 0.5) / 3)
+
+
+def test_an_output_after_the_first_is_a_gate_as_well(tmp_path):
+    given = source.read(saved(classifier(), tmp_path / "m.onnx"))
+    judge = foreign.Judge(given, few(given), None, FileGates(), lambda path: FAST, True)
+    judge.wanted = [[*row, np.array([1.0, 0.0])] for row in judge.wanted]
+    assert judge._others(judge.wanted) == []
+    turned = [[row[0], np.array([0.0, 1.0])] for row in judge.wanted]
+    assert "cosine of 0.0000 < 0.9000" in judge._others(turned)[0]
+
+
+def test_a_file_that_answers_otherwise_once_it_is_read_is_refused(tmp_path):
+    path = saved(classifier(), tmp_path / "m.onnx")
+    given = source.read(path)
+    bias = next(i for i in given.model.graph.initializer if len(i.dims) == 1)
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 1, bias.name))
+    with pytest.raises(CompressError, match="answers otherwise once it is read"):
+        foreign._check_read(given, few(given))
+
+
+def few(given):
+    return examples_of(given.inputs, planes(PICTURES[:4]))

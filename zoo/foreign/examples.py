@@ -119,7 +119,7 @@ def whole(path: Path, share: float, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.resize(sides, Image.Resampling.BILINEAR) if factor < 1 else image)
 
 
-def labels(file: Path, folder: Path, paths: Sequence[Path], classes: int | None) -> np.ndarray:
+def labels(file: Path, folder: Path, paths: Sequence[Path]) -> np.ndarray:
     """int64 (n,) of the pictures, from rows `file,label`; a label is the index of an output."""
     import numpy as np
 
@@ -131,11 +131,10 @@ def labels(file: Path, folder: Path, paths: Sequence[Path], classes: int | None)
             raise InputError(
                 f"{place}: no picture {name!r} in {folder}", "names are relative to it"
             )
-        if not label.isascii() or not label.isdigit() or (classes and int(label) >= classes):
-            most = f" below {classes}" if classes else ""
+        if not label.isascii() or not label.isdigit():
             raise InputError(
                 f"{place}: label {label!r} is no output of the file",
-                f"labels are whole numbers from 0{most}: the place in the file's answer",
+                "labels are whole numbers from 0: the place in the file's answer",
             )
         if found[wanted[name]] not in (-1, int(label)):
             raise InputError(f"{place}: {name!r} has two labels", "leave one line of it")

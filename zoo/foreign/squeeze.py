@@ -114,7 +114,7 @@ def _of_pictures(ports: Sequence[Port], path: Path, data: Path, wish: Wish, fold
     how = _gray(how, port, nchw)
     size = _size(port, nchw, how)
     paths = pictures.found([data])
-    labels = None if wish.labels is None else examples.labels(wish.labels, data, paths, None)
+    labels = None if wish.labels is None else examples.labels(wish.labels, data, paths)
     rows = examples.Planes(paths, how, size, port, nchw)
     feed, told = {port.name: rows[0][None]}, f"{len(paths)} pictures of {data}"
     if not wish.raw:
@@ -150,11 +150,10 @@ def _size(port: Port, nchw: bool, how: Preprocess) -> tuple[int, int]:
 
 def _compress(work: _Work, out: Path, wish: Wish, real: bool, say: Callable[[str], None]) -> Report:
     from compress import foreign
-    from compress.foreign import FileGates
 
     values = wish.max_drop_points, wish.min_agreement, wish.max_speed_ratio
     try:
-        gates = FileGates(*values)
+        gates = foreign.FileGates(*values)
     except ValueError as problem:
         raise InputError(str(problem), "see `zoo compress --help`") from None
     speed = timing.Beside(work.before, work.feed, work.after, wish.threads, wish.rounds)

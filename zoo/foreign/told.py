@@ -41,6 +41,7 @@ def gate(report: Report) -> str:
     what = {
         "top-1": "agreement of first answers with the float file",
         "cosine": "cosine to the float file's outputs",
+        "closeness": "how near the float file's numbers are, as a share of their range",
     }[tried.agreement.kind]
     return f"accuracy, and {what}" if tried.accuracy else f"{what}; there are no labels"
 
