@@ -14,6 +14,7 @@ pytest.importorskip("starlette")
 
 import httpx2
 
+from zoo.files import write_text
 from zoo.serve.tokens import Tokens
 from zoo.stores.store import Store
 
@@ -47,7 +48,7 @@ def lessen(hub: Any, how: str) -> None:
     change = {"scope": "read"} if how == "lessened" else {"expires": "2020-01-01T00:00:00+00:00"}
     for row in data["tokens"]:
         row.update(change if row["name"] == "ada" else {})
-    tokens.path.write_text(json.dumps(data, indent=3))
+    write_text(tokens.path, json.dumps(data, indent=3))  # in one step: the hub reads it meanwhile
 
 
 HOWS = pytest.mark.parametrize("how", ["revoked", "lessened", "expired"])
