@@ -55,6 +55,6 @@ def test_a_length_beyond_the_end_is_not_believed(tmp_path: Path) -> None:
 def test_what_is_no_model_is_soon_given_up(byte: bytes, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     path.write_bytes(byte * 5_000_000)
-    began = time.process_time()
+    began = time.thread_time()
     metadata.read(path)
-    assert time.process_time() - began < 2  # seconds; field by field to the end it would be 5
+    assert time.thread_time() - began < 2  # seconds; field by field to the end it would be 5
