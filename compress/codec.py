@@ -1,4 +1,4 @@
-"""Eight bits a number and one scale a row: three ways to store a table of float32 rows.
+"""Eight bits a number: three ways to store a table of float32 rows, with one scale a row.
 
 `linear` has 255 levels of equal distance (Botha et al. 2017, "Natural Language Processing with
 Small Feed-Forward Networks", section 2.2). `dynamic-2015` and `dynamic-bnb` spend their levels
@@ -8,7 +8,8 @@ Deep Learning", section 2), then as bitsandbytes makes it (Dettmers et al. 2022,
 via Block-wise Quantization").
 
 Scales are float16, as in CLD3. A row is encoded with the scale that is stored, so that rounding it
-costs nothing more.
+costs nothing more. `encode_whole` is linear with one scale for all rows, for tables whose numbers
+were kept within one bound in training.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ def encode(table: np.ndarray, codec: Codec) -> Rows:
         levels = np.floor(ratio + (0.5 + ZERO))
         return Rows(np.clip(levels, ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8), scales)
     return Rows(np.searchsorted(_edges(codec), ratio, side="right").astype(np.uint8), scales)
+
+
+def encode_whole(table: np.ndarray) -> tuple[np.ndarray, float]:
+    """Store float32 (rows, numbers) linearly with one scale: codes uint8 of its shape, the scale.
+
+    A number is scale * (code - ZERO), at most half a scale off. `CompressError` as of `encode`.
+    """
+    _check(table)
+    scale = np.float32(np.abs(table).max(initial=0) / LEVELS) or np.float32(1)
+    levels = np.rint(table / scale.astype(np.float64)) + ZERO
+    return np.clip(levels, ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8), float(scale)
 
 
 def decode(rows: Rows, codec: Codec) -> np.ndarray:

@@ -1,10 +1,11 @@
 """A text student's float file becomes an 8-bit one: its table by a codec, its layers by row.
 
 The table is the one constant of which rows are gathered and then added up by a matrix product with
-the weights of the windows. In the linear codec it stays 8 bits in memory too: bytes are gathered,
-and the scales of their rows go into the weights. The dynamic codecs only store it: onnxruntime
-makes floats of it at load, as it does of the dense layers (a gather in a book of 256 floats for
-each number would cost more than all the rest).
+the weights of the windows. In the linear codec it has one scale and stays 8 bits in memory too:
+bytes are gathered, and made floats by one operator (a scale for each row would take five more). The
+dynamic codecs only store it, with a scale for each row: onnxruntime makes floats of it at load, as
+it does of the dense layers (a gather in a book of 256 floats for each number would cost more than
+all the rest).
 """
 
 from __future__ import annotations
@@ -56,11 +57,10 @@ def quantize(fp32_path: Path, out_path: Path, codec: Codec) -> Path:
     exact = list(compare.answers(calibrate.session(model), texts()))
     lookup = _lookup(model, fp32_path)
     table = graph.constants(model)[lookup.gather.input[0]]
-    rows = codecs.encode(table, codec)
     if codec == "linear":
-        _gather_bytes(model, lookup, rows)
+        _gather_bytes(model, lookup, table)
     else:
-        _fold_book(model, lookup, rows, codecs.book(codec))
+        _fold_book(model, lookup, codecs.encode(table, codec), codecs.book(codec))
     _quantize_layers(model)
     return graph.save(model, Path(out_path), partial(_check, exact))
 
@@ -81,10 +81,9 @@ def _check(exact: list[compare.Answers], written: Path) -> None:
 
 
 class Lookup(NamedTuple):
-    """The nodes that look rows up and add them, and the constant that has the rows."""
+    """The node that looks rows up to be added, and the constant that has the rows."""
 
     gather: NodeProto  # table (r, d), index -> rows (.., l, d)
-    unsqueeze: NodeProto  # weights (.., l) -> (.., 1, l)
     table: str
 
 
@@ -94,53 +93,27 @@ def _lookup(model: ModelProto, path: Path) -> Lookup:
     for node in model.graph.node:
         if node.op_type != "MatMul":
             continue
-        weights, gather = (writer.get(name) for name in node.input)
-        if gather is None or gather.op_type != "Gather" or weights is None:
+        gather = writer.get(node.input[1])
+        if gather is None or gather.op_type != "Gather":
             continue
         table = values.get(gather.input[0])
-        plain = table is not None and table.ndim == 2 and table.dtype == np.float32
-        if plain and weights.op_type == "Unsqueeze":
-            found.append(Lookup(gather, weights, gather.input[0]))
+        if table is not None and table.ndim == 2 and table.dtype == np.float32:
+            found.append(Lookup(gather, gather.input[0]))
     if len(found) != 1:
         raise CompressError(f"{path} has {len(found)} tables of float32 rows", CONTRACT)
     return found[0]
 
 
-def _gather_bytes(model: ModelProto, lookup: Lookup, rows: codecs.Rows) -> None:
-    """Gather bytes, centre them as floats, and let the weights carry the scales."""
-    index, name = lookup.gather.input[1], lookup.table
-    weights, out = lookup.unsqueeze.input[0], lookup.gather.output[0]
-    _replace(model, name, rows.codes)
-    _add(model, f"{name}.scales", rows.scales)
-    _add(model, f"{name}.one", np.array(1, np.float32))
+def _gather_bytes(model: ModelProto, lookup: Lookup, table: np.ndarray) -> None:
+    """Gather bytes, and make floats of what was gathered."""
+    codes, scale = codecs.encode_whole(table)
+    name, out = lookup.table, lookup.gather.output[0]
+    _replace(model, name, codes)
+    _add(model, f"{name}.scale", np.array(scale, np.float32))
     _add(model, f"{name}.zero", np.array(codecs.ZERO, np.uint8))
-    _add(model, f"{name}.flat", np.array([-1], np.int64))
     lookup.gather.output[0] = f"{out}.bytes"
-    lookup.unsqueeze.input[0] = f"{weights}.scaled"
-    node = helper.make_node
-    _insert(
-        model,
-        lookup.gather,
-        node("DequantizeLinear", [f"{out}.bytes", f"{name}.one", f"{name}.zero"], [out]),
-    )
-    _insert(model, lookup.unsqueeze, *_scaled(weights, index, name), before=True)
-
-
-def _scaled(weights: str, index: str, name: str) -> list[NodeProto]:
-    """Multiply `weights` by the scales at `index`, which has their shape.
-
-    Scales are gathered one by one from flat indices: in onnxruntime GatherElements takes a tenth
-    of what Gather takes for the same.
-    """
-    node = helper.make_node
-    return [
-        node("Cast", [f"{name}.scales"], [f"{name}.factors"], to=TensorProto.FLOAT),
-        node("Reshape", [index, f"{name}.flat"], [f"{index}.flat"]),
-        node("GatherElements", [f"{name}.factors", f"{index}.flat"], [f"{name}.factors.flat"]),
-        node("Shape", [index], [f"{index}.shape"]),
-        node("Reshape", [f"{name}.factors.flat", f"{index}.shape"], [f"{name}.factors.at"]),
-        node("Mul", [weights, f"{name}.factors.at"], [f"{weights}.scaled"]),
-    ]
+    floats = ("DequantizeLinear", [f"{out}.bytes", f"{name}.scale", f"{name}.zero"], [out])
+    _insert(model, lookup.gather, helper.make_node(*floats))
 
 
 def _fold_book(model: ModelProto, lookup: Lookup, rows: codecs.Rows, book: np.ndarray) -> None:

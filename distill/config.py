@@ -132,6 +132,7 @@ class Pieces:
     paired: float = 0.3  # with another of its class
     strung: float = 0.1  # with two to eight others of its class, as a sentence would be
     cuts: int = 1  # pieces of each running text in a view
+    nothing: int = _later(0)  # texts of no language beside them, made by rule: no answer is right
 
     def __post_init__(self) -> None:
         text = (self.whole, self.snatch, self.pair, self.word)
@@ -142,6 +143,7 @@ class Pieces:
         )
         _check(abs(sum(words) - 1) < 1e-6, f"alone + paired + strung must be 1, not {sum(words)}")
         _check(self.cuts >= 1, f"cuts must be >= 1, not {self.cuts}")
+        _check(self.nothing >= 0, f"nothing must be >= 0, not {self.nothing}")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from distill import nothing
 from distill.config import Pieces
 from distill.data.texts import Texts
 
@@ -29,54 +31,63 @@ UNSPACED = 20  # characters; what is longer between blanks is of a script that h
 BITE = (2, 5)  # characters that stand for a word there
 _SORTED = 64  # batches whose rows are sorted by length together
 _BLANK = 32
+NO_CLASS = -1  # the label of a text of no language: every class is as right
 
 
 class TextViews:
     """Texts cut as `Pieces` says; every class has the same number of rows in an epoch.
 
     A row is a word, or one of the cuts of a running text: first as they are in the data set, then
-    the running texts again for each further cut.
+    the running texts again for each further cut. Behind them stand the texts of no language, of no
+    class and always whole; the teacher is not asked about them.
     """
 
     def __init__(self, data: Texts, how: Pieces) -> None:
         self.how, self.classes = how, len(data.classes)
-        self.key = {"data": data.sha256, "pieces": asdict(how)}
-        self.codes = np.frombuffer("".join(data.texts).encode("utf-32-le"), np.int32)
-        length = np.array([len(text) for text in data.texts])
+        self.key = {"data": data.sha256, "pieces": _cutting(how)}
+        made = nothing.texts(how.nothing, data.texts) if how.nothing else []
+        self.codes = np.frombuffer("".join([*data.texts, *made]).encode("utf-32-le"), np.int32)
+        length = np.array([len(text) for text in (*data.texts, *made)])
         start = np.cumsum(length) - length
         again = np.tile(np.flatnonzero(~data.words), how.cuts - 1)
         row = np.concatenate([np.arange(len(data)), again])  # of the data set, for each of ours
-        self.start, self.length, self.labels = start[row], length[row], data.labels[row]
-        self.words = data.words[row]
+        self.labelled = len(row)
+        row = np.concatenate([row, np.arange(len(data), len(length))])
+        self.start, self.length = start[row], length[row]
+        labels, words = data.labels[row[: self.labelled]], data.words[row[: self.labelled]]
+        self.labels = np.concatenate([labels, np.full(how.nothing, NO_CLASS)])
+        self.words = np.concatenate([words, np.zeros(how.nothing, bool)])
         self.members = [np.flatnonzero(self.labels == c) for c in range(self.classes)]
         self.tokens = _Tokens(self.codes, self.start, self.length)
-        long = self.words & (self.length >= LONG_WORD)
-        self.partners = _Partners(self.labels, self.words), _Partners(self.labels, long)
+        long = words & (self.length[: self.labelled] >= LONG_WORD)
+        self.partners = _Partners(labels, words), _Partners(labels, long)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def askable(self, of: str) -> np.ndarray:
-        return np.arange(len(self)) if of == "all" else np.flatnonzero(self.words)
+        return np.arange(self.labelled) if of == "all" else np.flatnonzero(self.words)
 
     def steps(self, size: int) -> int:
-        return self.classes * self.share() // size
+        return (self.classes * self.share() + self.how.nothing) // size
 
     def share(self) -> int:
         """Rows of each class in an epoch."""
-        return -(-len(self) // self.classes)
+        return -(-self.labelled // self.classes)
 
     def view(self, number: int) -> TextView:
         """The view of that number, >= 0: starts and lengths (n, PARTS), length 0 where none is."""
         rng = np.random.Generator(np.random.Philox(key=number))
         start = np.zeros((len(self), PARTS), np.int64)
         length = np.zeros((len(self), PARTS), np.int64)
+        start[self.labelled :, 0] = self.start[self.labelled :]
+        length[self.labelled :, 0] = self.length[self.labelled :]
         self._cut_texts(rng, start, length)
         self._string_words(rng, start, length)
         return TextView(self, start, np.minimum(length, LONGEST))
 
     def _cut_texts(self, rng: np.random.Generator, start: np.ndarray, length: np.ndarray) -> None:
-        rows = np.flatnonzero(~self.words)
+        rows = np.flatnonzero(~self.words[: self.labelled])
         kind = rng.choice(4, len(rows), p=self._fractions("whole", "snatch", "pair", "word"))
         whole, snatch, pair, word = (rows[kind == k] for k in range(4))
         start[whole, 0], length[whole, 0] = self.start[whole], self.length[whole]
@@ -109,9 +120,9 @@ class TextViews:
 
 def cut(data: Texts, how: Pieces) -> Texts:
     """View 0 of every text, as a data set of its own."""
-    drawn = TextViews(data, replace(how, cuts=1)).view(0)
+    drawn = TextViews(data, replace(how, cuts=1, nothing=0)).view(0)
     texts = tuple(drawn.examples(torch.arange(len(data))))
-    digest = hashlib.sha256(f"{data.sha256} {json.dumps(asdict(how))}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{data.sha256} {json.dumps(_cutting(how))}".encode()).hexdigest()
     return replace(data, texts=texts, sha256=digest)
 
 
@@ -137,15 +148,16 @@ class TextView:
 
     def targets(self, rows: Tensor) -> Tensor:
         labels = torch.from_numpy(self.views.labels[rows.numpy()])
-        return torch.nn.functional.one_hot(labels, self.views.classes).float()
+        found = torch.nn.functional.one_hot(labels.clamp_min(0), self.views.classes).float()
+        found[labels == NO_CLASS] = 1 / self.views.classes
+        return found
 
     def batches(self, rng: np.random.Generator, size: int) -> list[Tensor]:
         """Rows of similar length go together: sorted within some batches, which are then mixed."""
-        rows = rng.permutation(
-            np.concatenate(
-                [_repeated(rng, members, self.views.share()) for members in self.views.members]
-            )
-        )
+        views = self.views
+        of_class = [_repeated(rng, members, views.share()) for members in views.members]
+        of_none = np.arange(views.labelled, len(views))
+        rows = rng.permutation(np.concatenate([*of_class, of_none]))
         rows = rows[: self.views.steps(size) * size]
         parts: list[np.ndarray] = []
         for first in range(0, len(rows), _SORTED * size):
@@ -169,6 +181,11 @@ class TextView:
             made[blank, place[blank]] = _BLANK
             place[blank] += 1
         return made
+
+
+def _cutting(how: Pieces) -> dict[str, Any]:
+    """What decides how the data set's own texts are cut."""
+    return {key: value for key, value in asdict(how).items() if key != "nothing"}
 
 
 def padded(texts: Sequence[str]) -> np.ndarray:

@@ -1,53 +1,67 @@
 """Texts as the text students read them: Unicode code points, int32, padded with 0.
 
-A text is normalised to NFC and no more; the graph folds case and knows what a letter is. Of a text
-longer than LIMIT code points, evenly spaced pieces are read, always the same ones.
+What is not to be seen (soft hyphens, zero-width signs) is left out, and the rest normalised to NFC;
+the graph folds case and knows what a letter is. A text longer than PIECE code points is read in
+evenly spaced pieces, always the same ones, and answered by their mean: what a text is half of, is
+half of its answer.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-LIMIT = 4096  # code points of a text that are read
-PIECES = 16  # that a longer text is read in
+PIECE = 512  # code points that are read together
+PIECES = 8  # that a text is read in at most
 BATCH = 4096  # code points, padding counted, that go through the network together
 WINDOW = 4096  # texts that are made ready at once
 SPREAD, SLACK = 1.25, 4  # the longest text of a batch: at most SPREAD * shortest + SLACK
 
 _INT32 = np.dtype("<i4")  # what UTF-32-LE holds; int32 on all machines that onnxruntime runs on
 
+_UNSEEN = re.compile(  # Unicode's Default_Ignorable_Code_Point
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
 Run = Callable[[np.ndarray], np.ndarray]  # int32 (n, length) -> float32 (n, classes)
 
 
 def codepoints(text: str) -> np.ndarray:
-    """Code points int32 (length,) of a text in NFC; lone surrogates stay what they are."""
+    """Code points int32 (length,) of a text as it is read; lone surrogates stay what they are."""
     return _encode(prepare(text))
 
 
 def prepare(text: str) -> str:
-    """The text as it is read: in NFC, and no longer than LIMIT before that.
-
-    The pieces are cut first: composing a long run of marks takes time as the square of its length.
-    """
-    if len(text) > LIMIT:
-        text = _excerpt(text)
+    """The text as it is read, but for its pieces: without what is not to be seen, in NFC."""
+    if text.isascii():
+        return text
+    text = visible(text)
     if unicodedata.is_normalized("NFC", text):
         return text
     return unicodedata.normalize("NFC", text)
 
 
-def _excerpt(text: str) -> str:
-    """PIECES evenly spaced pieces of a long text, the first and the last of it among them.
+def visible(text: str) -> str:
+    """The text without the code points that programs do not show."""
+    return _UNSEEN.sub("", text)
 
-    NUL, which is no letter, stands between them: LIMIT code points in all.
+
+def pieces(text: str) -> list[str]:
+    """At most PIECES pieces of PIECE code points, evenly spaced, the text's first and last too.
+
+    They are cut before they are composed: that takes time as the square of a run of marks.
     """
-    length = (LIMIT - (PIECES - 1)) // PIECES
-    last = len(text) - length
-    starts = [last * piece // (PIECES - 1) for piece in range(PIECES)]
-    return "\0".join([text[start : start + length] for start in starts])
+    if len(text) <= PIECE:
+        return [text]
+    count = min(PIECES, -(-len(text) // PIECE))
+    last = len(text) - PIECE
+    starts = [last * piece // (count - 1) for piece in range(count)]
+    return [text[start : start + PIECE] for start in starts]
 
 
 def matrix(texts: Sequence[str]) -> np.ndarray:
@@ -101,21 +115,36 @@ def logits_of(
 ) -> np.ndarray:
     """Logits float32 (n, classes) of texts of any lengths, n >= 1; like lengths go together.
 
+    Those of a text in pieces are the logarithm of the mean of their probabilities.
     `progress(done)` is called after each batch.
     """
-    order: list[int] = []
     found: list[np.ndarray] = []
     for start in range(0, len(texts), WINDOW):
-        ready = [prepare(text) for text in texts[start : start + WINDOW]]
+        some = texts[start : start + WINDOW]
+        parts = [pieces(text) for text in some]
+        ready = [prepare(piece) for part in parts for piece in part]
+        order: list[int] = []
+        logits: list[np.ndarray] = []
         for rows in buckets([len(text) for text in ready]):
-            found.append(run(matrix([ready[row] for row in rows])))
-            order += [start + row for row in rows]
+            logits.append(run(matrix([ready[row] for row in rows])))
+            order += rows
             if progress is not None:
-                progress(len(order))
-    together = np.concatenate(found)
-    logits = np.empty_like(together)
-    logits[order] = together
-    return logits
+                progress(start + len(order) * len(some) // len(ready))
+        found.append(_joined(np.concatenate(logits)[np.argsort(order)], [len(p) for p in parts]))
+    return np.concatenate(found)
+
+
+def _joined(logits: np.ndarray, counts: list[int]) -> np.ndarray:
+    """Logits (n, classes) of n texts, whose pieces, counts[i] of each, stand one after another."""
+    if len(counts) == len(logits):
+        return logits
+    first = np.cumsum(counts) - counts
+    joined = logits[first]
+    for row in np.flatnonzero(np.array(counts) > 1):
+        part = logits[first[row] : first[row] + counts[row]]
+        shares = part - np.logaddexp.reduce(part, axis=1, keepdims=True)
+        joined[row] = np.logaddexp.reduce(shares, axis=0) - np.log(counts[row])
+    return joined
 
 
 def _encode(text: str) -> np.ndarray:

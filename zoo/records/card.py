@@ -153,10 +153,25 @@ class Unknown:
     below: float  # probability of the likeliest label under which the answer is "unknown"
     share: float  # fraction of the texts that are answered so
     right: float  # fraction of those whose likeliest label would have been right
+    nothing: Nothing | None = None  # None: it was not asked about texts of no language
 
     def __post_init__(self) -> None:
         for key in ("below", "share", "right"):
             check_fraction(getattr(self, key), key)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """How often texts of no language, made by rule, get an answer that is not "unknown"."""
+
+    texts: int  # how many were asked about
+    confident: float  # fraction of them that is answered
+    before: float | None = None  # the same of the student that this one took the place of
+
+    def __post_init__(self) -> None:
+        for key in ("confident", "before"):
+            if (value := getattr(self, key)) is not None:
+                check_fraction(value, key)
 
 
 @dataclass(frozen=True)

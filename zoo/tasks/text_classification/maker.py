@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.chain.maker import Maker
-from zoo.records.card import Input, Origin, Teaching, Unknown
+from zoo.records.card import Input, Nothing, Origin, Teaching, Unknown
 from zoo.records.names import FILES
 from zoo.tasks.text_classification.recipe import TextRecipe
 
@@ -28,10 +29,16 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
     """Texts of any length, in views that are cut anew."""
 
     def load(self, split: Literal["train", "validation"], root: Path | None) -> Texts:
-        """One split."""
+        """One split, as students read it: without what is not to be seen."""
         from distill.data.texts import load_texts
+        from zoo.inputs.text import visible
 
-        return load_texts(self.recipe.data, split, root)
+        found = load_texts(self.recipe.data, split, root)
+        texts = tuple(visible(text) or text for text in found.texts)
+        if texts == found.texts:
+            return found
+        digest = hashlib.sha256(f"{found.sha256} visible".encode()).hexdigest()
+        return replace(found, texts=texts, sha256=digest)
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
@@ -135,8 +142,20 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
                 "below": below,
                 "share": float(unsure.mean()),
                 "right": float(right[unsure].mean()) if unsure.any() else 0.0,
+                "nothing": self._nothing(path) if self.recipe.pieces.nothing else None,
             },
         }
+
+    def _nothing(self, path: Path) -> dict[str, Any]:
+        """How often texts of no language get an answer: the fields of the card's Nothing."""
+        from zoo.measure.verify import logits_of_texts
+        from zoo.students.classifier import softmax
+        from zoo.tasks.text_classification import nothing
+
+        asked = nothing.texts()
+        sure = softmax(logits_of_texts(path, asked)).max(1) >= self.recipe.unknown_below
+        before = self.recipe.nothing_before
+        return {"texts": len(asked), "confident": float(sure.mean()), "before": before}
 
     def macs(self, net: nn.Module) -> int:
         """Multiply-accumulates of one sentence of 100 letters."""
@@ -155,7 +174,10 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
 
     def card_facts(self, more: dict[str, Any]) -> dict[str, Any]:
         """What `more` measured, and what the teacher was asked."""
-        facts = {"per_class": more["per_class"], "unknown": Unknown(**more["unknown"])}
+        found = more["unknown"]
+        nothing = Nothing(**found["nothing"]) if found["nothing"] else None
+        unknown = Unknown(**found | {"nothing": nothing})
+        facts = {"per_class": more["per_class"], "unknown": unknown}
         if self.recipe.teacher is None:
             return facts
         labels, loss = self.recipe.labels, self.recipe.loss

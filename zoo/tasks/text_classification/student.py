@@ -94,6 +94,8 @@ class TextStudent(Classifier):
 
     def _logits_of_one(self, text: str) -> np.ndarray:
         """Float32 (classes,)."""
+        if len(text) > reading.PIECE:
+            return reading.logits_of(self._run, [text])[0]
         return self._run(reading.codepoints(text or "\0").reshape(1, -1))[0]
 
     def _logits_of(self, texts: Iterable[str]) -> np.ndarray:

@@ -1,0 +1,86 @@
+"""2,000 texts of no language, to measure how often a student is sure of one all the same.
+
+Their generators and their alphabets are none of those that `distill.nothing` trains on: chains of
+DNA and of proteins, base64, laughter, chess, molecules, formulas, Roman figures, keyboards of other
+layouts, colours and other codes.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable
+
+COUNT, SEED = 2000, 7
+LAUGHS = "ha he hi ho ja je ji xa ah ahah eh hue lol xd kk www rs хи ха хе ах χα χι हा"
+LAYOUTS = (  # Dvorak, Colemak, Russian, Greek
+    *("pyfgcrl", "aoeuidhtns", "qjkxbmwvz", "qwfpgjluy", "arstdhneio", "zxcvbkm"),
+    *("йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю", "ςερτυθιοπ", "ασδφγηξκλ", "ζχψωβνμ"),
+)
+ATOMS = ("C", "C", "C", "c1", "N", "O", "F", "Cl", "Br", "S", "P", "[nH]", "[C@@H]", "=O", "(C)")
+SIGNS = r"""
+\frac \alpha \beta \gamma \int \sum \infty \partial \nabla \lambda \mu \sigma \leq \geq \cdot
+\times \left( \right) _{i} ^{2} x y z k n dt dx e^{x}
+"""  # of LaTeX
+OPCODES = "mov jmp xor eax ebx ecx rdi rsi 0x4f r12 lea ptr jnz cmp shl nop qword movzx ret"
+
+
+def texts() -> list[str]:
+    """The same texts on every machine, as many of each kind."""
+    rng = random.Random(SEED)
+    kinds: tuple[Callable[[random.Random], str], ...] = (
+        *(_dna, _protein, _base64, _laugh, _chess, _molecule, _formula, _roman, _keys, _code),
+    )
+    return [kinds[number % len(kinds)](rng) for number in range(COUNT)]
+
+
+def _dna(rng: random.Random) -> str:
+    return "".join(rng.choices("ACGT", k=rng.randint(12, 200)))
+
+
+def _protein(rng: random.Random) -> str:
+    return "".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=rng.randint(10, 120)))
+
+
+def _base64(rng: random.Random) -> str:
+    return base64.b64encode(rng.randbytes(rng.randint(9, 90))).decode()
+
+
+def _laugh(rng: random.Random) -> str:
+    return rng.choice(LAUGHS.split()) * rng.randint(3, 20) + rng.choice(("", "!", "h", "a"))
+
+
+def _chess(rng: random.Random) -> str:
+    def move() -> str:
+        return f"{rng.choice(('', *'NBRQK'))}{rng.choice('abcdefgh')}{rng.randint(1, 8)}"
+
+    return " ".join(f"{n}. {move()} {move()}" for n in range(1, rng.randint(3, 12)))
+
+
+def _molecule(rng: random.Random) -> str:
+    return "".join(rng.choices(ATOMS, k=rng.randint(8, 40)))
+
+
+def _formula(rng: random.Random) -> str:
+    return rng.choice(("", " ")).join(rng.choices(SIGNS.split(), k=rng.randint(5, 20)))
+
+
+def _roman(rng: random.Random) -> str:
+    return " ".join("".join(rng.choices("IVXLCDM", k=rng.randint(2, 9))) for _ in range(4))
+
+
+def _keys(rng: random.Random) -> str:
+    words = []
+    for _ in range(rng.randint(1, 4)):
+        row = rng.choice(LAYOUTS)
+        start = rng.randrange(max(1, len(row) - 4))
+        words.append(row[start : start + rng.randint(5, 12)])
+    return rng.choice(("", " ")).join(words)
+
+
+def _code(rng: random.Random) -> str:
+    """A colour, a number plate, an instruction."""
+    made = [f"#{rng.randrange(2**24):06X}" for _ in range(rng.randint(1, 4))]
+    made += ["".join(rng.choices("ABEKMHOPCTYX", k=3)) + str(rng.randrange(999)) for _ in range(2)]
+    made += rng.choices(OPCODES.split(), k=rng.randint(3, 12))
+    return rng.choice((" ", ", ", ";")).join(rng.sample(made, len(made)))
