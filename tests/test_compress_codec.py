@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from compress.codec import book, decode, encode
+from compress.codec import LEVELS, ZERO, book, decode, encode, encode_whole
 from compress.errors import CompressError
 
 CODECS = ("linear", "dynamic-2015", "dynamic-bnb")
@@ -168,3 +169,24 @@ def test_numbers_that_cannot_be_stored_are_one_error(codec, bad):
 def test_what_is_no_table_is_one_error(table):
     with pytest.raises(CompressError, match="table of rows"):
         encode(table, "linear")
+
+
+@given(
+    arrays(np.float32, (7, 5), elements=st.floats(-60000, 60000, width=32)),
+    st.sampled_from([1e-30, 1e-3, 1.0]),
+)
+def test_a_table_with_one_scale_is_half_a_step_off_at_most(table, size):
+    table = (table * np.float32(size)).astype(np.float32)
+    codes, scale = encode_whole(table)
+    assert codes.dtype == np.uint8
+    assert codes.min() >= 1
+    found = (codes.astype(np.float64) - ZERO) * scale
+    assert np.abs(found - table).max() <= scale * 0.5001 + 1e-38
+    if np.abs(table).max() > 1e-30:
+        assert scale <= np.abs(table).max() / LEVELS * 1.001
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan, 1e5])
+def test_a_table_with_one_scale_has_finite_numbers(wrong):
+    with pytest.raises(CompressError):
+        encode_whole(np.full((2, 2), wrong, np.float32))

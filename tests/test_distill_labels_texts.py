@@ -19,7 +19,7 @@ pytestmark = pytest.mark.train
 
 ENGLISH = ("whisky", "tankard", "the quick brown fox", "over a lazy dog", "jumping")
 GERMAN = ("Wirtshaus", "Bierkrug", "der schnelle Fuchs", "ein fauler Hund", "springend")
-OPTIONS = {"unigrams": 11, "bigrams": 101, "trigrams": 211, "quadrigrams": 307, "fivegrams": 401}
+OPTIONS = {"rows": 1024, "orders": 12345}
 
 
 def data() -> Texts:

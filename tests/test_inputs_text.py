@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 
 from zoo.inputs.text import (
     BATCH,
-    LIMIT,
+    PIECE,
+    PIECES,
     SLACK,
     SPREAD,
     buckets,
     codepoints,
     cut,
+    logits_of,
     matrix,
     pad,
+    pieces,
     prepare,
 )
 
@@ -42,37 +45,85 @@ def test_lone_surrogates_and_nul_are_code_points() -> None:
 
 
 @given(ANY_TEXT)
-def test_any_text_is_read_as_its_nfc(text: str) -> None:
-    wanted = [ord(c) for c in unicodedata.normalize("NFC", text)]
-    assert codepoints(text).tolist() == wanted
+def test_any_text_is_read_as_the_nfc_of_what_is_seen_of_it(text: str) -> None:
+    seen = "".join(c for c in text if not ignorable(ord(c)))
+    assert codepoints(text).tolist() == [ord(c) for c in unicodedata.normalize("NFC", seen)]
 
 
-def test_a_text_up_to_the_limit_is_read_whole() -> None:
-    text = "ab" * (LIMIT // 2)
+IGNORABLE = """00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164
+FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"""  # DerivedCoreProperties.txt
+
+
+def ignorable(code: int) -> bool:
+    spans = (span.partition("-") for span in IGNORABLE.split())
+    return any(int(a, 16) <= code <= int(b or a, 16) for a, _, b in spans)
+
+
+@pytest.mark.parametrize("span", IGNORABLE.split())
+def test_what_is_not_to_be_seen_is_left_out(span: str) -> None:
+    first, _, last = span.partition("-")
+    for code in {int(first, 16), int(last or first, 16)}:
+        assert prepare(f"ca{chr(code)}fé") == "café"
+        assert prepare(f"e{chr(code)}\u0301") == "é"
+        assert prepare(chr(code)) == ""
+
+
+def test_blanks_that_are_seen_stay() -> None:
+    text = "a\u00a0b\u2003c\u3000d\u2028e\te"
+    assert prepare(text) == text
+
+
+def test_a_text_up_to_a_piece_is_read_whole() -> None:
+    text = "ab" * (PIECE // 2)
+    assert pieces(text) == [text]
     assert prepare(text) is text
 
 
-def test_of_a_longer_text_evenly_spaced_pieces_are_read() -> None:
-    text = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
-    found = prepare(text)
-    assert len(found) <= LIMIT
-    pieces = found.split("\0")
-    starts = [text.index(piece) for piece in pieces]
-    assert starts[0] == 0
-    assert pieces[-1][-1] == text[-1]
-    steps = np.diff(starts)
-    assert steps.max() - steps.min() <= 1
-    assert prepare(text) == found
-
-
-@given(st.integers(LIMIT + 1, 3 * LIMIT), st.integers(0, 9))
-def test_a_long_text_costs_no_more_than_the_limit(length: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    assert len(prepare("".join(map(chr, rng.integers(97, 123, length))))) <= LIMIT
+@pytest.mark.parametrize("length", [PIECE + 1, 2 * PIECE, 3000, PIECE * PIECES, 20_000, 10**6])
+def test_of_a_longer_text_evenly_spaced_pieces_are_read(length: int) -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + min(length, 20_000)))).ljust(length, "z")
+    found = pieces(text)
+    assert len(found) == min(PIECES, -(-length // PIECE))
+    assert {len(piece) for piece in found} == {PIECE}
+    assert (found[0], found[-1]) == (text[:PIECE], text[-PIECE:])
+    assert all(piece in text for piece in found)
+    if length <= PIECE * PIECES:
+        assert set("".join(found)) == set(text)
 
 
 def test_a_long_run_of_marks_takes_no_square_of_its_length() -> None:
-    assert len(codepoints("\u0301\u0316" * 500_000)) <= LIMIT  # composing it whole takes minutes
+    found = pieces("\u0301\u0316" * 500_000)  # composing it whole takes minutes
+    assert sum(len(prepare(piece)) for piece in found) <= PIECE * PIECES
+
+
+def shares(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def two_letters(batch: np.ndarray) -> np.ndarray:
+    """Logits of how many a and how many b there are."""
+    return np.stack([(batch == ord(c)).sum(1) for c in "ab"], 1).astype(np.float32)
+
+
+def test_a_long_text_is_answered_by_the_mean_of_its_pieces() -> None:
+    half = "a" * (4 * PIECE) + "b" * (4 * PIECE)
+    found = logits_of(two_letters, ["ab", half, "aab", half[: 5 * PIECE]])
+    assert np.array_equal(found[[0, 2]], two_letters(matrix(["ab", "aab"])))
+    assert shares(found)[1] == pytest.approx([0.5, 0.5])
+    assert shares(found)[3] == pytest.approx([0.8, 0.2])
+    assert found.dtype == np.float32
+
+
+@given(st.lists(st.integers(0, 3 * PIECE), min_size=1, max_size=20))
+def test_texts_of_any_lengths_get_their_own_answers(lengths: list[int]) -> None:
+    texts = [("ab"[i % 2] * n) for i, n in enumerate(lengths)]
+    done: list[int] = []
+    found = logits_of(two_letters, texts, progress=done.append)
+    alone = np.concatenate([logits_of(two_letters, [text]) for text in texts])
+    assert np.allclose(found, alone)
+    assert done == sorted(done)
+    assert done[-1] == len(texts)
 
 
 def test_padding_is_zeros_and_at_least_one_wide() -> None:

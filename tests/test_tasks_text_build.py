@@ -43,7 +43,7 @@ data:
 teacher: {{callable: "linguist:answer", source: the letters of each, licence: CC0-1.0}}
 student:
   architecture: ngram
-  options: {{unigrams: 31, trigrams: 101, scripts: 0, dim: 4, hidden: 8}}
+  options: {{rows: 128, orders: 13, dim: 4, hidden: 8}}
 labels: {{views: 2, top_k: 2, audit: 0.1, of: words}}
 loss: {{name: kd, temperature: 1.0, ce: 0.5, kd: 0.5}}
 train:

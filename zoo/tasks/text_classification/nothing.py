@@ -1,7 +1,7 @@
 """2,000 texts of no language, to measure how often a student is sure of one all the same.
 
-Their generators and their alphabets are none of those that `distill.nothing` trains on: chains of
-DNA and of proteins, base64, laughter, chess, molecules, formulas, Roman figures, keyboards of other
+Their generators and their alphabets are none of those that `distill.nothing` trains on: chords,
+Morse code read aloud, base64, shouts, chess, molecules, formulas, Roman figures, keyboards of other
 layouts, colours and other codes.
 """
 
@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable
 
 COUNT, SEED = 2000, 7
-LAUGHS = "ha he hi ho ja je ji xa ah ahah eh hue lol xd kk www rs хи ха хе ах χα χι हा"
+SHOUTS = "argh brr zap ugh yum oh yay wow hey psst shh grr aha uff oi yeah hmm pfff ouch whoa"
+ENDINGS = ("", "", "m", "7", "m7", "maj7", "sus4", "dim", "add9", "7sus4", "/E", "/G")  # of chords
 LAYOUTS = (  # Dvorak, Colemak, Russian, Greek
     *("pyfgcrl", "aoeuidhtns", "qjkxbmwvz", "qwfpgjluy", "arstdhneio", "zxcvbkm"),
     *("йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю", "ςερτυθιοπ", "ασδφγηξκλ", "ζχψωβνμ"),
@@ -29,25 +30,35 @@ def texts() -> list[str]:
     """The same texts on every machine, as many of each kind."""
     rng = random.Random(SEED)
     kinds: tuple[Callable[[random.Random], str], ...] = (
-        *(_dna, _protein, _base64, _laugh, _chess, _molecule, _formula, _roman, _keys, _code),
+        *(_chords, _morse, _base64, _shout, _chess, _molecule, _formula, _roman, _keys, _code),
     )
     return [kinds[number % len(kinds)](rng) for number in range(COUNT)]
 
 
-def _dna(rng: random.Random) -> str:
-    return "".join(rng.choices("ACGT", k=rng.randint(12, 200)))
+def _chords(rng: random.Random) -> str:
+    def chord() -> str:
+        return rng.choice("ABCDEFG") + rng.choice(("", "#", "b")) + rng.choice(ENDINGS)
+
+    return rng.choice((" ", " | ", " - ")).join(chord() for _ in range(rng.randint(4, 16)))
 
 
-def _protein(rng: random.Random) -> str:
-    return "".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=rng.randint(10, 120)))
+def _morse(rng: random.Random) -> str:
+    letters = [
+        "-".join([*rng.choices(("di", "dah"), k=rng.randint(1, 4)), rng.choice(("dit", "dah"))])
+        for _ in range(rng.randint(2, 10))
+    ]
+    return " ".join(letters)
 
 
 def _base64(rng: random.Random) -> str:
     return base64.b64encode(rng.randbytes(rng.randint(9, 90))).decode()
 
 
-def _laugh(rng: random.Random) -> str:
-    return rng.choice(LAUGHS.split()) * rng.randint(3, 20) + rng.choice(("", "!", "h", "a"))
+def _shout(rng: random.Random) -> str:
+    """A cry whose letters are drawn out."""
+    cry = rng.choice(SHOUTS.split())
+    text = "".join(letter * rng.choice((1, 2, 3, 5, 8)) for letter in cry)
+    return rng.choice((text, text.upper())) + "!" * rng.randrange(4)
 
 
 def _chess(rng: random.Random) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.card.markdown import duration, number, paragraphs, percent, size
 from zoo.card.words import Words
-from zoo.records.card import Teaching
+from zoo.records.card import Nothing, Teaching
 from zoo.records.measures import Measurement
 from zoo.tasks.text_classification import peers
 from zoo.tasks.text_classification.languages import are_languages, named
@@ -46,6 +46,8 @@ class TextWords(Words):
 
     def use(self) -> str:
         """How to run it, with and without this package."""
+        from zoo.inputs.text import PIECE
+
         card = self.card
         return f"""## Use
 
@@ -74,9 +76,12 @@ print(labels[logits[0].argmax()])
 ```
 
 The file takes texts as {card.input.dtype} Unicode code points `(n, length)`, in NFC, of any length,
-the shorter ones of a batch filled up with 0. It folds upper case, takes what is no letter for the
-end of a word, hashes the n-grams of the letters and answers with float32 logits
-`(n, {len(card.labels)})`. There is no tokenizer and no vocabulary beside it."""
+the shorter ones of a batch filled up with 0. It folds upper case and letters in other clothes
+(fullwidth, mathematical, circled), takes what is no letter for the end of a word, hashes the
+n-grams of the letters and answers with float32 logits `(n, {len(card.labels)})`. There is no
+tokenizer and no vocabulary beside it. `zoo` leaves out soft hyphens and zero-width signs
+before, and answers a text of more than {PIECE} code points by the mean of its pieces'
+probabilities."""
 
     def accuracy(self) -> str:
         """What is averaged, and what the interval holds."""
@@ -102,6 +107,7 @@ end of a word, hashes the n-grams of the letters and answers with float32 logits
             f"{percent(rule.share)} % of the texts. The likeliest label would have been right for "
             f"{percent(rule.right)} % of those. The file itself has no such answer: a program of "
             "one's own applies the threshold (`studentzoo.unknown_below` in the file's metadata)."
+            + _of_nothing(rule.nothing)
         )
 
     def peers(self) -> str:
@@ -214,6 +220,20 @@ end of a word, hashes the n-grams of the letters and answers with float32 logits
     def hub_tags(self) -> list[str]:
         """That it tells languages."""
         return ["language-identification"] if self.answers() == "languages" else []
+
+
+def _of_nothing(found: Nothing | None) -> str:
+    """How often what is no language gets an answer."""
+    if found is None:
+        return ""
+    before = (
+        "" if found.before is None else f" ({percent(found.before)} % before it was trained so)"
+    )
+    return (
+        f" Of {found.texts:,} texts that are no language (shouts, base64, chords, chess, formulas, "
+        f"keyboards, codes; made by rules that were not trained on) {percent(found.confident)} % "
+        f"get an answer all the same{before}."
+    )
 
 
 def _timed(length: int) -> str:
