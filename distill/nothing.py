@@ -25,7 +25,9 @@ impl async await elif endif null nil void bool enum struct printf malloc sizeof 
 btn div px css href svg json xml html utf args kwargs self isinstance foreach strlen
 """  # what stands for words in programs
 MARKS = (*" .,;:_-=+*/()[]{}<>&|!#$%\\\"'", "::", "->", "==", "();", " = ", "\t")
+CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 HEX, BASE36 = "0123456789abcdef", "0123456789abcdefghijklmnopqrstuvwxyz"
+NAMES = "user info admin mail name test example office contact web shop support hello noreply team"
 ENDS = "com org net edu gov info de fr uk ru jp br it es pl nl"
 TAILS = ("", "", "index.html", "page", "img.jpg", "main.php", "file.pdf", "?id=", "#top")
 SEED = 20_161_202
@@ -67,6 +69,8 @@ def _mash(rng: random.Random, most: int) -> str:
 def _repeated(rng: random.Random) -> str:
     """A syllable over and over, its last time perhaps in part."""
     syllable = "".join(rng.choices(_alphabet(rng), k=rng.randint(2, 4)))
+    if rng.random() < 0.5:  # as people laugh
+        syllable = rng.choice(CONSONANTS) + rng.choice(VOWELS)
     whole = syllable * rng.choice((rng.randint(2, 6), rng.randint(7, 60)))
     return _cased(rng, whole[: len(whole) - rng.randrange(len(syllable))])
 
@@ -104,7 +108,8 @@ def _program(rng: random.Random) -> str:
 
 def _address(rng: random.Random, words: Sequence[str]) -> str:
     """Of mail or of a page."""
-    name, host = (rng.choice(words).split()[0].lower()[:16] for _ in range(2))
+    known = rng.choices((words, NAMES.split()), k=2)
+    name, host = (rng.choice(some).split()[0].lower()[:16] for some in known)
     end = rng.choice(ENDS.split())
     if rng.random() < 0.5:
         return f"{name}{rng.choice(('', '.', '_', str(rng.randrange(99))))}@{host}.{end}"

@@ -30,7 +30,8 @@ def test_every_text_has_something_to_read() -> None:
 def test_addresses_are_made_of_the_words_given() -> None:
     found = [text for text in nothing.texts(900, WORDS) if re.search(r"@|https?:|www\.", text)]
     assert len(found) >= 70
-    assert all(re.search("weather|haus|niño", text) for text in found)
+    assert np.mean([bool(re.search("weather|haus|niño", text)) for text in found]) > 0.5
+    assert all(re.search("weather|haus|niño|" + nothing.NAMES.replace(" ", "|"), t) for t in found)
 
 
 def test_the_texts_that_are_measured_are_2000_and_stay_the_same() -> None:
@@ -41,7 +42,7 @@ def test_the_texts_that_are_measured_are_2000_and_stay_the_same() -> None:
 
 
 def test_no_measured_text_is_trained_on() -> None:
-    trained = {text.lower() for text in nothing.texts(150_000, WORDS)}
+    trained = {text.lower() for text in nothing.texts(250_000, WORDS)}
     both = [text for text in measured.texts() if text.lower() in trained]
     assert not both
 

@@ -75,8 +75,9 @@ class Ngram(nn.Module):
     def forward(self, codepoints: Tensor) -> Tensor:
         index, counts = self.windows(codepoints)
         ends = torch.cumsum(counts.reshape(-1), 0)
-        table = self.table.clamp(-CLIP, CLIP)
-        sums = F.embedding_bag(index, table, ends - counts.reshape(-1), mode="sum")
+        with torch.no_grad():  # a projection: what reached the bound may come back from it
+            self.table.clamp_(-CLIP, CLIP)
+        sums = F.embedding_bag(index, self.table, ends - counts.reshape(-1), mode="sum")
         scale = counts.clamp_min(1).sqrt().unsqueeze(2)
         scaled = sums.view(*counts.shape, self.table.shape[1]) / scale
         return self.output(F.relu(self.hidden(scaled.flatten(1))))
@@ -110,7 +111,7 @@ class Ngram(nn.Module):
         """All that makes up the net, as arrays: the fields of export.ngram.Parts."""
         buffers = {name: value.cpu().numpy() for name, value in self.named_buffers()}
         learnt = {name.replace(".", "_"): p.detach().cpu() for name, p in self.named_parameters()}
-        learnt["table"] = learnt["table"].clamp(-CLIP, CLIP)
+        learnt["table"] = learnt["table"].clamp(-CLIP, CLIP)  # the last step may have left it
         return buffers | {name: value.numpy() for name, value in learnt.items()}
 
 
