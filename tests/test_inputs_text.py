@@ -23,6 +23,8 @@ from zoo.inputs.text import (
     pad,
     pieces,
     prepare,
+    prepared,
+    unseen,
 )
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -54,9 +56,11 @@ IGNORABLE = """00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 
 FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"""  # DerivedCoreProperties.txt
 
 
+SPANS = [[int(end, 16) for end in span.split("-")] for span in IGNORABLE.split()]
+
+
 def ignorable(code: int) -> bool:
-    spans = (span.partition("-") for span in IGNORABLE.split())
-    return any(int(a, 16) <= code <= int(b or a, 16) for a, _, b in spans)
+    return any(span[0] <= code <= span[-1] for span in SPANS)
 
 
 @pytest.mark.parametrize("span", IGNORABLE.split())
@@ -66,6 +70,15 @@ def test_what_is_not_to_be_seen_is_left_out(span: str) -> None:
         assert prepare(f"ca{chr(code)}fé") == "café"
         assert prepare(f"e{chr(code)}\u0301") == "é"
         assert prepare(chr(code)) == ""
+
+
+@given(st.lists(ANY_TEXT | st.sampled_from(["e\u0301", "a\u00adb", "abc", "é", ""]), max_size=9))
+def test_texts_made_ready_together_are_what_each_is_alone(texts: list[str]) -> None:
+    assert prepared(texts) == [prepare(text) for text in texts]
+
+
+def test_what_is_not_seen_is_one_list() -> None:
+    assert np.flatnonzero(unseen()).tolist() == [c for c in range(0x110000) if ignorable(c)]
 
 
 def test_blanks_that_are_seen_stay() -> None:

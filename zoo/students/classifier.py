@@ -49,15 +49,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Prediction]:
     """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
     order = _best(logits, min(top, logits.shape[1]))
-    best = np.take_along_axis(softmax(logits), order, axis=1)
+    best = np.take_along_axis(logits, order, axis=1)
+    total = np.add.reduce(np.exp(logits - best[:, :1]), axis=1, keepdims=True)
     return [
         [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
-        for places, row in zip(order.tolist(), best.tolist(), strict=True)
+        for places, row in zip(
+            order.tolist(), (np.exp(best - best[:, :1]) / total).tolist(), strict=True
+        )
     ]
 
 
 def _best(logits: np.ndarray, top: int) -> np.ndarray:
     """Places int64 (n, top) of the largest in each row (n, classes), falling; first of equals."""
+    if top == 1:
+        return logits.argmax(axis=1)[:, np.newaxis]
     if top > 8:
         return np.argsort(-logits, axis=1, kind="stable")[:, :top]
     left, rows = logits.copy(), np.arange(len(logits))
