@@ -9,9 +9,9 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from compress import calibrate, codec, graph
+from compress import codec, graph, normal
 from compress.errors import AS_IT_IS, CompressError
-from compress.qdq import quiet
+from compress.qdq import FAULTS, quiet
 from compress.tidy import tidy
 
 NUMBERS = 2**16  # that a table must have to be worth the nodes
@@ -30,7 +30,7 @@ LADDER = (Dynamic("dynamic"), Dynamic("dynamic-matmul", ("MatMul",)))
 
 def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
     """Write the 8-bit twin of the float file `source`."""
-    model = graph.read(source)
+    model, names = normal.aliased(graph.read(source))
     graph.name_nodes(model)
     embed(model)
     raw = path.with_suffix(".raw.onnx")
@@ -44,10 +44,11 @@ def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
                 weight_type=QuantType.QInt8,
                 extra_options={"MatMulConstBOnly": True},
             )
-    except (ValueError, TypeError, RuntimeError, KeyError, *calibrate.REFUSALS) as error:  # type: ignore[misc]
+    except FAULTS as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CompressError(f"onnxruntime cannot quantize the model: {said}", AS_IT_IS) from error
-    return graph.save(tidy(graph.read(raw)), path)
+    back = {new: old for old, new in names.items()}
+    return graph.save(tidy(graph.read(raw), back), path)
 
 
 def embed(model: ModelProto) -> list[str]:
