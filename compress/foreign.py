@@ -93,7 +93,7 @@ def compress(
         raise CompressError(f"{len(labels)} labels for {len(pictures)} examples", "one for each")
     calibration, held_out, doubles = _parted(examples(given.inputs, pictures))
     given, calibration, held_out = _in_batches(given, calibration, held_out)
-    _check_read(given, calibration.take(np.arange(min(3, len(calibration)))))
+    check_read(given, calibration.take(np.arange(min(3, len(calibration)))))
     with TemporaryDirectory() as folder:
         ready, pinned = _ready(given, calibration, pin)
         judge = Judge(given, held_out, labels, gates, speed, real)
@@ -183,7 +183,7 @@ def _doubtful(tried: Sequence[Attempted], judge: Judge) -> list[str]:
     ]
 
 
-def _check_read(given: Source, some: Examples) -> None:
+def check_read(given: Source, some: Examples) -> None:
     """That the file as it was read, raised and made float32, answers as the one that came in."""
     original, read = (
         answers.floats(answers.run(opened(f), some)) for f in (given.path, given.model)

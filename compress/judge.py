@@ -114,7 +114,7 @@ class Judge:
         wrong = labels[(labels < 0) | (labels >= classes)]
         if len(wrong):
             raise CompressError(
-                f"label {wrong[0]} is no output of the file, which has {classes}", hint
+                f"label {max(wrong, key=abs)} is no output of the file, which has {classes}", hint
             )
         return labels[self.examples.rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from compress.source import Port
 
 KEPT_BYTES = 600_000_000  # of prepared pictures that are kept in memory
+DIGITS = 9  # of a label
 TOKENS = 128  # length of a free axis of a random text
 
 
@@ -87,16 +89,35 @@ def squared(path: Path, how: Preprocess, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    from zoo.inputs import pictures
-
-    image = Image.fromarray(pictures.as_array(path, max(size)))
-    box = None if how.crop is None else middle(image.size, how.crop)
+    image = upright(path, how.crop, size)
+    if how.crop is not None:  # before the resize, as a head does: nothing around it is read
+        image = image.crop(middle(image.size, how.crop))
     if how.color == "gray":
         image = image.convert("L")
-    made = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box=box))
+    made = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
     if how.color == "gray":
         return made[..., None]
     return made[..., ::-1] if how.color == "BGR" else made
+
+
+def upright(path: Path, share: float | None, size: tuple[int, int]) -> Any:
+    """The picture at `path`, a PIL image in RGB, with the sides that it has or in their proportion.
+
+    One that is too large for memory is read as a square; where a part of it is wanted it is one of
+    twice as many pixels as that part needs, and drawn out again.
+    """
+    from PIL import Image
+
+    from zoo.inputs import image
+
+    room = max(size) if share is None else max(1, min(2048, int(2 * max(size) / share)))
+    array, (width, height) = image.read_sides(path, room)
+    picture = Image.fromarray(array)
+    if share is None or picture.size == (width, height):
+        return picture
+    long = max(width, height)
+    sides = max(1, room * width // long), max(1, room * height // long)
+    return picture.resize(sides, Image.Resampling.BILINEAR)
 
 
 def middle(sides: tuple[int, int], share: float) -> tuple[int, int, int, int]:
@@ -111,9 +132,7 @@ def whole(path: Path, share: float, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    from zoo.inputs import pictures
-
-    image = Image.fromarray(pictures.as_array(path, max(size)))
+    image = upright(path, share, size)
     factor = max(size) / share / min(image.size)
     sides = [max(1, round(side * factor)) for side in image.size]
     return np.asarray(image.resize(sides, Image.Resampling.BILINEAR) if factor < 1 else image)
@@ -123,15 +142,15 @@ def labels(file: Path, folder: Path, paths: Sequence[Path]) -> np.ndarray:
     """int64 (n,) of the pictures, from rows `file,label`; a label is the index of an output."""
     import numpy as np
 
-    wanted = {path.relative_to(folder).as_posix(): i for i, path in enumerate(paths)}
+    wanted = {_plain(path.relative_to(folder)): i for i, path in enumerate(paths)}
     found = np.full(len(paths), -1, np.int64)
     for number, (name, label) in enumerate(_rows(file), 1):
-        place = f"{file}, line {number}"
+        place, name = f"{file}, line {number}", _plain(name)
         if name not in wanted:
             raise InputError(
                 f"{place}: no picture {name!r} in {folder}", "names are relative to it"
             )
-        if not label.isascii() or not label.isdigit():
+        if not label.isascii() or not label.isdigit() or len(label) > DIGITS:
             raise InputError(
                 f"{place}: label {label!r} is no output of the file",
                 "labels are whole numbers from 0: the place in the file's answer",
@@ -147,6 +166,11 @@ def labels(file: Path, folder: Path, paths: Sequence[Path]) -> np.ndarray:
             "label them, or move them elsewhere",
         )
     return found
+
+
+def _plain(name: str | Path) -> str:
+    """A picture's name as labels have it: with /, no ./ before it, in one form of Unicode."""
+    return unicodedata.normalize("NFC", Path(name).as_posix())
 
 
 def _rows(file: Path) -> list[tuple[str, str]]:
