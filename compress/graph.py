@@ -167,7 +167,11 @@ def the_input(model: ModelProto, path: Path | str = "the file") -> Input:
     if len(names) != 1:
         raise CompressError(f"{path} has {len(names)} inputs: {names}", "it must have one")
     kind = next(v for v in model.graph.input if v.name == names[0]).type.tensor_type
-    dims = tuple(d.dim_value or None for d in kind.shape.dim) if kind.HasField("shape") else None
+    dims = (
+        tuple(max(d.dim_value, 0) or None for d in kind.shape.dim)
+        if kind.HasField("shape")
+        else None
+    )
     if not kind.elem_type or dims == ():
         raise CompressError(
             f"{path}: input {names[0]!r} is no batch", "its first axis is the batch"

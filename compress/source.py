@@ -150,6 +150,11 @@ def _ports(model: ModelProto, path: Path) -> tuple[Port, ...]:
                 f"{path}: input {value.name!r} is {elem} ({kind})",
                 f"read are {', '.join(KINDS.values())}",
             )
+        if not value.type.tensor_type.HasField("shape"):
+            raise CompressError(
+                f"{path}: input {value.name!r} says nothing of its shape",
+                "export it again, with the number of its axes",
+            )
     if not given:
         raise CompressError(f"{path} takes no input", "export it with its input as an argument")
     return _described(given)

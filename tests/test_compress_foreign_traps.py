@@ -321,3 +321,30 @@ def test_the_order_of_outputs_is_part_of_the_contract(tmp_path):
     turned.graph.output.extend(ends)
     with pytest.raises(CompressError, match="another order"):
         foreign.same_contract(turned, given)
+
+
+def test_an_axis_of_minus_one_is_free_and_an_input_without_axes_is_refused(tmp_path):
+    model = classifier()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert squeezed(model, PICTURES, tmp_path).path
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(CompressError, match="says nothing of its shape"):
+        squeezed(model, PICTURES, tmp_path)
+
+
+def test_what_a_rewrite_trips_over_is_left_out_and_named(tmp_path):
+    model = classifier()
+    make = helper.make_node
+    model.graph.node.extend(
+        [
+            make("Shape", ["input"], ["sides"]),
+            make("SplitToSequence", ["sides"], ["each"]),  # a list, no tensor
+            make("ConcatFromSequence", ["each"], ["again"], axis=0),
+            make("Cast", ["again"], ["floats"], to=TensorProto.FLOAT),
+            make("ReduceMax", ["floats"], ["most"], keepdims=1),
+            make("Div", ["output", "most"], ["scaled"]),
+        ]
+    )
+    model.graph.output[0].name = "scaled"
+    report = squeezed(model, PICTURES, tmp_path)
+    assert report.path and list(report.left_out) == ["settle"]

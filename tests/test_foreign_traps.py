@@ -1,6 +1,7 @@
 """`zoo compress` where a file would be wrong, or lost, and nothing would say so."""
 
 import json
+import os
 import unicodedata
 
 import numpy as np
@@ -170,3 +171,30 @@ def test_a_picture_too_large_for_memory_keeps_its_proportion_where_it_is_cropped
     large = examples.squared(tmp_path / "wide.png", how, (32, 32))
     assert np.abs(small.astype(int) - large).max() <= 3
     assert np.ptp(large) < 255 / 3 + 5  # a third of what there is from left to right
+
+
+@pytest.mark.parametrize("what", ["labels", "arrays", "model"])
+def test_a_pipe_in_a_files_place_is_not_waited_for(place, tmp_path, what):
+    pipe = tmp_path / "pipe.npz"
+    os.mkfifo(pipe)
+    given = {
+        "labels": (place / "m.onnx", "--data", place / "photos", *EASY, "--labels", pipe),
+        "arrays": (place / "m.onnx", "--data", pipe),
+        "model": (pipe, "--data", place / "photos", *EASY),
+    }
+    assert str(pipe) in failed(*given[what], "-o", tmp_path / "q.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + b"x" * 90, b"\x93NUMPY\x01\x00\xff\xff{"])
+def test_broken_arrays_are_one_error(place, tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "cannot be read" in failed(place / "m.onnx", "--data", tmp_path / "a.npz")
+
+
+def test_arrays_without_an_example_or_too_many_are_one_error(place, tmp_path, monkeypatch):
+    file = tmp_path / "a.npz"
+    np.savez(file, input=np.zeros((0, 3, SIDE, SIDE), np.float32))
+    assert "hold no example" in failed(place / "m.onnx", "--data", file)
+    np.savez_compressed(file, input=np.zeros((64, 3, SIDE, SIDE), np.float32))
+    monkeypatch.setattr(examples, "ARRAY_BYTES", 100_000)
+    assert "the limit is 100,000" in failed(place / "m.onnx", "--data", file)

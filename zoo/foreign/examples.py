@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from zoo.errors import InputError
+from zoo.files import open_plain
 from zoo.foreign.preprocess import Preprocess
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +22,12 @@ if TYPE_CHECKING:
     from compress.source import Port
 
 KEPT_BYTES = 600_000_000  # of prepared pictures that are kept in memory
+ARRAY_BYTES = 4_000_000_000  # of an .npz
+# What numpy raises for a file that is cut or broken.
+_BROKEN = (
+    *(ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 DIGITS = 9  # of a label
 TOKENS = 128  # length of a free axis of a random text
 
@@ -177,8 +188,9 @@ def _rows(file: Path) -> list[tuple[str, str]]:
     """(name, label) of every line; a first line whose label is no number is a heading."""
     hint = "it has lines `file,label`: the picture's name in the folder, and a number"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream) if row]
+        with open_plain(file) as stream:
+            lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            rows = [row for row in csv.reader(lines) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise InputError(f"{file} cannot be read: {problem}", hint) from None
     bad = next((row for row in rows if len(row) != 2), None)
@@ -211,12 +223,17 @@ def arrays(file: Path, ports: Sequence[Port]) -> Arrays:
 
     hint = f"it holds (n, ...) arrays named {', '.join(port.name for port in ports)}"
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             read = np.load(stream, allow_pickle=False)
-            single = isinstance(read, np.ndarray)
-            found = {ports[0].name: read} if single else {name: read[name] for name in read.files}
-    except (OSError, ValueError, EOFError, KeyError, SyntaxError) as problem:
-        raise InputError(f"{file} cannot be read: {problem}", hint) from None
+            if isinstance(read, np.ndarray):
+                found = {ports[0].name: read}
+            else:
+                there = [port.name for port in ports if port.name in read.files]
+                _check_room(read.zip.infolist(), there, file)
+                found = {name: read[name] for name in there}
+    except (*_BROKEN, OSError) as problem:
+        said = one_line(problem)
+        raise InputError(f"{file} cannot be read: {said}", hint) from None
     missing = [port.name for port in ports if port.name not in found]
     if missing:
         raise InputError(f"{file} has no array {', '.join(missing)}", hint)
@@ -224,7 +241,20 @@ def arrays(file: Path, ports: Sequence[Port]) -> Arrays:
     if any(array.ndim == 0 for array in kept.values()) or len(set(map(len, kept.values()))) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in kept.items())
         raise InputError(f"{file}: its arrays are of unlike lengths: {shapes}", hint)
+    if not len(Arrays(kept)):
+        raise InputError(f"{file}: its arrays hold no example", hint)
     return Arrays(kept)
+
+
+def _check_room(entries: Sequence[Any], names: Sequence[str], file: Path) -> None:
+    """Refuse arrays that would not fit in memory, by what the file says of them."""
+    wanted = {*names, *(f"{name}.npy" for name in names)}
+    size = sum(entry.file_size for entry in entries if entry.filename in wanted)
+    if size > ARRAY_BYTES:
+        raise InputError(
+            f"{file}: its arrays have {size:,} bytes, the limit is {ARRAY_BYTES:,}",
+            "give fewer examples: 1,256 are used at most",
+        )
 
 
 def random(ports: Sequence[Port], size: tuple[int, int] | None, count: int = 64) -> Arrays:
