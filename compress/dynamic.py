@@ -1,7 +1,12 @@
-"""Matrix products in 8 bits that measure their activations as they run."""
+"""Matrix products in 8 bits: of weights and of activations, whose range is measured in each run; or
+of weights alone, a scale for each block of them.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +14,9 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from compress import calibrate, codec, graph
+from compress import codec, graph, normal
 from compress.errors import AS_IT_IS, CompressError
-from compress.qdq import quiet
+from compress.qdq import FAULTS, quiet
 from compress.tidy import tidy
 
 NUMBERS = 2**16  # that a table must have to be worth the nodes
@@ -23,31 +28,70 @@ class Dynamic:
 
     name: str
     operators: tuple[str, ...] = ("MatMul", "Gemm")
+    block: int = 0  # weights that share a scale, activations too while they run; 0: an output's all
 
 
-LADDER = (Dynamic("dynamic"), Dynamic("dynamic-matmul", ("MatMul",)))
+# The last one keeps what a few large activations cost the others: a place of a text, and a block of
+# its numbers, have scales of their own. Its operator is onnxruntime's own, of 1.22 or later.
+LADDER = (
+    Dynamic("dynamic"),
+    Dynamic("dynamic-matmul", ("MatMul",)),
+    Dynamic("weights-blocked", ("MatMul",), 128),
+)
+INT8 = 4  # the operator's `accuracy_level`: products of bytes
 
 
 def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
     """Write the 8-bit twin of the float file `source`."""
-    model = graph.read(source)
+    model, names = normal.aliased(graph.read(source))
     graph.name_nodes(model)
     embed(model)
     raw = path.with_suffix(".raw.onnx")
     try:
         with quiet():
-            quantize_dynamic(
-                model,
-                str(raw),
-                op_types_to_quantize=list(settings.operators),
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                extra_options={"MatMulConstBOnly": True},
-            )
-    except (ValueError, TypeError, RuntimeError, KeyError, *calibrate.REFUSALS) as error:  # type: ignore[misc]
+            if settings.block:
+                graph.save(_blocked(model, settings.block), raw)
+            else:
+                quantize_dynamic(
+                    model,
+                    str(raw),
+                    op_types_to_quantize=list(settings.operators),
+                    per_channel=True,
+                    weight_type=QuantType.QInt8,
+                    extra_options={"MatMulConstBOnly": True},
+                )
+    except FAULTS as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CompressError(f"onnxruntime cannot quantize the model: {said}", AS_IT_IS) from error
-    return graph.save(tidy(graph.read(raw)), path)
+    back = {new: old for old, new in names.items()}
+    return graph.save(tidy(graph.read(raw), back), path)
+
+
+def _blocked(model: ModelProto, block: int) -> ModelProto:
+    """The products with constant matrices as MatMulNBits of 8 bits."""
+    with _logging_as_it_was():
+        try:
+            from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+        except ImportError as error:
+            raise CompressError("this onnxruntime has no products of blocks", AS_IT_IS) from error
+        how = {"block_size": block, "is_symmetric": True, "accuracy_level": INT8}
+        made = MatMulNBitsQuantizer(model, bits=8, **how)
+        made.process()
+    return made.model.model
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """The module sets up the whole process' logging when it is imported, and tells every node."""
+    root = logging.getLogger()
+    handlers, level, off = root.handlers[:], root.level, root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(off)
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def embed(model: ModelProto) -> list[str]:

@@ -36,13 +36,17 @@ def rewrite(model: ModelProto, sizes: Sequence[Feed], proof: Sequence[Feed]) -> 
     All passes at once where that is exact, which it nearly always is; else one after the other,
     without those that are not.
     """
-    wanted = [outputs(model, feed) for feed in proof]
+    wanted = outputs(model, proof)
     passes: dict[str, Pass] = {one.__name__: one for one in (*FLOAT_PASSES, shorten_names)}
-    settled = settle(model, sizes)
+    left_out: dict[str, str] = {}
+    try:
+        settled = settle(model, sizes)
+    except (CompressError, *TROUBLE) as error:
+        settled, left_out = model, {"settle": _why(error)}
     made, off, why = _tried(settled, list(passes.values()), proof, wanted)
     if made is not None:
-        return Rewritten(made, off, {})
-    kept, reached, left_out = model, 0.0, {}
+        return Rewritten(made, off, left_out)
+    kept, reached = model, 0.0
     steps = {"settle": [settled]} | {name: [one] for name, one in passes.items()}
     for name, (step,) in steps.items():
         base, todo = (step, []) if isinstance(step, ModelProto) else (kept, [step])
@@ -63,20 +67,25 @@ def _tried(
     """(the model after the passes, how far it is off, ""), or (None, nan, why it is not exact)."""
     try:
         made = run(model, passes) if passes else model
-        found = [outputs(made, feed) for feed in proof]
+        found = outputs(made, proof)
     except (CompressError, *TROUBLE) as error:
-        return None, float("nan"), f"{type(error).__name__}: {error}".splitlines()[0]
+        return None, float("nan"), _why(error)
     off = max(map(difference, found, wanted), default=0.0)
     if not off <= TOLERANCE:
         return None, off, f"{off:.2g} off"
     return made, off, ""
 
 
-def outputs(model: ModelProto, feed: Feed) -> dict[str, np.ndarray]:
-    """Every output by its name."""
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def outputs(model: ModelProto, feeds: Sequence[Feed]) -> list[dict[str, np.ndarray]]:
+    """Every output by its name, for each feed."""
     session = calibrate.session(model)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, calibrate.run(session, feed, names), strict=True))
+    runs = (calibrate.run(session, feed, names) for feed in feeds)
+    return [dict(zip(names, run, strict=True)) for run in runs]
 
 
 def difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,24 @@ class Examples:
     def take(self, picked: np.ndarray) -> Examples:
         """Those at these places."""
         return Examples(self.ports, self.source, self.rows[picked])
+
+    def distinct(self, seen: set[bytes]) -> Examples:
+        """Those that are neither in `seen` nor the same as one before; `seen` grows by them."""
+        kept = []
+        for place, row in enumerate(self.rows):
+            example = self._example(int(row))
+            made = hashlib.sha256()
+            for name, array in sorted(example.items()):
+                made.update(f"{name} {array.dtype} {array.shape} ".encode())
+                made.update(np.ascontiguousarray(array).tobytes())
+            if made.digest() not in seen:
+                seen.add(made.digest())
+                kept.append(place)
+        return self.take(np.array(kept, np.int64))
+
+    def nbytes(self) -> int:
+        """Of the first example."""
+        return sum(array.nbytes for array in self._example(int(self.rows[0])).values())
 
     def feeds(self, batch: int = BATCH) -> Iterator[Feed]:
         """At most `batch` at once, those of one shape together; a fixed batch is kept to."""

@@ -9,55 +9,21 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-from onnx import ModelProto
-from onnxruntime import InferenceSession
 
-from compress import answers, calibrate, exact, graph, rungs, settle, source
-from compress.answers import Accuracy, Agreement, Kind
-from compress.config import Gates
+from compress import answers, exact, graph, rungs, settle, sizes, source
+from compress.answers import Accuracy, Agreement
 from compress.errors import CompressError
-from compress.examples import Example, Examples, Feed, examples, fixed_batch
-from compress.ladder import File, Judgement, try_out
+from compress.examples import Example, Examples, examples, fixed_batch
+from compress.judge import FileGates, Judge, Speed, opened
+from compress.ladder import File, try_out
 from compress.parity import same_contract
-from compress.source import Port, Source
+from compress.source import Source
 
 CALIBRATION, JUDGED = 256, 1000  # examples at most
-MIN_AGREEMENT: dict[Kind, float] = {"top-1": 0.9, "cosine": 0.98, "closeness": 0.98}
+CALIBRATION_BYTES = 1_000_000_000  # of the examples that calibrate, which are kept in memory
+CHANCE = 2.0  # times the share of a blind guess: what is right no more often was read wrongly
+GATES = FileGates()
 ROUNDED = 0.02  # of an output's largest number: what float16 made float32 may move
-RANDOM = "the examples are random: they show speed only"
-
-
-@dataclass(frozen=True)
-class FileGates:
-    """What an attempt at somebody else's file must reach, on examples that calibrated nothing."""
-
-    max_drop_points: float = 0.5  # percentage points of accuracy lost, where there are labels
-    min_agreement: float | None = None  # lower end of its interval; None: MIN_AGREEMENT
-    max_speed_ratio: float = 1.0  # latency over that of the file that came in, its upper end
-
-    def __post_init__(self) -> None:
-        self.gates(0.0)
-
-    def gates(self, min_agreement: float) -> Gates:
-        """The same as the ladder reads it; `min_agreement` where nothing is said of it."""
-        if not self.max_speed_ratio <= 1:
-            raise ValueError(f"max_speed_ratio must be <= 1, not {self.max_speed_ratio}")
-        least = min_agreement if self.min_agreement is None else self.min_agreement
-        return Gates(self.max_drop_points, least, self.max_speed_ratio)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Latency of one file over that of the file that came in, from interleaved rounds."""
-
-    ratio: float
-    low: float  # 95 % interval
-    high: float
-    control: float  # the file that came in, over itself
-    control_low: float
-    control_high: float
-    before_ms: float  # p50
-    after_ms: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +73,7 @@ def compress(
     *,
     out: Path,
     speed: Callable[[Path], Speed],
-    gates: FileGates = FileGates(),
+    gates: FileGates = GATES,
     labels: np.ndarray | None = None,
     real: bool = True,
     pin: bool = True,
@@ -122,10 +88,12 @@ def compress(
     any size takes those of the examples' size after it, and is faster for it.
     """
     given = source.read(Path(path))
+    graph.check_target(Path(out), given.files)
     if labels is not None and len(labels) != len(pictures):
         raise CompressError(f"{len(labels)} labels for {len(pictures)} examples", "one for each")
-    calibration, held_out = _parted(examples(given.inputs, pictures))
-    _check_read(given, calibration.take(np.arange(min(3, len(calibration)))))
+    calibration, held_out, doubles = _parted(examples(given.inputs, pictures))
+    given, calibration, held_out = _in_batches(given, calibration, held_out)
+    check_read(given, calibration.take(np.arange(min(3, len(calibration)))))
     with TemporaryDirectory() as folder:
         ready, pinned = _ready(given, calibration, pin)
         judge = Judge(given, held_out, labels, gates, speed, real)
@@ -142,8 +110,8 @@ def compress(
         size_bytes=given.size_bytes,
         path=written,
         calibrated_on=len(calibration),
-        judged_on=len(held_out),
-        notes=(*given.notes, *pinned),
+        judged_on=len(judge.examples),
+        notes=(*given.notes, *pinned, *doubles, *_doubtful(tried, judge)),
         left_out=ready.left_out,
         off=ready.off,
         attempts=tuple(tried),
@@ -152,28 +120,74 @@ def compress(
 
 def _is_slow(tried: Attempted, gates: FileGates) -> bool:
     """Whether it is surely too slow: the attempts that follow leave more in float."""
+    timed = tried.speed
     static = "calibration" in tried.settings
-    return static and tried.speed is not None and tried.speed.low > gates.max_speed_ratio
+    return static and timed is not None and timed.low / timed.doubt > gates.max_speed_ratio
 
 
-def _parted(given: Examples) -> tuple[Examples, Examples]:
-    """(to calibrate on, to judge on), evenly over all, never one example in both."""
+def _parted(given: Examples) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """(to calibrate on, to judge on, what is to be said), evenly over all, none in both.
+
+    Doubles count once: they would make an interval narrower than it is.
+    """
     n = len(given)
     if n < 2:
         raise CompressError(
             "one example cannot calibrate and judge", "give at least two, better hundreds"
         )
-    count = min(CALIBRATION, max(1, n // 3))
+    count = min(CALIBRATION, max(1, n // 3), max(1, CALIBRATION_BYTES // given.nbytes()))
     first = np.unique(np.linspace(0, n - 1, count).astype(int))
     rest = np.setdiff1d(np.arange(n), first)
     if len(rest) > JUDGED:
         rest = rest[np.linspace(0, len(rest) - 1, JUDGED).astype(int)]
-    return given.take(first), given.take(rest)
+    seen: set[bytes] = set()
+    calibration, held_out = (given.take(rows).distinct(seen) for rows in (first, rest))
+    doubles = len(first) + len(rest) - len(calibration) - len(held_out)
+    if not len(held_out):
+        raise CompressError(
+            "all examples are the same", "give some that differ, of what the file is for"
+        )
+    said = f"{doubles} of {len(first) + len(rest)} examples are the same as others: they count once"
+    return calibration, held_out, (said,) if doubles else ()
 
 
-def _check_read(given: Source, some: Examples) -> None:
+def _in_batches(
+    given: Source, calibration: Examples, held_out: Examples
+) -> tuple[Source, Examples, Examples]:
+    """As one that takes one example a call, where the file says that it takes any number and
+    cannot: exporters write a batch of one into its reshapes.
+    """
+    if fixed_batch(given.inputs) is not None or len(calibration) + len(held_out) < 3:
+        return given, calibration, held_out
+    some = Examples(given.inputs, held_out.source, np.resize(held_out.rows[:1], 2))
+    session = opened(given.path)
+    try:
+        answers.run(session, some)
+    except CompressError:
+        inputs = tuple(replace(port, shape=(1, *port.shape[1:])) for port in given.inputs)
+        answers.run(session, replace(some, ports=inputs))
+        notes = (*given.notes, "the file takes one example at a time only, whatever it says")
+        given = replace(given, inputs=inputs, notes=notes)
+    calibration, held_out = (replace(p, ports=given.inputs) for p in (calibration, held_out))
+    return given, calibration, held_out
+
+
+def _doubtful(tried: Sequence[Attempted], judge: Judge) -> list[str]:
+    """What the reader should know of labels that pass for right."""
+    right = next((t.accuracy for t in tried if t.accuracy), None)
+    if right is None or right.before > CHANCE / answers.floats(judge.wanted)[0][0].size:
+        return []
+    return [
+        f"the file that came in is right on {right.before:.1%} of the examples only: "
+        "are they prepared as it wants, and are labels places in its answer?"
+    ]
+
+
+def check_read(given: Source, some: Examples) -> None:
     """That the file as it was read, raised and made float32, answers as the one that came in."""
-    original, read = (answers.run(_opened(f), some) for f in (given.path, given.model))
+    original, read = (
+        answers.floats(answers.run(opened(f), some)) for f in (given.path, given.model)
+    )
     offs = [
         exact.difference(*({str(k): a for k, a in enumerate(row)} for row in pair))
         for pair in zip(read, original, strict=True)
@@ -185,11 +199,6 @@ def _check_read(given: Source, some: Examples) -> None:
             f"{given.path} answers otherwise once it is read ({', '.join(given.notes)}): {off:.2g}",
             "export it again, of opset 17 and in float32",
         )
-
-
-def _opened(file: Path | ModelProto) -> InferenceSession:
-    """The very file, its weights inside; or a model."""
-    return calibrate.session(graph.read(file) if isinstance(file, Path) else file)
 
 
 def _ready(
@@ -208,105 +217,9 @@ def _ready(
             notes.append(f"input {port.name!r} takes {sides} only, where it took any size")
         model = settle.pinned(model, shapes)
     moving = [port for port in given.inputs if port not in fixed]
-    feeds = sizes(moving, proof[0], fixed_batch(given.inputs))
-    return exact.rewrite(model, feeds, proof), tuple(notes)
-
-
-def sizes(moving: Sequence[Port], feed: Feed, batch: int | None) -> list[Feed]:
-    """Feeds of every size that may come: other batches, and other sizes of what is free in
-    `moving`; the batch is fixed where it is given.
-    """
-    wide = dict(feed)
-    for port in moving:
-        wide[port.name] = _longer(feed[port.name], port)
-    found = [feed] if all(wide[name] is feed[name] for name in feed) else [feed, wide]
-    if batch is None:
-        found = [
-            {k: np.repeat(a, n, 0) for k, a in one.items()} for one in found for n in (1, 2, 3)
-        ]
-    return found
-
-
-def _longer(array: np.ndarray, port: Port) -> np.ndarray:
-    for axis, size in enumerate(port.shape[1:], 1):
-        if size is None:
-            array = np.concatenate([array, array], axis)
-    return array
-
-
-class Judge:
-    """Holds files beside the one that came in, on examples that calibrated nothing."""
-
-    def __init__(
-        self,
-        given: Source,
-        held_out: Examples,
-        labels: np.ndarray | None,
-        gates: FileGates,
-        speed: Callable[[Path], Speed],
-        real: bool,
-    ) -> None:
-        self.given, self.examples, self.speed, self.real = given, held_out, speed, real
-        self.wanted = answers.run(_opened(given.path), held_out)
-        self.kind = answers.kind_of([a[None] for a in self.wanted[0]], len(given.inputs))
-        self.labels = None if labels is None else self._checked(np.asarray(labels))
-        self.gates = gates.gates(MIN_AGREEMENT[self.kind])
-        self.seen: dict[Path, tuple[Agreement, Accuracy | None, Speed]] = {}
-
-    def _checked(self, labels: np.ndarray) -> np.ndarray:
-        """The labels of the examples that judge."""
-        classes = self.wanted[0][0].size
-        if self.kind != "top-1":
-            raise CompressError("the file's first output has no classes", "leave the labels out")
-        if not ((labels >= 0) & (labels < classes)).all():
-            raise CompressError(
-                f"label {labels.max()} is no output of the file, which has {classes}",
-                "a label is the place in the file's answer, from 0",
-            )
-        return labels[self.examples.rows]
-
-    def __call__(self, path: Path) -> Judgement:
-        """What was measured of one file, and which bounds it misses."""
-        found = answers.run(calibrate.session(graph.read(path)), self.examples)
-        same = answers.agreement(found, self.wanted, self.kind)
-        right = None
-        if self.labels is not None:
-            right = answers.accuracy(found, self.wanted, self.labels)
-        timed = self.speed(path)
-        self.seen[path] = same, right, timed
-        return Judgement(
-            accuracy=right.after if right else None,
-            agreement=same.value,
-            drop_points=right.drop_points if right else None,
-            speed_ratio=timed.ratio,
-            speed_ratio_low=timed.low,
-            speed_ratio_high=timed.high,
-            missed=(*self._missed(same, timed), *self._others(found)),
-        )
-
-    def _missed(self, same: Agreement, timed: Speed) -> list[str]:
-        """What the ladder's own gates, which read point values, do not see."""
-        found = [] if self.real else [RANDOM]
-        least, most = self.gates.min_agreement, min(1.0, self.gates.max_speed_ratio)
-        if self.real and same.value >= least and not same.low >= least:
-            found.append(
-                f"agreement {same.value:.2%} on {same.n} examples is sure to be {same.low:.2%} "
-                f"only, {least:.2%} is wanted: give more examples"
-            )
-        if timed.ratio <= self.gates.max_speed_ratio and not timed.high < most:
-            found.append(f"speed ratio {timed.ratio:.3f} may be {timed.high:.3f}, not < {most:.3f}")
-        return found
-
-    def _others(self, found: list[list[np.ndarray]]) -> list[str]:
-        """What the first output's classes do not see: the outputs after it, by their cosine."""
-        if self.kind != "top-1" or len(self.wanted[0]) == 1 or not self.real:
-            return []
-        mine, theirs = ([row[1:] for row in rows] for rows in (found, self.wanted))
-        same = answers.agreement(mine, theirs, "cosine")
-        least = min(self.gates.min_agreement, MIN_AGREEMENT["cosine"])
-        if same.low >= least:
-            return []
-        return [f"the outputs after the first have a cosine of {same.low:.4f} < {least:.4f}"]
+    batch = fixed_batch(given.inputs)
+    feeds = sizes.feeds(model, moving, proof[0], batch)
+    return exact.rewrite(model, feeds, [*proof, *sizes.proof(feeds, batch)]), tuple(notes)
 
 
 def _attempt(rung: rungs.Rung, given: Source, judge: Judge) -> Attempted:

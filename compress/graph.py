@@ -73,17 +73,22 @@ def inlined(model: ModelProto) -> ModelProto:
 
 def read(path: Path) -> ModelProto:
     """The whole model in `path` and the files of weights beside it, whatever it takes."""
+    return read_all(path)[0]
+
+
+def read_all(path: Path) -> tuple[ModelProto, list[Path]]:
+    """The same, and those files."""
     path = Path(path)
     try:
         model = onnx.load_model_from_string(_content(path))
         if not model.graph.node:
             raise CompressError(f"{path} is not an ONNX file: it has no nodes", "export it again")
-        _read_beside(model, path)
+        beside = _read_beside(model, path)
         _check_form(model)
     except BROKEN as error:
         reason = " ".join(str(error).split())[:300]
         raise CompressError(f"{path} is not an ONNX file: {reason}", "export it again") from error
-    return model
+    return model, beside
 
 
 def _check_form(model: ModelProto) -> None:
@@ -103,26 +108,32 @@ def _content(path: Path) -> bytes:
         kind = "a folder" if path.is_dir() else "no file"
         raise CompressError(f"{path} is {kind}", "give the path of the ONNX file in it")
     try:
-        _check_size(path.stat().st_size, path)
+        check_size(path.stat().st_size, path)
         return path.read_bytes()
     except OSError as error:
         raise CompressError(f"cannot read {path}: {error.strerror}", "may you read it?") from error
 
 
-def _read_beside(model: ModelProto, path: Path) -> None:
-    """Weights that stand in other files of the same folder."""
-    places = [dict((e.key, e.value) for e in t.external_data) for t in _tensors(model.graph)]
-    size = path.stat().st_size
-    for name in sorted({place["location"] for place in places if "location" in place}):
+def _read_beside(model: ModelProto, path: Path) -> list[Path]:
+    """Weights that stand in other files of the same folder; which files these are."""
+    size, names = path.stat().st_size, _locations(model)
+    for name in names:
         if not (path.parent / name).is_file():
             hint = f"put {name} beside it, or export the model as one file"
             raise CompressError(f"{path} has its weights in {name}, which is missing", hint)
         size += (path.parent / name).stat().st_size
-    _check_size(size, path)
+    check_size(size, path)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except OSError as error:
         raise CompressError(f"cannot read the weights of {path}: {error}", "may you?") from error
+    return [path.parent / name for name in names]
+
+
+def _locations(model: ModelProto) -> list[str]:
+    """The files of weights that the file names, from its folder."""
+    entries = (entry for tensor in _tensors(model.graph) for entry in tensor.external_data)
+    return sorted({entry.value for entry in entries if entry.key == "location"})
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
@@ -133,9 +144,20 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
             yield from _tensors(body)
 
 
-def _check_size(size: int, path: Path) -> None:
+def weight_bytes(model: ModelProto) -> int:
+    """Of the constants, as they are in memory."""
+    sizes = {kind: helper.tensor_dtype_to_np_dtype(kind).itemsize for kind in _kinds(model)}
+    return sum(int(np.prod(i.dims)) * sizes[i.data_type] for i in model.graph.initializer)
+
+
+def _kinds(model: ModelProto) -> set[int]:
+    return {init.data_type for init in model.graph.initializer}
+
+
+def check_size(size: int, path: Path) -> None:
+    """Refuse what no protobuf message can hold."""
     if size > LARGEST:
-        hint = "a file and its weights may have 2 GB together"
+        hint = "a file and its weights may have 2 GB together, in float32"
         raise CompressError(f"{path} has {size:,} bytes", hint)
 
 
@@ -145,7 +167,11 @@ def the_input(model: ModelProto, path: Path | str = "the file") -> Input:
     if len(names) != 1:
         raise CompressError(f"{path} has {len(names)} inputs: {names}", "it must have one")
     kind = next(v for v in model.graph.input if v.name == names[0]).type.tensor_type
-    dims = tuple(d.dim_value or None for d in kind.shape.dim) if kind.HasField("shape") else None
+    dims = (
+        tuple(max(d.dim_value, 0) or None for d in kind.shape.dim)
+        if kind.HasField("shape")
+        else None
+    )
     if not kind.elem_type or dims == ():
         raise CompressError(
             f"{path}: input {names[0]!r} is no batch", "its first axis is the batch"
@@ -181,6 +207,22 @@ def save(
         hint = "is it in a folder that may be written, with space left?"
         raise CompressError(f"cannot write {path}: {error.strerror}", hint) from error
     return path
+
+
+def check_target(path: Path, read: Iterable[Path]) -> None:
+    """Refuse, before any work, what cannot be written, and where a file stands that is read."""
+    hint = "is it in a folder that may be written, with space left?"
+    try:
+        for file in read:
+            if path.exists() and path.samefile(file):
+                raise CompressError(f"{path} would be written over {file}", "name another file")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if path.is_dir() or not folder.is_dir():
+            raise CompressError(f"cannot write {path}: a folder cannot be a file", "name a file")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CompressError(f"cannot write {path}: {folder} cannot be written", hint)
+    except OSError as error:
+        raise CompressError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 def copy(source: Path, path: Path) -> Path:

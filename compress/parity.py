@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnx import ModelProto, TensorProto, helper
 
 from compress import graph
-from compress.errors import CompressError
+from compress.errors import AS_IT_IS, CompressError
 from compress.source import Source
 
 
@@ -14,11 +14,14 @@ def same_contract(model: ModelProto, given: Source) -> ModelProto:
 
     Cases: float16 in and out; several outputs; an output that was lost is an error.
     """
-    found = {value.name for value in (*model.graph.input, *model.graph.output)}
-    wanted = [port.name for port in (*given.inputs, *given.outputs)]
-    lost = [name for name in wanted if name not in found]
-    if lost or len(model.graph.output) != len(given.outputs):
-        raise CompressError(f"the 8-bit file has no {', '.join(lost) or 'such outputs'}")
+    for there, ports in ((model.graph.input, given.inputs), (model.graph.output, given.outputs)):
+        found, wanted = [value.name for value in there], [port.name for port in ports]
+        if found != wanted:
+            lost = ", ".join(name for name in wanted if name not in found)
+            raise CompressError(
+                f"the 8-bit file has no {lost}" if lost else "the 8-bit file has another order",
+                AS_IT_IS,
+            )
     halves = [p.name for p in (*given.inputs, *given.outputs) if p.kind == "float16"]
     if halves:
         _narrow(model, set(halves))

@@ -28,8 +28,12 @@ DICE = frozenset(
     "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split()  # noqa: SIM905
 )
 EIGHT_BITS = frozenset(
-    "QLinearConv QLinearMatMul ConvInteger MatMulInteger DynamicQuantizeLinear".split()  # noqa: SIM905
+    {
+        *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+        *("QuantizeLinear", "DynamicQuantizeLinear"),
+    }
 )
+_BY_CHANCE = "export it in evaluation mode (net.eval())"
 _WHY_NOT = "its own float file may be compressed; see docs/compress.md for what is read"
 
 
@@ -52,16 +56,19 @@ class Source:
     outputs: tuple[Port, ...]
     size_bytes: int  # with the weights beside it
     notes: tuple[str, ...]  # what was changed to read it
+    files: tuple[Path, ...]  # that were read: itself, and those with its weights
 
 
 def read(path: Path) -> Source:
     """The file at `path`; a CompressError says what in it cannot be read."""
     path = Path(path)
-    model = graph.inlined(graph.read(path))
+    whole, beside = graph.read_all(path)
+    model = graph.inlined(whole)
     size = model.ByteSize()
     _check_nodes(model.graph, path)
     old = _opset(model, path)
     normal.lift_constants(model)
+    _check_dropouts(model, path)
     inputs, outputs = _ports(model, path), _described(model.graph.output)
     notes = []
     if old < OPSET:
@@ -70,7 +77,9 @@ def read(path: Path) -> Source:
         notes.append(f"opset {old} was raised to {OPSET}")
     if _widen(model):
         notes.append("float16 was made float32")
-    return Source(path, model, inputs, outputs, size, tuple(notes))
+    graph.check_size(graph.weight_bytes(model), path)
+    _check_numbers(model, path)
+    return Source(path, model, inputs, outputs, size, tuple(notes), (path, *beside))
 
 
 # --- what stands in it ---------------------------------------------------------------------------
@@ -104,11 +113,25 @@ def _check_node(node: NodeProto, path: Path) -> None:
     if any(a.HasField("g") or a.graphs for a in node.attribute):
         raise CompressError(f"{path} has control flow: {name}", "export it without branches")
     if node.op_type in DICE or _trains(node):
-        raise CompressError(
-            f"{path} answers by chance: {name}", "export it in evaluation mode (net.eval())"
-        )
+        raise CompressError(f"{path} answers by chance: {name}", _BY_CHANCE)
     if node.op_type in EIGHT_BITS:
         raise CompressError(f"{path} has 8 bits already: {name}", _WHY_NOT)
+
+
+def _check_dropouts(model: ModelProto, path: Path) -> None:
+    """A Dropout that is told to train by its third input, or might be."""
+    told = {i.name: i for i in model.graph.initializer}
+    for node in model.graph.node:
+        switch = node.input[2] if node.op_type == "Dropout" and len(node.input) > 2 else ""
+        if switch and (switch not in told or graph.array(told[switch]).any()):
+            raise CompressError(f"{path} answers by chance: Dropout {node.name!r}", _BY_CHANCE)
+
+
+def _check_numbers(model: ModelProto, path: Path) -> None:
+    """nan is no weight, also where no example meets it; inf stands in masks."""
+    for init in model.graph.initializer:
+        if init.data_type in FLOATS and np.isnan(graph.array(init)).any():
+            raise CompressError(f"{path}: constant {init.name!r} has nan", "did training diverge?")
 
 
 def _trains(node: NodeProto) -> bool:
@@ -127,6 +150,11 @@ def _ports(model: ModelProto, path: Path) -> tuple[Port, ...]:
                 f"{path}: input {value.name!r} is {elem} ({kind})",
                 f"read are {', '.join(KINDS.values())}",
             )
+        if not value.type.tensor_type.HasField("shape"):
+            raise CompressError(
+                f"{path}: input {value.name!r} says nothing of its shape",
+                "export it again, with the number of its axes",
+            )
     if not given:
         raise CompressError(f"{path} takes no input", "export it with its input as an argument")
     return _described(given)
@@ -139,7 +167,7 @@ def _described(values: object) -> tuple[Port, ...]:
 def _port(value: onnx.ValueInfoProto) -> Port:
     kind = value.type.tensor_type
     known = helper.tensor_dtype_to_np_dtype(kind.elem_type).name if kind.elem_type else "unknown"
-    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    shape = tuple(d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim)
     return Port(value.name, known, shape)
 
 

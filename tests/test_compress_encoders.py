@@ -1,13 +1,17 @@
 """Text encoders: tables in 8 bits, and what of an answer counts."""
 
+import logging
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 from foreign_nets import Net, saved
 from onnx import TensorProto, numpy_helper
 
+import compress
 from compress import dynamic
 from compress.answers import counted
+from compress.foreign import FileGates, Speed
 
 WORDS, WIDTH = 2048, 32  # 65,536 numbers
 
@@ -62,3 +66,42 @@ def test_padding_does_not_count():
         (answer[:, 0], {"attention_mask": mask[:, :2]}),  # an answer for the whole text
     ):
         assert counted(other, feed) is other
+
+
+def loud(seed=0):
+    """A product: one channel that it reads is 100 times louder than others, and says nothing."""
+    net = Net(seed)
+    weight = net.rng.normal(size=(256, 64)).astype("f4")
+    weight[7] *= 1e-3
+    output = net.node("MatMul", ["input", net.constant(weight)])
+    model = net.model(output, ["n", 4, 256])
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    x = net.rng.normal(size=(24, 4, 256)).astype("f4")
+    x[..., 7] *= 100
+    return model, x
+
+
+def test_weights_in_blocks_keep_what_one_loud_channel_drowns(tmp_path):
+    model, x = loud()
+    path = saved(model, tmp_path / "m.onnx")
+    off = {}
+    for settings in dynamic.LADDER:
+        made = dynamic.quantize(path, tmp_path / f"{settings.name}.onnx", settings)
+        got, wanted = answers(made, x), answers(path, x)
+        off[settings.name] = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+        assert made.stat().st_size < 0.45 * path.stat().st_size
+    assert off["weights-blocked"] < 0.6 * off["dynamic"]
+
+
+def test_the_attempt_in_blocks_is_made_where_the_others_fail_and_leaves_logging_alone(tmp_path):
+    model, x = loud()
+    path, root = saved(model, tmp_path / "m.onnx"), logging.getLogger()
+    before = root.handlers[:], root.level, root.manager.disable
+    fast = Speed(0.5, 0.48, 0.52, 1.0, 0.99, 1.01, 2.0, 1.0)
+    report = compress.compress(
+        path, x, out=tmp_path / "q.onnx", speed=lambda path: fast, gates=FileGates(0.5, 0.9)
+    )
+    assert (root.handlers[:], root.level, root.manager.disable) == before
+    verdicts = {tried.name: tried.verdict for tried in report.attempts}
+    assert verdicts == {"dynamic": "fail", "dynamic-matmul": "fail", "weights-blocked": "pass"}
+    assert answers(report.path, x).shape == answers(path, x).shape

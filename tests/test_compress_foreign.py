@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import compress
 from compress.errors import CompressError
-from compress.foreign import RANDOM, FileGates, Speed
+from compress.foreign import FileGates, Speed
+from compress.judge import RANDOM
 
 FAST = Speed(0.5, 0.48, 0.52, 1.0, 0.99, 1.01, 2.0, 1.0)
 PICTURES = planes(photos(90))

@@ -200,7 +200,7 @@ def test_a_file_that_answers_otherwise_once_it_is_read_is_refused(tmp_path):
     bias = next(i for i in given.model.graph.initializer if len(i.dims) == 1)
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 1, bias.name))
     with pytest.raises(CompressError, match="answers otherwise once it is read"):
-        foreign._check_read(given, few(given))
+        foreign.check_read(given, few(given))
 
 
 def few(given):

@@ -8,9 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from foreign_nets import classifier, folder, photos, saved
-from typer.testing import CliRunner
-
-from zoo.cli import app
+from foreign_runs import failed, run
 
 COUNT, SIDE = 24, 32
 
@@ -22,19 +20,6 @@ def place(tmp_path_factory):
     saved(classifier(width=48, side=SIDE), root / "m.onnx")
     folder(root / "photos", photos(COUNT, SIDE))
     return root
-
-
-def run(*args):
-    given = ["compress", *map(str, args), "--rounds", "5"]
-    return CliRunner().invoke(app, given, catch_exceptions=True)
-
-
-def failed(*args):
-    """The error of a command that writes nothing."""
-    result = run(*args)
-    assert result.exit_code == 1 and isinstance(result.exception, Exception), result.output
-    assert hasattr(result.exception, "hint") and result.exception.hint
-    return f"{result.exception} | {result.exception.hint}"
 
 
 def test_a_file_is_written_and_told_of_in_json(place, tmp_path):

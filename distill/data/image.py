@@ -97,6 +97,12 @@ def pixels(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     return found
 
 
+def sides(image: Image.Image) -> tuple[int, int]:
+    """(width, height), upright."""
+    strips = _strips(image)
+    return strips.width, strips.height
+
+
 def square(image: Image.Image | np.ndarray, size: int) -> Image.Image:
     """RGB of size x size pixels, upright; bilinear, with antialiasing when it shrinks.
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+import unicodedata
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from zoo.errors import InputError
+from zoo.files import open_plain
 from zoo.foreign.preprocess import Preprocess
+from zoo.said import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +22,13 @@ if TYPE_CHECKING:
     from compress.source import Port
 
 KEPT_BYTES = 600_000_000  # of prepared pictures that are kept in memory
+ARRAY_BYTES = 4_000_000_000  # of an .npz
+# What numpy raises for a file that is cut or broken.
+_BROKEN = (
+    *(ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+DIGITS = 9  # of a label
 TOKENS = 128  # length of a free axis of a random text
 
 
@@ -87,16 +100,35 @@ def squared(path: Path, how: Preprocess, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    from zoo.inputs import pictures
-
-    image = Image.fromarray(pictures.as_array(path, max(size)))
-    box = None if how.crop is None else middle(image.size, how.crop)
+    image = upright(path, how.crop, size)
+    if how.crop is not None:  # before the resize, as a head does: nothing around it is read
+        image = image.crop(middle(image.size, how.crop))
     if how.color == "gray":
         image = image.convert("L")
-    made = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box=box))
+    made = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
     if how.color == "gray":
         return made[..., None]
     return made[..., ::-1] if how.color == "BGR" else made
+
+
+def upright(path: Path, share: float | None, size: tuple[int, int]) -> Any:
+    """The picture at `path`, a PIL image in RGB, with the sides that it has or in their proportion.
+
+    One that is too large for memory is read as a square; where a part of it is wanted it is one of
+    twice as many pixels as that part needs, and drawn out again.
+    """
+    from PIL import Image
+
+    from zoo.inputs import image
+
+    room = max(size) if share is None else max(1, min(2048, int(2 * max(size) / share)))
+    array, (width, height) = image.read_sides(path, room)
+    picture = Image.fromarray(array)
+    if share is None or picture.size == (width, height):
+        return picture
+    long = max(width, height)
+    sides = max(1, room * width // long), max(1, room * height // long)
+    return picture.resize(sides, Image.Resampling.BILINEAR)
 
 
 def middle(sides: tuple[int, int], share: float) -> tuple[int, int, int, int]:
@@ -111,9 +143,7 @@ def whole(path: Path, share: float, size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    from zoo.inputs import pictures
-
-    image = Image.fromarray(pictures.as_array(path, max(size)))
+    image = upright(path, share, size)
     factor = max(size) / share / min(image.size)
     sides = [max(1, round(side * factor)) for side in image.size]
     return np.asarray(image.resize(sides, Image.Resampling.BILINEAR) if factor < 1 else image)
@@ -123,15 +153,15 @@ def labels(file: Path, folder: Path, paths: Sequence[Path]) -> np.ndarray:
     """int64 (n,) of the pictures, from rows `file,label`; a label is the index of an output."""
     import numpy as np
 
-    wanted = {path.relative_to(folder).as_posix(): i for i, path in enumerate(paths)}
+    wanted = {_plain(path.relative_to(folder)): i for i, path in enumerate(paths)}
     found = np.full(len(paths), -1, np.int64)
     for number, (name, label) in enumerate(_rows(file), 1):
-        place = f"{file}, line {number}"
+        place, name = f"{file}, line {number}", _plain(name)
         if name not in wanted:
             raise InputError(
                 f"{place}: no picture {name!r} in {folder}", "names are relative to it"
             )
-        if not label.isascii() or not label.isdigit():
+        if not label.isascii() or not label.isdigit() or len(label) > DIGITS:
             raise InputError(
                 f"{place}: label {label!r} is no output of the file",
                 "labels are whole numbers from 0: the place in the file's answer",
@@ -149,12 +179,18 @@ def labels(file: Path, folder: Path, paths: Sequence[Path]) -> np.ndarray:
     return found
 
 
+def _plain(name: str | Path) -> str:
+    """A picture's name as labels have it: with /, no ./ before it, in one form of Unicode."""
+    return unicodedata.normalize("NFC", Path(name).as_posix())
+
+
 def _rows(file: Path) -> list[tuple[str, str]]:
     """(name, label) of every line; a first line whose label is no number is a heading."""
     hint = "it has lines `file,label`: the picture's name in the folder, and a number"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream) if row]
+        with open_plain(file) as stream:
+            lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            rows = [row for row in csv.reader(lines) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise InputError(f"{file} cannot be read: {problem}", hint) from None
     bad = next((row for row in rows if len(row) != 2), None)
@@ -187,12 +223,17 @@ def arrays(file: Path, ports: Sequence[Port]) -> Arrays:
 
     hint = f"it holds (n, ...) arrays named {', '.join(port.name for port in ports)}"
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             read = np.load(stream, allow_pickle=False)
-            single = isinstance(read, np.ndarray)
-            found = {ports[0].name: read} if single else {name: read[name] for name in read.files}
-    except (OSError, ValueError, EOFError, KeyError, SyntaxError) as problem:
-        raise InputError(f"{file} cannot be read: {problem}", hint) from None
+            if isinstance(read, np.ndarray):
+                found = {ports[0].name: read}
+            else:
+                there = [port.name for port in ports if port.name in read.files]
+                _check_room(read.zip.infolist(), there, file)
+                found = {name: read[name] for name in there}
+    except (*_BROKEN, OSError) as problem:
+        said = one_line(problem)
+        raise InputError(f"{file} cannot be read: {said}", hint) from None
     missing = [port.name for port in ports if port.name not in found]
     if missing:
         raise InputError(f"{file} has no array {', '.join(missing)}", hint)
@@ -200,7 +241,20 @@ def arrays(file: Path, ports: Sequence[Port]) -> Arrays:
     if any(array.ndim == 0 for array in kept.values()) or len(set(map(len, kept.values()))) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in kept.items())
         raise InputError(f"{file}: its arrays are of unlike lengths: {shapes}", hint)
+    if not len(Arrays(kept)):
+        raise InputError(f"{file}: its arrays hold no example", hint)
     return Arrays(kept)
+
+
+def _check_room(entries: Sequence[Any], names: Sequence[str], file: Path) -> None:
+    """Refuse arrays that would not fit in memory, by what the file says of them."""
+    wanted = {*names, *(f"{name}.npy" for name in names)}
+    size = sum(entry.file_size for entry in entries if entry.filename in wanted)
+    if size > ARRAY_BYTES:
+        raise InputError(
+            f"{file}: its arrays have {size:,} bytes, the limit is {ARRAY_BYTES:,}",
+            "give fewer examples: 1,256 are used at most",
+        )
 
 
 def random(ports: Sequence[Port], size: tuple[int, int] | None, count: int = 64) -> Arrays:

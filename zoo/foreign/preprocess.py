@@ -13,6 +13,8 @@ from zoo.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+CONVNEXT = 384  # its processor crops what is smaller, by crop_pct
+LEAST, MOST = 0.01, 256.0  # that black and white may be apart after mean and std
 BESIDE = ("preprocessor_config.json", "config.json")  # transformers' and timm's
 COLORS = ("RGB", "BGR", "gray")
 HINT = (
@@ -47,10 +49,26 @@ class Preprocess:
             raise InputError(f"std must be above 0, not {self.std}", HINT)
         if not 0 < self.white < 1e6:
             raise InputError(f"range must be above 0, not {self.white}", HINT)
+        self._check_together()
         if self.size is not None and not all(0 < side <= 8192 for side in self.size):
             raise InputError(f"size must be 1 to 8192 pixels, not {self.size}")
         if self.crop is not None and not 0 < self.crop <= 1:
             raise InputError(f"crop is a share of the shorter side, 0 to 1, not {self.crop}")
+
+    def _check_together(self) -> None:
+        """Numbers of which each may be, and that together are of two ranges: 0 to 1, 0 to 255."""
+        if max(self.mean) > self.white:
+            raise InputError(
+                f"mean {self.mean} is brighter than white, which is {self.white:g}",
+                "give --range 255 where the mean is of 0 to 255",
+            )
+        spans = [self.white / number for number in self.std]
+        if max(spans) > MOST or min(spans) < LEAST:
+            raise InputError(
+                f"std {self.std} does not go with white at {self.white:g}: black and white would "
+                f"be {max(spans) if max(spans) > MOST else min(spans):.3g} apart",
+                "give --range 255 where std is of 0 to 255, and none where it is of 0 to 1",
+            )
 
     @property
     def channels(self) -> int:
@@ -117,7 +135,7 @@ def _from_config(config: Mapping[str, Any], file: Path) -> Preprocess | None:
     """transformers' keys, or timm's; None where the file is about something else."""
     timm = config.get("pretrained_cfg", config)
     try:
-        if "image_mean" in config or "do_normalize" in config:
+        if not {"image_mean", "do_normalize", "do_rescale", "rescale_factor"}.isdisjoint(config):
             return _transformers(config)
         if isinstance(timm, dict) and "mean" in timm and "std" in timm:
             return _timm(timm)
@@ -130,17 +148,23 @@ def _transformers(config: Mapping[str, Any]) -> Preprocess:
     white = 255 * float(config.get("rescale_factor", 1 / 255))
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
-    if config.get("do_normalize", True):
+    if config.get("do_normalize", "image_mean" in config):
         mean, std = _numbers(config["image_mean"]), _numbers(config["image_std"])
     white = white if config.get("do_rescale", True) else 255.0
+    if config.get("do_rescale", True) and config.get("rescale_offset"):
+        mean = tuple(number + 1 for number in mean)  # of 0 to 2, that is, less 1
+    color = "BGR" if config.get("do_flip_channel_order") else "RGB"
     size, crop = config.get("size"), None
     if config.get("do_center_crop") and "crop_size" in config:
         wanted = _sides(config["crop_size"])
         if isinstance(size, dict) and "shortest_edge" in size:
             size = size["shortest_edge"]
         crop = min(1.0, min(wanted) / min(_sides(size))) if size is not None else 1.0
-        return Preprocess(mean, std, white, size=wanted, crop=crop)
-    return Preprocess(mean, std, white, size=None if size is None else _sides(size))
+        return Preprocess(mean, std, white, color, wanted, crop)
+    sides = None if size is None else _sides(size)
+    if config.get("crop_pct") and sides is not None and min(sides) < CONVNEXT:
+        crop = min(1.0, float(config["crop_pct"]))
+    return Preprocess(mean, std, white, color, sides, crop)
 
 
 def _timm(config: Mapping[str, Any]) -> Preprocess:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.foreign import Report
-    from compress.source import Port
+    from compress.source import Port, Source
 
 ARRAYS = (".npz", ".npy")
 RANDOM_PICTURES = 24
@@ -57,12 +57,16 @@ def squeeze(
 
     `data` is a folder of pictures, or an .npz of arrays as the file reads them.
     """
-    from compress import source
+    from compress import graph, source
 
     given = source.read(path)
+    graph.check_target(out, given.files)
     with tempfile.TemporaryDirectory() as folder:
-        work = _work(given.inputs, path, data, wish, Path(folder))
+        work = _work(given, data, wish, Path(folder))
         report = _compress(work, out, wish, data is not None, say)
+    if work.raw:  # what was compressed is the file with a head: it is about the one that came in
+        notes = (*given.notes, *report.notes)
+        report = replace(report, source=path, size_bytes=given.size_bytes, notes=notes)
     return Done(report, work.told, work.prepared, wish.threads)
 
 
@@ -81,9 +85,10 @@ class _Work:
     raw: bool = False
 
 
-def _work(ports: Sequence[Port], path: Path, data: Path | None, wish: Wish, folder: Path) -> _Work:
+def _work(given: Source, data: Path | None, wish: Wish, folder: Path) -> _Work:
+    ports, path = given.inputs, given.path
     if data is not None and data.is_dir():
-        return _of_pictures(ports, path, data, wish, folder)
+        return _of_pictures(given, data, wish, folder)
     if wish.raw or wish.labels is not None:
         raise InputError("--raw and --labels need pictures", "give --data FOLDER")
     if data is None:
@@ -97,13 +102,22 @@ def _work(ports: Sequence[Port], path: Path, data: Path | None, wish: Wish, fold
         hint = "--data is a folder of pictures, or an .npz of arrays named like the file's inputs"
         problem = "no such file or folder" if not data.exists() else "neither folder nor arrays"
         raise InputError(f"{data}: {problem}", hint)
-    feed = {name: array[None] for name, array in rows[0].items()}
+    feed = _one(rows[0], ports)
     return _Work(path, path, rows, None, feed, feed, told, "")
 
 
-def _of_pictures(ports: Sequence[Port], path: Path, data: Path, wish: Wish, folder: Path) -> _Work:
+def _one(row: Mapping[str, np.ndarray], ports: Sequence[Port]) -> dict[str, np.ndarray]:
+    """One example as a call takes it: as often as a fixed batch wants."""
+    from compress.examples import fixed_batch
+
+    count = fixed_batch(tuple(ports)) or 1
+    return {name: array[None].repeat(count, 0) for name, array in row.items()}
+
+
+def _of_pictures(given: Source, data: Path, wish: Wish, folder: Path) -> _Work:
     from zoo.inputs import pictures
 
+    ports, path = given.inputs, given.path
     if len(ports) != 1 or len(ports[0].shape) != 4:
         names = ", ".join(port.name for port in ports)
         hint = f"give --data FILE.npz with arrays named {names}"
@@ -116,20 +130,30 @@ def _of_pictures(ports: Sequence[Port], path: Path, data: Path, wish: Wish, fold
     paths = pictures.found([data])
     labels = None if wish.labels is None else examples.labels(wish.labels, data, paths)
     rows = examples.Planes(paths, how, size, port, nchw)
-    feed, told = {port.name: rows[0][None]}, f"{len(paths)} pictures of {data}"
+    feed, told = _one({port.name: rows[0]}, ports), f"{len(paths)} pictures of {data}"
     if not wish.raw:
         return _Work(path, path, rows, labels, feed, feed, told, prepared)
+    return _with_head(given, rows, labels, told, prepared, feed, folder / "raw.onnx")
+
+
+def _with_head(
+    given: Source, rows: examples.Planes, labels: Any, told: str, prepared: str, feed: Any, to: Path
+) -> _Work:
+    """The file behind a head for raw pictures, both proved on the pictures."""
+    from compress import foreign
+    from compress.examples import examples as examples_of
     from zoo.foreign import raw
 
-    headed = raw.headed(path, port, how, size, nchw, folder / "raw.onnx")
-    bytes_ = examples.Whole(paths, how, size)
-    after = {raw.IMAGE: bytes_[0][None]}
+    (port,), path, paths, how = given.inputs, given.path, rows.paths, rows.how
+    foreign.check_read(given, examples_of(given.inputs, rows[: min(3, len(rows))]))
+    headed = raw.headed(path, port, how, rows.size, rows.nchw, to)
+    raw.prove(headed, paths, rows)
+    bytes_ = examples.Whole(paths, how, rows.size)
+    after = _one({raw.IMAGE: bytes_[0]}, given.inputs)
     return _Work(path, headed, bytes_, labels, feed, after, told, prepared, raw=True)
 
 
 def _gray(how: Preprocess, port: Port, nchw: bool) -> Preprocess:
-    from dataclasses import replace
-
     return replace(how, color="gray") if port.shape[1 if nchw else 3] == 1 else how
 
 
@@ -143,7 +167,7 @@ def _size(port: Port, nchw: bool, how: Preprocess) -> tuple[int, int]:
     if height not in (None, how.size[0]) or width not in (None, how.size[1]):
         raise InputError(
             f"input {port.name!r} is {height} x {width} pixels, not {how.size[0]} x {how.size[1]}",
-            "leave --size out",
+            f"give --size {height or how.size[0]}x{width or how.size[1]}, as the file has it",
         )
     return how.size
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import InputError
 from zoo.measure import bench
+from zoo.said import one_line
 from zoo.students import session
 
 if TYPE_CHECKING:
@@ -55,4 +56,11 @@ class Beside:
             name: array.astype("float16") if wanted[name] == "tensor(float16)" else array
             for name, array in feed.items()
         }
+        try:
+            opened.run(None, given)
+        except session.ORT_ERRORS as problem:
+            said = one_line(problem, 2000)
+            raise InputError(
+                f"{path} cannot run: {said}", "give examples as it reads them"
+            ) from None
         return lambda: opened.run(None, given)

@@ -31,6 +31,17 @@ def read(file: Any, size: int) -> np.ndarray:
         return pixels(image, size)
 
 
+def read_sides(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """The same, and the sides (width, height) of the picture: what is too large for a graph comes
+    as a square of `size` pixels, whatever its sides.
+    """
+    from distill.data.image import decoded, pixels, sides
+
+    quiet = warnings.catch_warnings(action="ignore")
+    with quiet, _as_input_error(f"{file}: "), decoded(file) as image:
+        return pixels(image, size), sides(image)
+
+
 def to_array(image: Any, size: int) -> np.ndarray:
     """Array uint8 (h, w, 3) of a PIL image or such an array, for a model of `size` pixels."""
     from distill.data.image import pixels
