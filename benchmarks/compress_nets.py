@@ -137,7 +137,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "shufflenet-v2-1x": Recipe(8, 0.25, 0.7, False),
+    "shufflenet-v2-1x": Recipe(6, 0.25, 0.7, False),
     "mobilenet-v2": Recipe(8, 0.025, 0.4, False),
     "resnet-18": Recipe(10, 0.1, 0.7, True),
 }
