@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto
 
-from compress import biases, calibrate, compare, graph, normal, qdq
+from compress import biases, calibrate, compare, graph, joins, normal, qdq
 from compress.compare import Layer
 from compress.config import Attempt
 from compress.errors import AS_IT_IS, CompressError
@@ -67,9 +67,10 @@ def make(
     exclude: tuple[str, ...] = (),
     *,
     correct: bool = False,
+    join: bool = False,
     limits: Limits = STRICT,
 ) -> Made:
-    """`quantize`, with what was found on the way; `correct`: see `biases`.
+    """`quantize`, with what was found on the way; `correct`: see `biases`, `join`: see `joins`.
 
     A layer that is off (see `compare`) stays float, and all is done again; where that does not
     help, the `CompressError` names it. Nothing is written that was not opened, run and compared.
@@ -79,6 +80,8 @@ def make(
     check(model, exclude)
     batches, stay = calibrate.batches(model, calibration), qdq.staying(model)
     ranges = calibrate.ranges(model, batches, attempt, stay)
+    if join:
+        ranges = joins.shared(model, ranges)
     plain, names = normal.aliased(model)
     seen = {names[name]: limits for name, limits in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None

@@ -72,8 +72,8 @@ def _weights(model: ModelProto) -> dict[str, int]:
 def _static(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]:
     shared = _Static(model, calibration, folder)
     for attempt in LADDER:
-        yield shared.rung(attempt, LIMITS)
-    yield shared.rung(CAREFUL, STRICT)
+        yield shared.rung(attempt, LIMITS, join=True)
+    yield shared.rung(CAREFUL, STRICT, join=False)
 
 
 class _Static:
@@ -90,12 +90,12 @@ class _Static:
         """Layers, the most damaging first."""
         return [name for name, _ in sensitivity.rank(self.source, self.batches)]
 
-    def rung(self, attempt: Attempt, limits: Limits) -> Rung:
+    def rung(self, attempt: Attempt, limits: Limits, join: bool) -> Rung:
         path = self.folder / f"{attempt.name}.onnx"
         settings = ladder.settings_of(attempt, self.batches)
-        settings |= {"bias_correction": True, "max_noise": limits.noise}
+        settings |= {"bias_correction": True, "joined_ranges": join, "max_noise": limits.noise}
         given = (self.source, path, self.batches, attempt, lambda: self.ranked)
-        make = partial(ladder.make_attempt, *given, correct=True, limits=limits)
+        make = partial(ladder.make_attempt, *given, correct=True, join=join, limits=limits)
         return Rung(attempt.name, settings, path, make)
 
 

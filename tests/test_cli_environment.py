@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ NOBODY = 31999  # a user without a name and a home, as containers have
 as_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may be another user"
 )
+with_server = pytest.mark.skipif(not find_spec("starlette"), reason="needs the extra: serve")
 OURS = ("HOME", "ZOO_", "HF_", "XDG_", "TRANSFORMERS_")
 
 
@@ -41,9 +43,11 @@ def run(*words: object, env: dict[str, str] | None = None, **given: Any) -> Any:
 
 # All that a command imports is imported before: the interpreter may be out of reach afterwards.
 _AS_NOBODY = f"""
-import os, sys, tempfile
+import contextlib, os, sys, tempfile
 from typer.testing import CliRunner
 import zoo.cli
+with contextlib.suppress(ImportError):
+    import zoo.serve.run
 with tempfile.TemporaryDirectory() as place:
     for words in ("run {LANGID} --text x", "cache prune", "token list", "doctor"):
         CliRunner().invoke(zoo.cli.app, words.split(), env=dict(ZOO_CACHE=place, ZOO_ROOT=place))
@@ -103,6 +107,7 @@ def test_without_a_home_a_student_of_the_package_runs(home: str, tmp_path: Path)
         (["cache", "prune"], "ZOO_CACHE"),
         (["pull", PICTURES, "--from", "~/x"], "HOME"),
         (["token", "list"], "--root"),
+        pytest.param(["serve", "--port", "0"], "--root", marks=with_server),
     ],
 )
 def test_without_a_home_one_line_names_what_to_set(words: list[str], names: str) -> None:

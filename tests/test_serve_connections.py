@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -307,6 +308,21 @@ def test_eleven_hundred_open_heads_keep_nobody_out_and_fill_no_log(process: Proc
             assert httpx2.get(f"{process.url}/health", timeout=5).status_code == 200
         assert process.log.stat().st_size < 10_000
         assert "Traceback" not in process.log.read_text()
+
+
+def test_an_error_of_accepting_is_said_once_and_others_as_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handle, loop = connections._said_once(), asyncio.new_event_loop()
+    context = {"message": "socket.accept() out of system resource"}
+    for _ in range(1000):
+        handle(loop, context | {"exception": OSError(24, "Too many open files")})
+    assert [r.getMessage() for r in caplog.records] == [
+        "no new connections for now: Too many open files"
+    ]
+    handle(loop, {"message": "a task failed", "exception": OSError(5, "Input/output error")})
+    assert len(caplog.records) == 2
+    loop.close()
 
 
 def test_what_is_forwarded_is_not_believed_of_anybody(process: Process) -> None:

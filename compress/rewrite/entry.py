@@ -42,7 +42,7 @@ def _is_entry(value: ir.Value) -> bool:
 def quantize_entries(ranges: Mapping[str, tuple[float, float]]) -> Callable[[ir.Model], ir.Model]:
     """A pass that quantizes these tensors, (low, high) each, and dequantizes them at once.
 
-    Where there are three channels, a fourth of zero points comes to them, as in `widen_stem`.
+    Where there are three channels, a fourth of no weight comes to them: see `widen_stem`.
 
     Cases: a plain input, two convolutions that read it, an NHWC input that is transposed first, an
     input that is normalised first, one channel, a grouped convolution, a free height; an input that
@@ -68,10 +68,10 @@ def _quantize(model: ir.Model, value: ir.Value, low: float, high: float) -> None
     bytes_ = ir.node("QuantizeLinear", [turned.inputs[0] if nhwc else value, *grid])  # type: ignore[union-attr]
     model.graph.insert_before(first, bytes_)
     picture = bytes_.outputs[0]
-    if wide:
-        height, width = dims(value)[2:]
-        plane, axis = ((height, width, 1), 3) if nhwc else ((1, height, width), 1)
-        picture = with_plane(model, first, picture, zero, plane, axis)  # type: ignore[arg-type]
+    if wide and nhwc:
+        picture = with_plane(model, first, picture, zero, dims(value)[2:])
+    elif wide:
+        picture = _twice_the_last(model, first, picture)
     if nhwc:
         transpose = ir.node("Transpose", [picture], {"perm": NCHW})
         model.graph.insert_before(first, transpose)
@@ -82,6 +82,14 @@ def _quantize(model: ir.Model, value: ir.Value, low: float, high: float) -> None
         node.replace_input_with(0, floats.outputs[0])
     if wide:
         widen_weights(model, floats.outputs[0])
+
+
+def _twice_the_last(model: ir.Model, before: ir.Node, planes: ir.Value) -> ir.Value:
+    """Planes 0, 1, 2, 2 of (n, 3, h, w): copying one costs less than making one of zeros."""
+    picked = initializer(model, np.array([0, 1, 2, 2], np.int64), "planes")
+    node = ir.node("Gather", [planes, picked], {"axis": 1})
+    model.graph.insert_before(before, node)
+    return node.outputs[0]
 
 
 def _grid(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

@@ -41,8 +41,7 @@ def _is_picture(node: ir.Node) -> bool:
 def _widen(model: ir.Model, node: ir.Node) -> None:
     transpose = node.inputs[0].producer()  # type: ignore[union-attr]
     picture, zero = transpose.inputs[0], constant(node.inputs[2])  # type: ignore[union-attr]
-    height, width = dims(node.outputs[0])[2:]
-    joined = with_plane(model, transpose, picture, zero, (height, width, 1), 3)  # type: ignore[arg-type]
+    joined = with_plane(model, transpose, picture, zero, dims(node.outputs[0])[2:])  # type: ignore[arg-type]
     transpose.replace_input_with(0, joined)  # type: ignore[union-attr]
     widen_weights(model, node.outputs[0])
 
@@ -52,16 +51,15 @@ def with_plane(
     before: ir.Node,
     picture: ir.Value,
     zero: np.ndarray,
-    plane: tuple[int, int, int],
-    axis: int,
+    sides: tuple[int | None, ...],
 ) -> ir.Value:
-    """The picture with one more channel of zero points on `axis`, made before this node."""
-    size = initializer(model, np.array(plane, np.int64), "plane")
+    """The picture (n, h, w, 3) with one more channel of zero points, made before this node."""
+    size = initializer(model, np.array([*sides, 1], np.int64), "plane")
     batch = ir.node("Shape", [picture], {"start": 0, "end": 1})
     shape = ir.node("Concat", [batch.outputs[0], size], {"axis": 0})
     fill = {"value": ir.tensor(np.asarray(zero).reshape(1))}
     blank = ir.node("ConstantOfShape", [shape.outputs[0]], fill)
-    joined = ir.node("Concat", [picture, blank.outputs[0]], {"axis": axis})
+    joined = ir.node("Concat", [picture, blank.outputs[0]], {"axis": 3})
     model.graph.insert_before(before, [batch, shape, blank, joined])
     return joined.outputs[0]
 
