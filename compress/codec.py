@@ -55,7 +55,13 @@ def encode_whole(table: np.ndarray) -> tuple[np.ndarray, float]:
     A number is scale * (code - ZERO), at most half a scale off. `CompressError` as of `encode`.
     """
     _check(table)
-    scale = np.float32(np.abs(table).max(initial=0) / LEVELS) or np.float32(1)
+    largest = np.abs(table).max(initial=0).astype(np.float64)
+    scale = np.float32(largest / LEVELS)
+    if (
+        float(scale) * LEVELS < largest
+    ):  # rounded down: the largest would be more than half a step off
+        scale = np.nextafter(scale, np.float32(np.inf))
+    scale = scale or np.float32(1)
     levels = np.rint(table / scale.astype(np.float64)) + ZERO
     return np.clip(levels, ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8), float(scale)
 

@@ -1,7 +1,8 @@
 """Texts of no language, made by rule: what a student that tells languages should not be sure of.
 
 Each is trained to the uniform answer, so that "unknown" is a matter of what is read and not of a
-class of its own. The same count and words give the same texts on every machine.
+class of its own. The same count and words give the same texts on every machine; a change here is a
+change of what is trained on, and raises the maker's `train_format`.
 """
 
 from __future__ import annotations
@@ -109,13 +110,18 @@ def _program(rng: random.Random) -> str:
 def _address(rng: random.Random, words: Sequence[str]) -> str:
     """Of mail or of a page."""
     known = rng.choices((words, NAMES.split()), k=2)
-    name, host = (rng.choice(some).split()[0].lower()[:16] for some in known)
+    name, host = (_first(rng.choice(some)) for some in known)
     end = rng.choice(ENDS.split())
     if rng.random() < 0.5:
         return f"{name}{rng.choice(('', '.', '_', str(rng.randrange(99))))}@{host}.{end}"
-    path = "/".join(rng.choice(words).split()[0].lower()[:16] for _ in range(rng.randrange(3)))
+    path = "/".join(_first(rng.choice(words)) for _ in range(rng.randrange(3)))
     head = rng.choice(("https://", "http://", "www.", "https://www.", ""))
     return f"{head}{host}.{end}/{path}{rng.choice(TAILS)}"
+
+
+def _first(text: str) -> str:
+    """Its first word, in part where it is long."""
+    return (text.split() or [text])[0].lower()[:16]
 
 
 def _few(rng: random.Random) -> str:

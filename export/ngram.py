@@ -218,10 +218,10 @@ def _check_shapes(parts: Parts) -> None:
         if getattr(parts, name).shape != shape:
             raise ExportError(f"{name} is {getattr(parts, name).shape}", f"it must be {shape}")
     pages = len(parts.entries) // PAGE
-    whole = parts.entries.size == pages * PAGE and not (parts.top % PAGE).any()
+    whole = parts.entries.size == pages * PAGE and parts.top.size and not (parts.top % PAGE).any()
     if not whole or parts.top.min() < 0 or parts.top.max() >= parts.entries.size:
         raise ExportError("top does not point at pages of entries", f"a page has {PAGE} of them")
-    if parts.entries.min() < 0 or parts.entries.max() >= len(parts.delta):
+    if parts.entries.min() < 0 or parts.entries.max() >= min(len(parts.delta), 2**16):
         raise ExportError("entries do not point at deltas", f"there are {len(parts.delta)}")
     codes = np.arange(len(parts.top) * PAGE)
     entry = parts.entries.reshape(-1, PAGE)[parts.top // PAGE].reshape(-1)

@@ -186,6 +186,13 @@ def test_a_table_with_one_scale_is_half_a_step_off_at_most(table, size):
         assert scale <= np.abs(table).max() / LEVELS * 1.001
 
 
+@pytest.mark.parametrize("largest", [0.0, 1.4e-45, 178 * 1.4e-45, 1e-40, 1e-38, 65504.0])
+def test_a_table_of_one_number_is_stored_within_a_step(largest):
+    codes, scale = encode_whole(np.full((3, 2), largest, np.float32))
+    found = (codes.astype(np.float64) - ZERO) * scale
+    assert np.abs(found - largest).max() <= max(scale * 0.5001, 1.4e-45 if scale == 1 else 0)
+
+
 @pytest.mark.parametrize("wrong", [np.inf, np.nan, 1e5])
 def test_a_table_with_one_scale_has_finite_numbers(wrong):
     with pytest.raises(CompressError):

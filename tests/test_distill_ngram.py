@@ -186,6 +186,12 @@ def test_a_table_whose_rows_are_no_power_of_two_is_refused(rows: int) -> None:
         Ngram(5, rows=rows)
 
 
+@pytest.mark.parametrize("options", [{"rows": 2**20}, {"dim": 0}, {"hidden": 0}])
+def test_sizes_that_make_no_net_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="not"):
+        Ngram(5, **options)
+
+
 def test_no_number_of_the_table_is_larger_than_one_step_of_8_bits_serves() -> None:
     student = net()
     with torch.no_grad():

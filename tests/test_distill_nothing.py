@@ -47,15 +47,21 @@ def test_no_measured_text_is_trained_on() -> None:
     assert not both
 
 
-def test_measured_kinds_have_letters_of_their_own() -> None:
-    """No kind's alphabet, with its digits and marks, is one that is trained on."""
-    trained = {frozenset(letters) for letters, _ in nothing.ALPHABETS}
-    trained |= {frozenset(nothing.HEX), frozenset(nothing.BASE36), *map(frozenset, nothing.ROWS)}
-    texts = measured.texts()
-    for kind in range(10):
-        used = frozenset("".join(texts[kind::10]).replace(" ", "").lower())
-        assert used not in trained
-    assert not {*measured.LAYOUTS} & {*nothing.ROWS}
+def test_measured_kinds_are_made_of_other_parts() -> None:
+    trained = {*nothing.TOKENS.split(), *nothing.NAMES.split(), *nothing.ROWS}
+    used = {*measured.OPCODES.split(), *measured.SHOUTS.split(), *measured.LAYOUTS}
+    assert not used & trained
+    sets = {frozenset(letters) for letters, _ in nothing.ALPHABETS}
+    sets |= {frozenset(nothing.HEX), frozenset(nothing.BASE36), *map(frozenset, nothing.ROWS)}
+    assert not {frozenset(row) for row in measured.LAYOUTS} & sets
+    for row in measured.LAYOUTS:
+        assert not any(
+            row[i : i + 4] in other for other in nothing.ROWS for i in range(len(row) - 3)
+        )
+
+
+def test_words_that_are_blank_make_addresses_all_the_same() -> None:
+    assert len(nothing.texts(90, (" ", "\u2028", "a"))) == 90
 
 
 def test_there_are_nine_kinds_of_which_each_has_its_share() -> None:

@@ -119,6 +119,10 @@ def test_a_long_text_is_cut_as_the_page_says_before_it_is_composed(length: int) 
     assert zoo_text.pieces(marked) == [marked[start : start + 512] for start in starts]
 
 
+def test_clothes_with_marks_are_composed_as_the_page_says() -> None:
+    assert zoo_text.prepare("ｿﾊﾞ ｍｅ̀ｒｅ Ⓔ́") == "ｿバ ｍèｒｅ É"
+
+
 def test_what_is_not_to_be_seen_is_left_out_before_the_text_is_composed() -> None:
     assert zoo_text.prepare("cafe\u00ad\u0301 \u200bau\ufe0f la\U000e0100it") == "café au lait"
 

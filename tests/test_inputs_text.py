@@ -46,7 +46,7 @@ def test_lone_surrogates_and_nul_are_code_points() -> None:
     assert codepoints("\ud800\0\udfff").tolist() == [0xD800, 0, 0xDFFF]
 
 
-@given(ANY_TEXT)
+@given(ANY_TEXT.filter(lambda text: unicodedata.normalize("NFKC", text) == text))
 def test_any_text_is_read_as_the_nfc_of_what_is_seen_of_it(text: str) -> None:
     seen = "".join(c for c in text if not ignorable(ord(c)))
     assert codepoints(text).tolist() == [ord(c) for c in unicodedata.normalize("NFC", seen)]
@@ -109,6 +109,35 @@ def test_a_long_run_of_marks_takes_no_square_of_its_length() -> None:
     assert sum(len(prepare(piece)) for piece in found) <= PIECE * PIECES
 
 
+@pytest.mark.parametrize("sign", ["\u00ad", "\u200b", "\ufe0f"])
+@pytest.mark.parametrize("length", [300, 512, 600, 2000, 5000])
+def test_what_is_not_seen_moves_no_cut(sign: str, length: int) -> None:
+    text = ("zażółć gęślą jaźń " * length)[:length]
+    dressed = "".join(c + sign * (i % 3 == 2) for i, c in enumerate(text)) + sign * 700
+    assert [prepare(piece) for piece in pieces(dressed)] == pieces(text)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u3099", "\uff9e"])
+def test_composing_takes_no_square_of_a_long_run(mark: str) -> None:
+    assert len(codepoints(mark * 200_000)) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("dressed", "plain"),
+    [
+        ("ｍｅ̀ｒｅ", "ｍèｒｅ"),
+        ("ｿﾊﾞﾎﾟ", "ｿバポ"),
+        ("𝐞́", "é"),
+        ("ⓐ̈", "ä"),
+        ("e\u00ad\u0301", "é"),
+        ("Ａ b", "Ａ b"),
+    ],
+)
+def test_a_letter_in_other_clothes_composes_with_its_marks(dressed: str, plain: str) -> None:
+    assert prepare(dressed) == plain
+    assert prepared(["x", dressed]) == ["x", plain]
+
+
 def shares(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
@@ -117,6 +146,17 @@ def shares(logits: np.ndarray) -> np.ndarray:
 def two_letters(batch: np.ndarray) -> np.ndarray:
     """Logits of how many a and how many b there are."""
     return np.stack([(batch == ord(c)).sum(1) for c in "ab"], 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("nothing", ["\n" * 2000, " " * 4000, "\u200b" * 4000, "1234 " * 900, "."])
+def test_pieces_without_letters_have_no_voice(nothing: str) -> None:
+    text = "ab" * 100 + "b" * 50
+    wanted = shares(logits_of(two_letters, [text]))
+    assert shares(logits_of(two_letters, [text + nothing])) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_long_text_without_letters_is_answered_as_a_short_one() -> None:
+    assert logits_of(two_letters, ["1 " * 2000]).tolist() == [[0, 0]]
 
 
 def test_a_long_text_is_answered_by_the_mean_of_its_pieces() -> None:

@@ -100,6 +100,32 @@ def test_presentation_forms_give_the_language(student: Any, language: str) -> No
     assert student(dressed) == student(TEXTS[language])
 
 
+@pytest.mark.parametrize(
+    ("dressed", "plain"),
+    [
+        ("ａ̀ ｌａ ｍｅ̀ｒｅ", "à la mère"),
+        ("ｿﾊﾞｦﾀﾍﾞﾏｼﾀ ﾃﾞｽ", "ソバヲタベマシタ デス"),
+        (wide("ayer hizo un dia precioso"), "ayer hizo un dia precioso"),
+    ],
+)
+def test_marks_belong_to_letters_in_other_clothes(student: Any, dressed: str, plain: str) -> None:
+    assert student(dressed) == student(plain)
+
+
+@pytest.mark.parametrize("more", ["\n" * 2000, " " * 4000, "\u200b" * 4000, "12 " * 1500])
+def test_blanks_and_figures_change_no_answer(student: Any, more: str) -> None:
+    text = (TEXTS["de"] + " ") * 8
+    assert student.label(text + more) == "de"
+    assert dict(student(text + more))["de"] > 0.9
+
+
+@pytest.mark.parametrize("length", [300, 600, 2000])
+def test_unseen_signs_change_no_bit_of_long_texts(student: Any, length: int) -> None:
+    text = (TEXTS["es"] + " ") * 40
+    plain = text[:length]
+    assert student("\u00ad".join(plain)) == student(plain)
+
+
 @pytest.mark.parametrize("sign", UNSEEN, ids=lambda sign: f"{ord(sign):04X}")
 @pytest.mark.parametrize("every", [1, 3])
 def test_what_is_not_seen_changes_no_bit(student: Any, sign: str, every: int) -> None:

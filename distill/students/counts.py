@@ -26,8 +26,10 @@ def macs(net: nn.Module, image_size: int) -> int:
 
 
 def text_macs(net: Ngram, length: int) -> int:
-    """Multiply-accumulates of one word of `length` letters: scaled rows and linear layers."""
+    """Multiply-accumulates of one word of `length` letters: hashes, scaled rows, linear layers."""
     codes = torch.full((1, length), ord("a"), dtype=torch.int32)
     windows, _ = net.windows(codes)
+    orders, width, _ = net.multipliers.shape
+    hashes = (length + 1) * 2 * orders * 3 * width  # a hash and a mask of halves and flags each
     dense = net.hidden.weight.numel() + net.output.weight.numel()
-    return dense + len(windows) * net.table.shape[1]
+    return hashes + dense + len(windows) * net.table.shape[1]

@@ -27,6 +27,7 @@ MULTIPLIERS = (  # A[n-1][k]: of the k-th letter's high and low half in an n-gra
     ((1597, 869), (1187, 1139), (1117, 2047), (1501, 671)),
     ((1135, 2033), (1303, 2025), (739, 1273), (883, 591), (653, 1749)),
 )
+MOST_ROWS = 2**19  # the sums of single letters are below 698,191
 CLIP = 1.0  # no number of the table is larger: one step of 8 bits serves them all
 
 
@@ -35,7 +36,8 @@ class Ngram(nn.Module):
 
     rows: of the one table, a power of 2; orders: which n-grams are looked up in it, by their
     digits ("24": pairs and fours); dim: numbers a row; hidden: units of the one ReLU layer.
-    Fetching rows is most of the time: fewer orders are faster.
+    Fetching rows is most of the time: fewer orders are faster. A call keeps the table's numbers
+    within CLIP, in place.
     """
 
     top: Tensor
@@ -56,6 +58,10 @@ class Ngram(nn.Module):
         wanted = _orders(orders)
         if rows < 2 or rows & (rows - 1):
             raise ValueError(f"a table's rows must be a power of 2, {rows} is none")
+        if rows > MOST_ROWS:
+            raise ValueError(f"a hash reaches {MOST_ROWS} rows, not {rows}")
+        if min(dim, hidden) < 1:
+            raise ValueError(f"dim and hidden must be at least 1, not {dim} and {hidden}")
         found, width = letters(), max(wanted)
         multipliers = np.zeros((len(wanted), width, 2), np.int64)
         for group, n in zip(multipliers, wanted, strict=True):

@@ -1,9 +1,10 @@
 """Texts as the text students read them: Unicode code points, int32, padded with 0.
 
-What is not to be seen (soft hyphens, zero-width signs) is left out, and the rest normalised to NFC;
-the graph folds case and knows what a letter is. A text longer than PIECE code points is read in
-evenly spaced pieces, always the same ones, and answered by their mean: what a text is half of, is
-half of its answer.
+What is not to be seen (soft hyphens, zero-width signs) is left out, and the rest normalised to NFC,
+letters in other clothes with a mark behind them to NFKC; the graph folds case and clothes and knows
+what a letter is. A text longer than PIECE code points is read in evenly spaced pieces, always the
+same ones, and answered by their mean, each weighed by its letters: what a text is half of, is half
+of its answer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ _UNSEEN = re.compile(
     f"[{''.join('-'.join(chr(int(end, 16)) for end in s.split('-')) for s in _SPANS.split())}]"
 )
 
+_MARKED = re.compile(  # a letter in other clothes, and marks that would compose with its plain form
+    "[\uff21-\uff3a\uff41-\uff5a\uff66-\uff9d\u24b6-\u24e9\U0001d400-\U0001d7cb\U0001f130-\U0001f149]"
+    "[\u0300-\u036f\u3099\u309a\uff9e\uff9f]+"
+)
+
 Run = Callable[[np.ndarray], np.ndarray]  # int32 (n, length) -> float32 (n, classes)
 
 
@@ -41,10 +47,20 @@ def codepoints(text: str) -> np.ndarray:
 
 
 def prepare(text: str) -> str:
-    """The text as it is read, but for its pieces: without what is not to be seen, in NFC."""
+    """The text as it is read, but for its pieces: without what is not to be seen, composed.
+
+    PIECE code points are composed at a time, for that takes time as the square of a run of marks.
+    """
     if text.isascii():
         return text
     text = visible(text)
+    if len(text) <= PIECE:
+        return _composed(text)
+    return "".join(_composed(text[i : i + PIECE]) for i in range(0, len(text), PIECE))
+
+
+def _composed(text: str) -> str:
+    text = _MARKED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     if unicodedata.is_normalized("NFC", text):
         return text
     return unicodedata.normalize("NFC", text)
@@ -55,9 +71,10 @@ def prepared(texts: list[str]) -> list[str]:
     together = "\0".join(texts)  # nothing composes across it
     if together.isascii():
         return texts
-    if unseen()[_encode(together)].any() or not unicodedata.is_normalized("NFC", together):
-        return [prepare(text) for text in texts]
-    return texts
+    plain = not unseen()[_encode(together)].any() and not _MARKED.search(together)
+    if plain and unicodedata.is_normalized("NFC", together):
+        return texts
+    return [prepare(text) for text in texts]
 
 
 @cache
@@ -78,8 +95,10 @@ def visible(text: str) -> str:
 def pieces(text: str) -> list[str]:
     """At most PIECES pieces of PIECE code points, evenly spaced, the text's first and last too.
 
-    They are cut before they are composed: that takes time as the square of a run of marks.
+    What is not to be seen does not count. They are cut before they are composed.
     """
+    if len(text) > PIECE and not text.isascii():
+        text = visible(text)
     if len(text) <= PIECE:
         return [text]
     count = min(PIECES, -(-len(text) // PIECE))
@@ -139,8 +158,8 @@ def logits_of(
 ) -> np.ndarray:
     """Logits float32 (n, classes) of texts of any lengths, n >= 1; like lengths go together.
 
-    Those of a text in pieces are the logarithm of the mean of their probabilities.
-    `progress(done)` is called after each batch.
+    Those of a text in pieces are the logarithm of the mean of their probabilities, each weighed by
+    how many letters it has. `progress(done)` is called after each batch.
     """
     found: list[np.ndarray] = []
     for start in range(0, len(texts), WINDOW):
@@ -156,21 +175,31 @@ def logits_of(
             order += rows
             if progress is not None:
                 progress(start + len(order) * len(some) // len(ready))
-        found.append(_joined(np.concatenate(logits)[np.argsort(order)], [len(p) for p in parts]))
+        found.append(_joined(np.concatenate(logits)[np.argsort(order)], parts))
     return np.concatenate(found)
 
 
-def _joined(logits: np.ndarray, counts: list[int]) -> np.ndarray:
-    """Logits (n, classes) of n texts, whose pieces, counts[i] of each, stand one after another."""
-    if len(counts) == len(logits):
+def _joined(logits: np.ndarray, parts: list[list[str]]) -> np.ndarray:
+    """Logits (n, classes) of n texts, whose pieces stand one after another in (pieces, classes)."""
+    if len(parts) == len(logits):
         return logits
-    first = np.cumsum(counts) - counts
+    first = np.cumsum([0, *map(len, parts)])[:-1]
     joined = logits[first]
-    for row in np.flatnonzero(np.array(counts) > 1):
-        part = logits[first[row] : first[row] + counts[row]]
-        shares = part - np.logaddexp.reduce(part, axis=1, keepdims=True)
-        joined[row] = np.logaddexp.reduce(shares, axis=0) - np.log(counts[row])
+    for row, part in enumerate(parts):
+        if len(part) > 1:
+            own = logits[first[row] : first[row] + len(part)]
+            joined[row] = _mean(own, [sum(map(str.isalpha, piece)) for piece in part])
     return joined
+
+
+def _mean(logits: np.ndarray, letters: list[int]) -> np.ndarray:
+    """Logits (classes,) of the mean of the rows' probabilities, weighed by `letters`."""
+    read = np.array(letters) > 0
+    if not read.any():
+        return logits[0]
+    shares = logits[read] - np.logaddexp.reduce(logits[read], axis=1, keepdims=True)
+    weights = np.array(letters)[read, np.newaxis]
+    return np.logaddexp.reduce(shares + np.log(weights / weights.sum()), axis=0)
 
 
 def _encode(text: str) -> np.ndarray:

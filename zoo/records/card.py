@@ -169,6 +169,8 @@ class Nothing:
     before: float | None = None  # the same of the student that this one took the place of
 
     def __post_init__(self) -> None:
+        if self.texts < 1:
+            raise ValueError(f"texts must be at least 1, not {self.texts}")
         for key in ("confident", "before"):
             if (value := getattr(self, key)) is not None:
                 check_fraction(value, key)

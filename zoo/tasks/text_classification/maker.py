@@ -31,10 +31,10 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
     def load(self, split: Literal["train", "validation"], root: Path | None) -> Texts:
         """One split, as students read it: without what is not to be seen."""
         from distill.data.texts import load_texts
-        from zoo.inputs.text import visible
+        from zoo.inputs.text import prepare
 
         found = load_texts(self.recipe.data, split, root)
-        texts = tuple(visible(text) or text for text in found.texts)
+        texts = tuple(prepare(text).strip() or text for text in found.texts)
         if texts == found.texts:
             return found
         digest = hashlib.sha256(f"{found.sha256} visible".encode()).hexdigest()
@@ -74,6 +74,13 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
         found = calibration.temperature(self.predict(net, cut), cut.labels)
         calibration.divide(net.output, found)  # type: ignore[arg-type]
         return found
+
+    def predict(self, net: nn.Module, data: Texts) -> np.ndarray:
+        """Logits float32 (n, classes) of whole texts, as a student reads them."""
+        from distill.train import predict
+        from zoo.inputs.text import prepare
+
+        return predict(net, tuple(map(prepare, data.texts)))
 
     def export(self, net: nn.Module, about: dict[str, str], validation: Texts, out: Path) -> float:
         """The fp32 file of `net` into `out`."""
@@ -175,7 +182,7 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
     def card_facts(self, more: dict[str, Any]) -> dict[str, Any]:
         """What `more` measured, and what the teacher was asked."""
         found = more["unknown"]
-        nothing = Nothing(**found["nothing"]) if found["nothing"] else None
+        nothing = Nothing(**found["nothing"]) if found.get("nothing") else None
         unknown = Unknown(**found | {"nothing": nothing})
         facts = {"per_class": more["per_class"], "unknown": unknown}
         if self.recipe.teacher is None:

@@ -1,8 +1,8 @@
 """2,000 texts of no language, to measure how often a student is sure of one all the same.
 
 Their generators and their alphabets are none of those that `distill.nothing` trains on: chords,
-Morse code read aloud, base64, shouts, chess, molecules, formulas, Roman figures, keyboards of other
-layouts, colours and other codes.
+Morse code read aloud, base64, shouts, chess, molecules, formulas, Roman figures, fingers that
+wander over keyboards of other layouts, number plates and instructions of processors.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import random
 from collections.abc import Callable
 
 COUNT, SEED = 2000, 7
-SHOUTS = "argh brr zap ugh yum oh yay wow hey psst shh grr aha uff oi yeah hmm pfff ouch whoa"
+SHOUTS = "argh brr zap ugh yum oh yay wham hey psst shh grr aha uff oi yeah hmm pfff ouch whoa"
 ENDINGS = ("", "", "m", "7", "m7", "maj7", "sus4", "dim", "add9", "7sus4", "/E", "/G")  # of chords
 LAYOUTS = (  # Dvorak, Colemak, Russian, Greek
-    *("pyfgcrl", "aoeuidhtns", "qjkxbmwvz", "qwfpgjluy", "arstdhneio", "zxcvbkm"),
+    *("pyfgcrl", "aoeuidhtns", "qjkxbmwvz", "qwfpgjluy", "arstdhneio"),
     *("йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю", "ςερτυθιοπ", "ασδφγηξκλ", "ζχψωβνμ"),
 )
 ATOMS = ("C", "C", "C", "c1", "N", "O", "F", "Cl", "Br", "S", "P", "[nH]", "[C@@H]", "=O", "(C)")
@@ -23,7 +23,7 @@ SIGNS = r"""
 \frac \alpha \beta \gamma \int \sum \infty \partial \nabla \lambda \mu \sigma \leq \geq \cdot
 \times \left( \right) _{i} ^{2} x y z k n dt dx e^{x}
 """  # of LaTeX
-OPCODES = "mov jmp xor eax ebx ecx rdi rsi 0x4f r12 lea ptr jnz cmp shl nop qword movzx ret"
+OPCODES = "mov jmp xor eax ebx ecx rdi rsi 0x4f r12 lea jnz cmp shl nop qword movzx jne"
 
 
 def texts() -> list[str]:
@@ -81,17 +81,20 @@ def _roman(rng: random.Random) -> str:
 
 
 def _keys(rng: random.Random) -> str:
+    """A finger that wanders over a row, to a neighbour each time."""
     words = []
     for _ in range(rng.randint(1, 4)):
         row = rng.choice(LAYOUTS)
-        start = rng.randrange(max(1, len(row) - 4))
-        words.append(row[start : start + rng.randint(5, 12)])
+        place, word = rng.randrange(len(row)), ""
+        for _ in range(rng.randint(5, 12)):
+            word += row[place]
+            place = max(0, min(len(row) - 1, place + rng.choice((-1, 1, 1, 2))))
+        words.append(word)
     return rng.choice(("", " ")).join(words)
 
 
 def _code(rng: random.Random) -> str:
-    """A colour, a number plate, an instruction."""
-    made = [f"#{rng.randrange(2**24):06X}" for _ in range(rng.randint(1, 4))]
-    made += ["".join(rng.choices("ABEKMHOPCTYX", k=3)) + str(rng.randrange(999)) for _ in range(2)]
+    """Number plates and instructions."""
+    made = ["".join(rng.choices("ABEKMHOPCTYX", k=3)) + str(rng.randrange(999)) for _ in range(3)]
     made += rng.choices(OPCODES.split(), k=rng.randint(3, 12))
     return rng.choice((" ", ", ", ";")).join(rng.sample(made, len(made)))

@@ -29,5 +29,7 @@ class TextRecipe(Recipe):
         super().__post_init__()
         if not 0 <= self.unknown_below < 1:
             raise ValueError(f"unknown_below must lie in [0, 1), not {self.unknown_below}")
-        if not 0 <= (self.nothing_before or 0) <= 1:
+        if self.nothing_before is not None and not 0 <= self.nothing_before <= 1:
             raise ValueError(f"nothing_before must lie in [0, 1], not {self.nothing_before}")
+        if self.nothing_before is not None and not self.pieces.nothing:
+            raise ValueError("nothing_before means nothing where pieces.nothing is 0")

@@ -81,7 +81,7 @@ the shorter ones of a batch filled up with 0. It folds upper case and letters in
 n-grams of the letters and answers with float32 logits `(n, {len(card.labels)})`. There is no
 tokenizer and no vocabulary beside it. `zoo` leaves out soft hyphens and zero-width signs
 before, and answers a text of more than {PIECE} code points by the mean of its pieces'
-probabilities."""
+probabilities, each weighed by its letters."""
 
     def accuracy(self) -> str:
         """What is averaged, and what the interval holds."""
@@ -231,7 +231,8 @@ def _of_nothing(found: Nothing | None) -> str:
     )
     return (
         f" Of {found.texts:,} texts that are no language (shouts, base64, chords, chess, formulas, "
-        f"keyboards, codes; made by rules that were not trained on) {percent(found.confident)} % "
+        "Morse code, keyboards, number plates; made by rules that were not trained on: laughter, "
+        f"hashes, addresses and letters at random were) {percent(found.confident)} % "
         f"get an answer all the same{before}."
     )
 
