@@ -24,7 +24,7 @@ from zoo.inputs.text import (
     pieces,
     prepare,
     prepared,
-    unseen,
+    visible,
 )
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -72,13 +72,19 @@ def test_what_is_not_to_be_seen_is_left_out(span: str) -> None:
         assert prepare(chr(code)) == ""
 
 
-@given(st.lists(ANY_TEXT | st.sampled_from(["e\u0301", "a\u00adb", "abc", "é", ""]), max_size=9))
+@given(
+    st.lists(
+        ANY_TEXT | st.sampled_from(["e\u0301", "a\u00adb", "abc", "é", "", "ｿﾊﾞ", "Ａ\u0300"]),
+        max_size=9,
+    )
+)
 def test_texts_made_ready_together_are_what_each_is_alone(texts: list[str]) -> None:
     assert prepared(texts) == [prepare(text) for text in texts]
 
 
-def test_what_is_not_seen_is_one_list() -> None:
-    assert np.flatnonzero(unseen()).tolist() == [c for c in range(0x110000) if ignorable(c)]
+def test_what_is_not_seen_is_what_unicode_says() -> None:
+    hidden = [c for c in range(0x110000) if not visible(chr(c))]
+    assert hidden == [c for c in range(0x110000) if ignorable(c)]
 
 
 def test_blanks_that_are_seen_stay() -> None:

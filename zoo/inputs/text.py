@@ -26,17 +26,28 @@ SPREAD, SLACK = 1.25, 4  # the longest text of a batch: at most SPREAD * shortes
 
 _INT32 = np.dtype("<i4")  # what UTF-32-LE holds; int32 on all machines that onnxruntime runs on
 
-_SPANS = """00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164
+_UNSEEN = """00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164
 FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF
 """  # Unicode's Default_Ignorable_Code_Point
-_UNSEEN = re.compile(
-    f"[{''.join('-'.join(chr(int(end, 16)) for end in s.split('-')) for s in _SPANS.split())}]"
+_CLOTHED = (
+    "24B6-24E9 FF21-FF3A FF41-FF5A FF66-FF9D 1D400-1D7CB 1F130-1F149"  # that marks may follow
 )
+_MARKS = "0300-036F 3099-309A FF9E-FF9F"  # that compose with the plain letter
 
-_MARKED = re.compile(  # a letter in other clothes, and marks that would compose with its plain form
-    "[\uff21-\uff3a\uff41-\uff5a\uff66-\uff9d\u24b6-\u24e9\U0001d400-\U0001d7cb\U0001f130-\U0001f149]"
-    "[\u0300-\u036f\u3099\u309a\uff9e\uff9f]+"
-)
+
+def _spans(said: str) -> list[tuple[int, int]]:
+    """(first, last) code point of each span."""
+    ends = (span.split("-") for span in said.split())
+    return [(int(span[0], 16), int(span[-1], 16)) for span in ends]
+
+
+def _any_of(said: str) -> str:
+    """The set of a regular expression."""
+    return f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _spans(said))}]"
+
+
+_HIDDEN = re.compile(_any_of(_UNSEEN))
+_MARKED = re.compile(f"{_any_of(_CLOTHED)}{_any_of(_MARKS)}+")
 
 Run = Callable[[np.ndarray], np.ndarray]  # int32 (n, length) -> float32 (n, classes)
 
@@ -67,29 +78,33 @@ def _composed(text: str) -> str:
 
 
 def prepared(texts: list[str]) -> list[str]:
-    """`prepare` of every text; where none has anything to leave out or compose, in a few calls."""
-    together = "\0".join(texts)  # nothing composes across it
+    """`prepare` of every text of at most PIECE code points; most need little, seen at once."""
+    together = "\0".join(texts)
     if together.isascii():
         return texts
-    plain = not unseen()[_encode(together)].any() and not _MARKED.search(together)
-    if plain and unicodedata.is_normalized("NFC", together):
-        return texts
-    return [prepare(text) for text in texts]
+    odd = np.flatnonzero(_odd()[_encode(together)])
+    ends = np.cumsum([len(text) + 1 for text in texts])
+    texts = texts.copy()
+    for row in np.unique(np.searchsorted(ends, odd, side="right")).tolist():
+        texts[row] = prepare(texts[row])
+    return [
+        text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
+        for text in texts
+    ]
 
 
 @cache
-def unseen() -> np.ndarray:
-    """Which code points are not to be seen, bool (0x110000,)."""
+def _odd() -> np.ndarray:
+    """Which code points ask for more than composing, bool (0x110000,)."""
     found = np.zeros(sys.maxunicode + 1, bool)
-    for span in _SPANS.split():
-        first, _, last = span.partition("-")
-        found[int(first, 16) : int(last or first, 16) + 1] = True
+    for first, last in _spans(_UNSEEN + _CLOTHED):
+        found[first : last + 1] = True
     return found
 
 
 def visible(text: str) -> str:
     """The text without the code points that programs do not show."""
-    return _UNSEEN.sub("", text)
+    return _HIDDEN.sub("", text)
 
 
 def pieces(text: str) -> list[str]:
