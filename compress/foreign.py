@@ -57,7 +57,7 @@ class Report:
     @property
     def winner(self) -> Attempted | None:
         """The attempt that was written."""
-        return next((tried for tried in self.attempts if tried.verdict == "pass"), None)
+        return fastest(self.attempts)
 
     @property
     def refused(self) -> str:
@@ -65,6 +65,12 @@ class Report:
         if self.winner:
             return ""
         return "; ".join(f"{tried.name}: {tried.reason}" for tried in self.attempts)
+
+
+def fastest(attempts: Sequence[Attempted]) -> Attempted | None:
+    """Of those that passed, the one whose latency is the least."""
+    passed = [tried for tried in attempts if tried.verdict == "pass" and tried.speed]
+    return min(passed, key=lambda tried: tried.speed.ratio, default=None)  # type: ignore[union-attr]
 
 
 def compress(
@@ -80,6 +86,9 @@ def compress(
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Write the 8-bit twin of `path` to `out` if one passes every gate.
+
+    The first that passes is taken. Where layers had to stay in float in it, those that follow are
+    tried too, as far as they want all layers in 8 bits, and the fastest is taken.
 
     `pictures[i]` is one example as the file reads it, without the batch: an array, or arrays by
     the names of the inputs. Some calibrate, the others judge. `labels` int (n,) are indices of the
@@ -98,13 +107,17 @@ def compress(
         ready, pinned = _ready(given, calibration, pin)
         judge = Judge(given, held_out, labels, gates, speed, real)
         tried: list[Attempted] = []
+        paths: dict[str, Path] = {}
         for rung in rungs.of(ready.model, calibration, Path(folder)):
-            say(rung.name)
-            tried.append(_attempt(rung, given, judge))
-            if tried[-1].verdict == "pass" or not real or _is_slow(tried[-1], gates):
+            if fastest(tried) and not rung.whole:
                 break
-        passed = tried and tried[-1].verdict == "pass"
-        written = graph.copy(rung.path, Path(out)) if passed else None
+            say(rung.name)
+            paths[rung.name] = rung.path
+            tried.append(_attempt(rung, given, judge))
+            if not real or _is_last(tried[-1], gates):
+                break
+        best = fastest(tried)
+        written = graph.copy(paths[best.name], Path(out)) if best else None
     return Report(
         source=given.path,
         size_bytes=given.size_bytes,
@@ -118,10 +131,14 @@ def compress(
     )
 
 
-def _is_slow(tried: Attempted, gates: FileGates) -> bool:
-    """Whether it is surely too slow: the attempts that follow leave more in float."""
-    timed = tried.speed
-    static = "calibration" in tried.settings
+def _is_last(tried: Attempted, gates: FileGates) -> bool:
+    """Whether the attempts that follow cannot be faster: they leave no less in float."""
+    settings, timed = tried.settings, tried.speed
+    if settings.get("float_nodes") and not settings["float_layers"]:
+        return False  # other ranges may need none in float
+    if tried.verdict == "pass":
+        return True
+    static = "calibration" in settings
     return static and timed is not None and timed.low / timed.doubt > gates.max_speed_ratio
 
 

@@ -8,47 +8,49 @@ the same of every concatenation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from onnx import ModelProto, NodeProto
 
 from compress import graph
 
 Range = tuple[float, float]  # low, high
-APART = 4.0  # times wider than its own: the widest range that a whole takes for other wholes' sake
+APART = 2.0  # times as wide as its own: the widest range that a whole takes, one of its eight bits
 
 
 def shared(model: ModelProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """The same ranges, but one for all tensors that hang together by Concat and Split.
+    """The same ranges, but one for tensors that hang together by Concat and Split.
 
     Cases: convolutions that are joined; pieces of a Split that go to several Concats; a tensor that
     something else reads too, or an output of the graph (keeps its own); two Concats that share a
-    piece, and whose ranges are far apart (all keep their own).
+    piece, and whose ranges are far apart (the piece takes that of the narrower).
     """
-    found = dict(ranges)
-    wholes = {node.output[0] for node in model.graph.node if node.op_type == "Concat"}
-    for names in _groups(model, ranges):
-        low = min(ranges[name][0] for name in names)
-        high = max(ranges[name][1] for name in names)
-        widths = (ranges[name][1] - ranges[name][0] for name in names & wholes)
-        if all(high - low <= APART * width for width in widths):
-            found.update(dict.fromkeys(names, (low, high)))
+    found, writer = dict(ranges), graph.producers(model)
+    feeds = {whole: roots for whole, roots in _joins(model).items() if whole in ranges}
+    pieces: dict[str, list[str]] = {}
+    for name in ranges:
+        pieces.setdefault(_source(name, writer), []).append(name)
+    for wholes in _groups(feeds):
+        taken: set[str] = set()
+        left = sorted(wholes, key=lambda name: _width(ranges[name]))
+        while left:
+            widest = APART * _width(ranges[left[0]])
+            level = [name for name in left if _width(ranges[name]) <= widest]
+            left = [name for name in left if name not in level]
+            roots = {root for whole in level for root in feeds[whole] if root in ranges}
+            level += [r for r in roots - taken - wholes if _width(ranges[r]) <= widest]
+            one = min(ranges[n][0] for n in level), max(ranges[n][1] for n in level)
+            taken.update(level)
+            found.update({piece: one for name in level for piece in pieces[name]})
     return found
 
 
-def _groups(model: ModelProto, known: Mapping[str, Range]) -> list[set[str]]:
-    """Sets of tensors that are to have one range."""
-    groups: list[set[str]] = []
-    for tied in _tied(model):
-        names = tied & known.keys()
-        touched = [group for group in groups if group & names]
-        groups = [group for group in groups if group not in touched]
-        groups.append(names.union(*touched))
-    return [group for group in groups if len(group) > 1]
+def _width(limits: Range) -> float:
+    return limits[1] - limits[0]
 
 
-def _tied(model: ModelProto) -> Iterator[set[str]]:
-    """Of every Concat: what it gives, and what it reads that nothing but a Concat reads."""
+def _joins(model: ModelProto) -> dict[str, set[str]]:
+    """Of what every Concat gives: the tensors that it joins which nothing but a Concat reads."""
     writer, readers = graph.producers(model), graph.consumers(model)
     ends = {value.name for value in model.graph.output}
 
@@ -59,13 +61,11 @@ def _tied(model: ModelProto) -> Iterator[set[str]]:
             for node in readers.get(name, [])
         )
 
-    for node in model.graph.node:
-        if node.op_type == "Concat":
-            sources = {name: _source(name, writer) for name in node.input}
-            own = [pair for pair in sources.items() if joined(pair[1])]
-            yield {node.output[0], *(name for pair in own for name in pair)}
-        elif node.op_type == "Split" and joined(_source(node.input[0], writer)):
-            yield {node.input[0], *node.output}
+    return {
+        node.output[0]: {root for name in node.input if joined(root := _source(name, writer))}
+        for node in model.graph.node
+        if node.op_type == "Concat"
+    }
 
 
 def _source(name: str, writer: Mapping[str, NodeProto]) -> str:
@@ -73,3 +73,18 @@ def _source(name: str, writer: Mapping[str, NodeProto]) -> str:
     while name in writer and writer[name].op_type == "Split":
         name = writer[name].input[0]
     return name
+
+
+def _groups(feeds: Mapping[str, set[str]]) -> list[set[str]]:
+    """Wholes that hang together, by what they join or by one joining another."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for whole, roots in feeds.items():
+        names, wholes = {whole, *roots}, {whole}
+        apart = []
+        for group in groups:
+            if group[0] & names:
+                names, wholes = names | group[0], wholes | group[1]
+            else:
+                apart.append(group)
+        groups = [*apart, (names, wholes)]
+    return [wholes for _, wholes in groups]

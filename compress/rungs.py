@@ -39,6 +39,7 @@ class Rung:
     settings: dict[str, Any]
     path: Path
     make: Callable[[], File]
+    whole: bool = True  # it wants every layer in 8 bits, though some may not bear it
 
 
 def of(model: ModelProto, calibration: Examples, folder: Path) -> Iterator[Rung]:
@@ -96,7 +97,8 @@ class _Static:
         settings |= {"bias_correction": True, "joined_ranges": join, "max_noise": limits.noise}
         given = (self.source, path, self.batches, attempt, lambda: self.ranked)
         make = partial(ladder.make_attempt, *given, correct=True, join=join, limits=limits)
-        return Rung(attempt.name, settings, path, make)
+        whole = attempt.float_layers == 0 and limits is LIMITS
+        return Rung(attempt.name, settings, path, make, whole)
 
 
 def entered(model: ModelProto, calibration: Examples) -> ModelProto:

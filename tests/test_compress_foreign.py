@@ -139,6 +139,37 @@ def test_nothing_safer_is_tried_where_the_fastest_is_too_slow(tmp_path):
     assert len(refused(tmp_path, speed=lambda path: slow).attempts) == 1
 
 
+def spiked():
+    """A network with a channel that is 0 but for one pixel of one picture that calibrates: 400."""
+    net = Net()
+    x = net.conv(net.conv("input", 3, 16, 1), 16, 16)
+    model = net.model(net.classify(net.conv(x, 16, 16), 16, 4), ["n", 3, SIDE, SIDE])
+    values = [numpy_helper.to_array(c).copy() for c in net.constants[:3]]
+    values[0][0], values[1][0], values[2][:, 0] = 400, -800, 0
+    for k, array in enumerate(values):
+        model.graph.initializer[k].raw_data = array.tobytes()
+    pictures = PICTURES[:60] / 2
+    pictures[9, :, 5, 5] = 1
+    return model, pictures
+
+
+def small_is_fast(path):
+    ratio = path.stat().st_size / 50_000
+    return Speed(ratio, ratio, ratio, 1.0, 0.99, 1.01, 2.0, 2 * ratio)
+
+
+def test_where_layers_stay_in_float_other_ranges_are_tried_and_the_fastest_is_taken(tmp_path):
+    model, pictures = spiked()
+    path = saved(model, tmp_path / "m.onnx")
+    report = compress.compress(
+        path, pictures, out=tmp_path / "q.onnx", speed=small_is_fast, gates=FileGates(5, 0.5)
+    )
+    first, *_, last = report.attempts
+    assert first.verdict == "pass" and first.settings["float_nodes"]
+    assert report.winner is last and not last.settings["float_nodes"]
+    assert report.path.stat().st_size == last.size_bytes < first.size_bytes
+
+
 def test_agreement_that_few_examples_cannot_show_is_refused(tmp_path):
     report = refused(tmp_path, gates=FileGates(min_agreement=0.999))
     assert "give more examples" in report.refused or "<" in report.refused
