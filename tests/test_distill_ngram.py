@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from distill.students.letters import LIMIT, letters  # noqa: E402
-from distill.students.ngram import CLIP, HALF, MULTIPLIERS, Ngram  # noqa: E402
+from distill.students.ngram import CLIP, GRID, HALF, MULTIPLIERS, Ngram  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -199,4 +199,7 @@ def test_no_number_of_the_table_is_larger_than_one_step_of_8_bits_serves() -> No
         wide = student(codes("ein Satz mit vielen Wörtern"))
         student.table.clamp_(-CLIP, CLIP)
         assert torch.equal(wide, student(codes("ein Satz mit vielen Wörtern")))
-    assert np.abs(student.parts()["table"]).max() <= CLIP
+    table = student.parts()["table"]
+    assert np.abs(table).max() <= CLIP
+    assert np.array_equal(table * GRID, np.round(table * GRID))
+    assert np.abs(table - student.table.detach().numpy()).max() <= 0.5 / GRID

@@ -28,6 +28,7 @@ MULTIPLIERS = (  # A[n-1][k]: of the k-th letter's high and low half in an n-gra
     ((1135, 2033), (1303, 2025), (739, 1273), (883, 591), (653, 1749)),
 )
 MOST_ROWS = 2**19  # the sums of single letters are below 698,191
+GRID = 2**12  # steps from 0 to 1: a float file is two thirds as large when it is packed
 CLIP = 1.0  # no number of the table is larger: one step of 8 bits serves them all
 
 
@@ -83,7 +84,8 @@ class Ngram(nn.Module):
         ends = torch.cumsum(counts.reshape(-1), 0)
         with torch.no_grad():  # a projection: what reached the bound may come back from it
             self.table.clamp_(-CLIP, CLIP)
-        sums = F.embedding_bag(index, self.table, ends - counts.reshape(-1), mode="sum")
+        table = self.table if self.training else _kept(self.table)
+        sums = F.embedding_bag(index, table, ends - counts.reshape(-1), mode="sum")
         scale = counts.clamp_min(1).sqrt().unsqueeze(2)
         scaled = sums.view(*counts.shape, self.table.shape[1]) / scale
         return self.output(F.relu(self.hidden(scaled.flatten(1))))
@@ -117,8 +119,13 @@ class Ngram(nn.Module):
         """All that makes up the net, as arrays: the fields of export.ngram.Parts."""
         buffers = {name: value.cpu().numpy() for name, value in self.named_buffers()}
         learnt = {name.replace(".", "_"): p.detach().cpu() for name, p in self.named_parameters()}
-        learnt["table"] = learnt["table"].clamp(-CLIP, CLIP)  # the last step may have left it
+        learnt["table"] = _kept(learnt["table"])
         return buffers | {name: value.numpy() for name, value in learnt.items()}
+
+
+def _kept(table: Tensor) -> Tensor:
+    """The table as it answers and as files have it: within CLIP, multiples of 1 / GRID."""
+    return (table.clamp(-CLIP, CLIP) * GRID).round() / GRID
 
 
 def _valid(letter: Tensor, order: int) -> Tensor:
