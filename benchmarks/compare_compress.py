@@ -70,10 +70,12 @@ def peer(tool: str, folder: Path, out: Path, pythons: dict[str, str]) -> list[st
 
 
 def ours(case: Case, folder: Path, out: Path) -> list[str]:
-    """The command that anybody would give."""
+    """The command that anybody would give; with another bound where the default one refuses."""
     given = ["--data", str(folder / ("photos" if case.size else "calibration.npz"))]
     if case.size:
         given += ["--mean", *_listed(case.mean), "--std", *_listed(case.std)]
+    if case.least is not None:
+        given += ["--min-agreement", str(case.least)]
     command = [sys.executable, "-m", "zoo", "compress", str(folder / "fp32.onnx")]
     return [*command, *given, "-o", str(out), "--json"]
 

@@ -31,12 +31,13 @@ class Case:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of [0, 1]: ImageNet's, as everybody has them
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     labelled: bool = True  # the classes are CIFAR-10's
+    least: float | None = None  # agreement that `zoo compress` is asked for; None: its default
 
     def folder(self, work: Path) -> Path:
         return work / "cases" / self.name
 
 
-LITE = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3, "labelled": False}
+LITE = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3, "labelled": False, "least": 0.8}
 CASES = (
     *(
         Case(f"{net}-{size}", net, size, test)
@@ -93,7 +94,7 @@ def shown(picture: np.ndarray, case: Case) -> np.ndarray:
     """uint8 (h, w, 3) to (size, size, 3): enlarged, bilinear.
 
     A network trained at 64 px knows things of that scale only: for more pixels it sees the picture
-    of 64 with mirrored ones around, and answers about as well.
+    of 64 with mirrored ones around. What it makes of that stands in the tables.
     """
     side = min(case.size, TRAINED) if case.labelled else case.size
     grown = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
