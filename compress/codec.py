@@ -44,8 +44,7 @@ def encode(table: np.ndarray, codec: Codec) -> Rows:
     divisor = np.where(scales == 0, 1, scales).astype(np.float64)[:, None]
     ratio = table / divisor
     if codec == "linear":
-        levels = np.floor(ratio + (0.5 + ZERO))
-        return Rows(np.clip(levels, ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8), scales)
+        return Rows(_linear_codes(ratio), scales)
     return Rows(np.searchsorted(_edges(codec), ratio, side="right").astype(np.uint8), scales)
 
 
@@ -57,13 +56,15 @@ def encode_whole(table: np.ndarray) -> tuple[np.ndarray, float]:
     _check(table)
     largest = np.abs(table).max(initial=0).astype(np.float64)
     scale = np.float32(largest / LEVELS)
-    if (
-        float(scale) * LEVELS < largest
-    ):  # rounded down: the largest would be more than half a step off
+    if float(scale) * LEVELS < largest:  # rounded down: the largest would be over half a step off
         scale = np.nextafter(scale, np.float32(np.inf))
     scale = scale or np.float32(1)
-    levels = np.rint(table / scale.astype(np.float64)) + ZERO
-    return np.clip(levels, ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8), float(scale)
+    return _linear_codes(table / scale.astype(np.float64)), float(scale)
+
+
+def _linear_codes(ratio: np.ndarray) -> np.ndarray:
+    """uint8 of numbers in steps."""
+    return np.clip(np.floor(ratio + (0.5 + ZERO)), ZERO - LEVELS, ZERO + LEVELS).astype(np.uint8)
 
 
 def decode(rows: Rows, codec: Codec) -> np.ndarray:

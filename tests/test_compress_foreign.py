@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from foreign_nets import SIDE, Net, classifier, photos, planes, saved
+from foreign_nets import SIDE, Net, classifier, halved, photos, planes, saved
 from onnx import TensorProto, helper, numpy_helper
 
 import compress
@@ -72,14 +72,7 @@ def test_channels_last_and_a_fixed_batch_are_read(tmp_path):
 
 
 def test_float16_stays_at_the_ends(tmp_path):
-    model = classifier()
-    for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT:
-            half = numpy_helper.to_array(tensor).astype("f2")
-            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.elem_type = TensorProto.FLOAT16
-    path = saved(model, tmp_path / "m.onnx")
+    path = saved(halved(classifier()), tmp_path / "m.onnx")
     report = compress.compress(path, PICTURES, out=tmp_path / "q.onnx", speed=speed)
     assert report.winner and "float16 was made float32" in report.notes
     assert answers(report.path, PICTURES[:2].astype("f2")).dtype == np.float16

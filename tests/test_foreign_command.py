@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 
+import foreign_nets
 import numpy as np
 import onnxruntime as ort
 import pytest
-from foreign_nets import classifier, folder, photos, saved
+from foreign_nets import folder, photos
 from foreign_runs import failed, run
 
 COUNT, SIDE = 24, 32
@@ -16,10 +17,7 @@ COUNT, SIDE = 24, 32
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """m.onnx and photos/ beside it."""
-    root = tmp_path_factory.mktemp("mine")
-    saved(classifier(width=48, side=SIDE), root / "m.onnx")
-    folder(root / "photos", photos(COUNT, SIDE))
-    return root
+    return foreign_nets.place(tmp_path_factory.mktemp("mine"), COUNT, SIDE)
 
 
 def test_a_file_is_written_and_told_of_in_json(place, tmp_path):

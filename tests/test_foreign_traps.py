@@ -4,12 +4,12 @@ import json
 import os
 import unicodedata
 
+import foreign_nets
 import numpy as np
 import onnxruntime as ort
 import pytest
-from foreign_nets import classifier, folder, photos, saved
+from foreign_nets import classifier, folder, halved, photos, saved
 from foreign_runs import failed, run
-from onnx import TensorProto, numpy_helper
 from PIL import Image
 
 from compress.source import Port
@@ -26,10 +26,7 @@ EASY = ("--preset", "inception", "--min-agreement", "0.3")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """m.onnx and photos/ beside it."""
-    root = tmp_path_factory.mktemp("mine")
-    saved(classifier(width=48, side=SIDE), root / "m.onnx")
-    folder(root / "photos", photos(COUNT, SIDE))
-    return root
+    return foreign_nets.place(tmp_path_factory.mktemp("mine"), COUNT, SIDE)
 
 
 def test_the_file_that_came_in_is_never_written_over(place, tmp_path):
@@ -78,14 +75,7 @@ def test_raw_reports_the_file_that_came_in_and_crops_in_the_middle(place, tmp_pa
 
 
 def test_raw_keeps_the_notes_of_what_was_changed(place, tmp_path):
-    model = classifier(width=48, side=SIDE)
-    for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT:
-            half = numpy_helper.to_array(tensor).astype("f2")
-            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.elem_type = TensorProto.FLOAT16
-    path = saved(model, tmp_path / "m.onnx")
+    path = saved(halved(classifier(width=48, side=SIDE)), tmp_path / "m.onnx")
     given = (path, "--data", place / "photos", *EASY, "--raw", "--json", "-o", tmp_path / "q.onnx")
     told = json.loads(run(*given).stdout)
     assert "float16 was made float32" in told["notes"]

@@ -76,6 +76,17 @@ def classifier(layout="NCHW", width=32, classes=4, batch="n", side=SIDE):
     return net.model(net.classify(x, width, classes), shape)
 
 
+def halved(model):
+    """The model with float16 weights, inputs and outputs."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.to_array(tensor).astype("f2")
+            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    return model
+
+
 def photos(count, side=SIDE, seed=1):
     """uint8 (count, side, side, 3): a colour and a few coarse spots each."""
     rng = np.random.default_rng(seed)
@@ -100,3 +111,10 @@ def folder(path, pictures):
 def saved(model, path):
     onnx.save(model, str(path))
     return path
+
+
+def place(root, count, side):
+    """m.onnx and photos/ beside it, in the folder `root`."""
+    saved(classifier(width=48, side=side), root / "m.onnx")
+    folder(root / "photos", photos(count, side))
+    return root

@@ -23,22 +23,18 @@ def read(file: Any, size: int) -> np.ndarray:
 
     `file` is a path, the bytes of a file, or a file that is open.
     """
-    from distill.data.image import decoded, pixels
-
-    name = file if isinstance(file, str | Path) else getattr(file, "name", type(file).__name__)
-    quiet = warnings.catch_warnings(action="ignore")
-    with quiet, _as_input_error(f"{name}: "), decoded(file) as image:
-        return pixels(image, size)
+    return read_sides(file, size)[0]
 
 
-def read_sides(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+def read_sides(file: Any, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     """The same, and the sides (width, height) of the picture: what is too large for a graph comes
     as a square of `size` pixels, whatever its sides.
     """
     from distill.data.image import decoded, pixels, sides
 
+    name = file if isinstance(file, str | Path) else getattr(file, "name", type(file).__name__)
     quiet = warnings.catch_warnings(action="ignore")
-    with quiet, _as_input_error(f"{file}: "), decoded(file) as image:
+    with quiet, _as_input_error(f"{name}: "), decoded(file) as image:
         return pixels(image, size), sides(image)
 
 

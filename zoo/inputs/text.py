@@ -29,9 +29,7 @@ _INT32 = np.dtype("<i4")  # what UTF-32-LE holds; int32 on all machines that onn
 _UNSEEN = """00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164
 FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF
 """  # Unicode's Default_Ignorable_Code_Point
-_CLOTHED = (
-    "24B6-24E9 FF21-FF3A FF41-FF5A FF66-FF9D 1D400-1D7CB 1F130-1F149"  # that marks may follow
-)
+_CLOTHED = "24B6-24E9 FF21-FF3A FF41-FF5A FF66-FF9D 1D400-1D7CB 1F130-1F149"  # before marks
 _MARKS = "0300-036F 3099-309A FF9E-FF9F"  # that compose with the plain letter
 
 
@@ -71,10 +69,11 @@ def prepare(text: str) -> str:
 
 
 def _composed(text: str) -> str:
-    text = _MARKED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    if unicodedata.is_normalized("NFC", text):
-        return text
-    return unicodedata.normalize("NFC", text)
+    return _nfc(_MARKED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text))
+
+
+def _nfc(text: str) -> str:
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
 def prepared(texts: list[str]) -> list[str]:
@@ -87,10 +86,7 @@ def prepared(texts: list[str]) -> list[str]:
     texts = texts.copy()
     for row in np.unique(np.searchsorted(ends, odd, side="right")).tolist():
         texts[row] = prepare(texts[row])
-    return [
-        text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
-        for text in texts
-    ]
+    return [_nfc(text) for text in texts]
 
 
 @cache

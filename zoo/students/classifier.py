@@ -51,12 +51,12 @@ def ranked(logits: np.ndarray, labels: Sequence[str], top: int) -> list[Predicti
     """The `top` likeliest of each row of logits (n, classes); of equal ones the first."""
     order = _best(logits, min(top, logits.shape[1]))
     best = np.take_along_axis(logits, order, axis=1)
-    total = np.add.reduce(np.exp(logits - best[:, :1]), axis=1, keepdims=True)
+    largest = best[:, :1]
+    total = np.add.reduce(np.exp(logits - largest), axis=1, keepdims=True)
+    shares = np.exp(best - largest) / total
     return [
         [(labels[i], probability) for i, probability in zip(places, row, strict=True)]
-        for places, row in zip(
-            order.tolist(), (np.exp(best - best[:, :1]) / total).tolist(), strict=True
-        )
+        for places, row in zip(order.tolist(), shares.tolist(), strict=True)
     ]
 
 
