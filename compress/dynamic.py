@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from compress import codec, graph, normal
+from compress import codec, graph, normal, processor
 from compress.errors import AS_IT_IS, CompressError
 from compress.qdq import FAULTS, quiet
 from compress.tidy import tidy
@@ -58,6 +58,7 @@ def quantize(source: Path, path: Path, settings: Dynamic) -> Path:
                     op_types_to_quantize=list(settings.operators),
                     per_channel=True,
                     weight_type=QuantType.QInt8,
+                    reduce_range=processor.weight_bits() < 8,
                     extra_options={"MatMulConstBOnly": True},
                 )
     except FAULTS as error:

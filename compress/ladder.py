@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compress import calibrate, graph, int8, sensitivity
+from compress import calibrate, graph, int8, processor, sensitivity
 from compress.config import Attempt, Compress, Gates
 from compress.errors import CompressError
 
@@ -92,7 +92,8 @@ def climb(
 def settings_of(attempt: Attempt, batches: list[np.ndarray]) -> dict[str, Any]:
     """What is known of an attempt before it is made."""
     settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
-    return settings | {"calibration_images": sum(map(len, batches)), "float_nodes": []}
+    settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
+    return settings | processor.narrowed()
 
 
 def make_attempt(

@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from compress import calibrate, compare, graph, normal
+from compress import calibrate, compare, graph, normal, processor
 from compress.errors import AS_IT_IS, CompressError
 
 LAYERS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip"]
@@ -131,6 +131,7 @@ def run_quantizer(
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=processor.weight_bits() < 8,
                 nodes_to_exclude=sorted({*left, *graph.head(model)}),
                 extra_options={"TensorQuantOverrides": tensor_overrides},
             )

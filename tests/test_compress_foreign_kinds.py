@@ -172,9 +172,10 @@ def test_labels_stay_with_their_examples_whatever_the_batch(tmp_path):
     given = {"out": tmp_path / "q.onnx", "speed": lambda path: FAST, "gates": LOOSE}
     report = compress.compress(path, examples, labels=labels, **given)
     assert report.judged_on == 32
-    (tried,) = report.attempts
-    assert tried.accuracy.before == 1.0
-    assert tried.accuracy.after == tried.agreement.value and tried.accuracy.n == tried.agreement.n
+    for tried in report.attempts:
+        assert tried.accuracy.before == 1.0
+        assert tried.accuracy.after == tried.agreement.value
+        assert tried.accuracy.n == tried.agreement.n
 
 
 def test_an_answer_of_one_number_is_held_by_how_near_it_is():

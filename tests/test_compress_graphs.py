@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from small_net import OTHERS, PICTURES, answers, both, kinds, net, node, off, weights
+from small_net import NOISE, OTHERS, PICTURES, answers, both, kinds, net, node, off, weights
 
 from compress import int8
 from compress.config import Attempt
@@ -35,7 +35,7 @@ def gemm(out="logits", inputs=("fl", "gw", "gb"), **settings):
 def test_what_follows_the_last_layer_stays(tmp_path, tail):
     limits = {"low": np.float32(-0.05), "high": np.float32(0.1), "half": np.float32(0.05)}
     a, b = both(net(tmp_path / "m.onnx", tail, sq=weights(10, 10), **limits))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
     assert a.min() < 0 or b.min() >= 0
 
 
@@ -51,7 +51,7 @@ def test_relu_that_gives_the_output_is_there(tmp_path):
 )
 def test_output_has_any_legal_name(tmp_path, out):
     a, b = both(net(tmp_path / "m.onnx", [gemm(out)], out))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_output_has_any_legal_name(tmp_path, out):
 def test_tensors_are_called_as_the_quantizer_would_call_its_own(tmp_path, kind):
     tail = [node("Identity", ["fl"], ["gw" + kind]), gemm(inputs=("gw" + kind, "gw", "gb"))]
     a, b = both(net(tmp_path / "m.onnx", tail))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_tensors_are_called_as_the_quantizer_would_call_its_own(tmp_path, kind):
 def test_gemm_has_any_factors_and_any_bias(tmp_path, settings, bias):
     path = net(tmp_path / "m.onnx", [gemm(**settings)], batch=len(OTHERS), gb=bias)
     a, b = both(path)
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 def test_gemm_without_a_bias_with_its_input_transposed_and_with_weights_either_way(tmp_path):
@@ -100,14 +100,14 @@ def test_a_bias_that_two_layers_share_has_the_scale_of_each(tmp_path):
     tail = [gemm("l", ("fl", "big", "gb")), gemm("logits", ("l", "sq", "gb"))]
     constants = {"big": weights(10, 8) * 100, "sq": weights(10, 10), "gb": weights(10) * 9}
     a, b = both(net(tmp_path / "m.onnx", tail, **constants))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 12])
 def test_old_operators_are_raised(tmp_path, opset):
     path = net(tmp_path / "m.onnx", [gemm()], opset=opset)
     a, b = both(path)
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
     made = onnx.load(str(path.with_suffix(".int8.onnx")))
     assert made.opset_import[0].version >= 13
 
@@ -125,7 +125,7 @@ def test_constants_that_are_listed_as_inputs(tmp_path):
     model.ir_version = 3
     (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
     a, b = both(tmp_path / "old.onnx")
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 @pytest.mark.parametrize("batch", [1, 3, 32])
@@ -133,7 +133,7 @@ def test_file_of_a_fixed_batch_is_calibrated_by_such_batches(tmp_path, batch):
     path = net(tmp_path / "m.onnx", [gemm()], batch=batch)
     twin = int8.quantize(path, tmp_path / "o.onnx", [np.concatenate([PICTURES] * 2)], Attempt("a"))
     a, b = (answers(p, OTHERS[:batch])[0] for p in (path, twin))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 def test_file_that_only_works_for_one_is_calibrated_one_at_a_time(tmp_path):
@@ -141,7 +141,7 @@ def test_file_that_only_works_for_one_is_calibrated_one_at_a_time(tmp_path):
     path = net(tmp_path / "m.onnx", tail, shape=np.array([1, 8]))
     twin = int8.quantize(path, tmp_path / "o.onnx", [PICTURES], Attempt("a"))
     a, b = (answers(p, OTHERS[:1])[0] for p in (path, twin))
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
 
 
 def test_constant_nodes_are_weights_too(tmp_path):
@@ -153,7 +153,7 @@ def test_constant_nodes_are_weights_too(tmp_path):
     model.graph.node.extend(kept)
     (tmp_path / "c.onnx").write_bytes(model.SerializeToString())
     a, b = both(tmp_path / "c.onnx")
-    assert off(a, b) < 0.02
+    assert off(a, b) < NOISE
     left = onnx.load(str(tmp_path / "c.int8.onnx")).graph.initializer
     assert sum(i.data_type == TensorProto.INT8 and len(i.dims) > 1 for i in left) == 2
 

@@ -5,11 +5,12 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from compress import int8
+from compress import int8, processor
 from compress.config import Attempt
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
+NOISE = 0.02 * 2 ** (8 - processor.weight_bits())  # of a few layers, relative; a bit less is twice
 node = helper.make_node
 
 
@@ -48,10 +49,10 @@ def net(path, tail, out="logits", opset=20, batch="n", outputs=None, **constants
     return path
 
 
-def answers(path, pictures=OTHERS):
+def answers(path, pictures=OTHERS, reads="image"):
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options).run(None, {"image": pictures})
+    return ort.InferenceSession(str(path), options).run(None, {reads: pictures})
 
 
 def both(path, pictures=PICTURES, attempt=None):

@@ -25,6 +25,8 @@ ROUNDS = 30  # of interleaved timing
 
 def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[Compressed]:
     """A GateError, with every attempt's reason, where none passes."""
+    from compress import processor
+
     data = exported.distilled.labelled.data
 
     def make(out: Path) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
         "data": [data.train.sha256, data.validation.sha256],
         "load": job.meter.loads(data.validation)[0].facts(),
         "code": [code("compress"), *job.task_code],
-    }
+    } | processor.narrowed()
     done = yield Step("compress", "quantizing", reads, make)
     attempts, winner = done.result["attempts"], done.result["winner"]
     for tried in attempts:
