@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 from foreign_nets import Net, saved
 from onnx import TensorProto, numpy_helper
+from small_net import COARSER
 
 import compress
 from compress import dynamic
@@ -42,7 +43,7 @@ def test_a_table_has_a_scale_for_each_row_and_a_product_for_each_output(tmp_path
     assert 16 in [a.size for a in kept if a.dtype == np.float32]  # scales of the product
     for word in range(12):  # a scale for all rows would make nothing of the small ones
         wanted, got = (answers(each, np.array([word])) for each in (path, made))
-        assert np.linalg.norm(got - wanted) < 0.03 * np.linalg.norm(wanted)
+        assert np.linalg.norm(got - wanted) < 0.03 * COARSER * np.linalg.norm(wanted)
 
 
 def test_a_small_table_and_one_that_others_read_stay(tmp_path):

@@ -10,7 +10,8 @@ from compress.config import Attempt
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (32, 16, 16, 3), dtype=np.uint8)
-NOISE = 0.02 * 2 ** (8 - processor.weight_bits())  # of a few layers, relative; a bit less is twice
+COARSER = 2 ** (8 - processor.weight_bits())  # steps of a weight, over those of 8 bits
+NOISE = 0.02 * COARSER  # of a few layers, relative
 node = helper.make_node
 
 
