@@ -51,7 +51,7 @@ loss: {{name: kd, temperature: 2.0, ce: 0.5, kd: 0.5}}
 train: {{epochs: 12, batch_size: 8, learning_rate: 0.05, ema: 0.5}}
 compress:
   calibration_images: 24
-  ladder: [{{name: minmax}}, {{name: entropy, calibration: entropy}}]
+  ladder: [{{name: minmax}}, {{name: most, calibration: percentile}}]
 gates: {{max_drop_points: 100, min_agreement: 0.0, max_speed_ratio: 1000, max_size_bytes: 0}}
 """
 ORACLE = """\
@@ -296,7 +296,7 @@ def test_gates_that_cannot_be_met_publish_nothing_and_give_every_reason() -> Non
     rewrite("max_size_bytes: 0", "max_size_bytes: 1", target="strict.yaml")
     with pytest.raises(GateError) as caught:
         build("strict.yaml", work=Path("runs"), store=Path("strict-store"))
-    assert re.search(r"minmax: size \d+ bytes > 1; entropy: size \d+ bytes > 1", str(caught.value))
+    assert re.search(r"minmax: size \d+ bytes > 1; most: size \d+ bytes > 1", str(caught.value))
     assert "gates" in caught.value.hint
     assert not Path("strict-store").exists()
     trained = [path.parent for path in Path("runs").glob("*/train-*/done.json")]
