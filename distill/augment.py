@@ -8,7 +8,7 @@ said of a view can be kept and used later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ class View:
     hole_x: Tensor
     partner: Tensor  # row mixed in
     weight: Tensor  # of the row itself, float32 in [0.5, 1]
+
+    def to(self, device: str) -> View:
+        """The same, there."""
+        return View(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
 def draw(augment: Augment, n: int, size: int, seed: int) -> View:
@@ -77,7 +81,7 @@ def targets(augment: Augment, view: View, labels: Tensor, rows: Tensor, classes:
 def _moved(view: View, images: Tensor, rows: Tensor) -> Tensor:
     """Rows cropped and mirrored; beyond the border the picture is reflected."""
     size = images.shape[1]
-    ramp = torch.arange(size)
+    ramp = torch.arange(size, device=images.device)
     y = _reflect(ramp + view.dy[rows][:, None], size)
     x = _reflect(ramp + view.dx[rows][:, None], size)
     x = torch.where(view.flip[rows][:, None], x.flip(1), x)
@@ -91,7 +95,7 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 
 def _holes(view: View, rows: Tensor, side: int, size: int) -> Tensor:
     """Mask (b, s, s, 1) of a square of side pixels around each centre, cut at the border."""
-    ramp = torch.arange(size)
+    ramp = torch.arange(size, device=view.hole_y.device)
     top, left = view.hole_y[rows][:, None] - side // 2, view.hole_x[rows][:, None] - side // 2
     in_y = (ramp >= top) & (ramp < top + side)
     in_x = (ramp >= left) & (ramp < left + side)

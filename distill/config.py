@@ -209,6 +209,9 @@ class Train:
     ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: off
     seeds: tuple[int, ...] = (0,)  # the first one is published; the others give the spread
     optimizer: Literal["sgd", "adam"] = _later("sgd")  # adam: betas 0.9, 0.99 (Kingma & Ba 2015)
+    processes: int = _later(0)  # that share each step; 0: one a core for pictures, 64 each or more
+    sizes: tuple[int, ...] = _later(())  # pixels a side, growing to the student's; empty: its own
+    shares: tuple[float, ...] = _later(())  # of the epochs at each of sizes; empty: equal ones
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"epochs must be >= 1, not {self.epochs}")
@@ -220,3 +223,31 @@ class Train:
         _check(0 <= self.ema < 1, f"ema must lie in [0, 1), not {self.ema}")
         _check(0 <= self.warmup < 1, f"warmup must lie in [0, 1), not {self.warmup}")
         _check(len(set(self.seeds)) == len(self.seeds) > 0, "seeds must be given, each once")
+        _check(self.processes >= 0, f"processes must be >= 0, not {self.processes}")
+        _check(
+            self.batch_size % max(self.processes, 1) == 0,
+            f"batch_size {self.batch_size} cannot be shared by {self.processes} processes",
+        )
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        for size in self.sizes:
+            _check(size >= 8 and size % 8 == 0, f"sizes must be multiples of 8 pixels, not {size}")
+        _check(list(self.sizes) == sorted(set(self.sizes)), f"sizes must grow, not be {self.sizes}")
+        if self.shares:
+            _check(
+                len(self.shares) == len(self.sizes),
+                f"shares must be one for each of sizes {self.sizes}, not {self.shares}",
+            )
+            ok = min(self.shares) > 0 and abs(sum(self.shares) - 1) < 1e-6
+            _check(ok, f"shares must be > 0 and sum to 1, not {self.shares}")
+
+    def size(self, epoch: int) -> int:
+        """Pixels a side in an epoch, counted from 0; 0: the student's own."""
+        shares = self.shares or (1 / len(self.sizes),) * len(self.sizes) if self.sizes else ()
+        end = 0.0
+        for size, share in zip(self.sizes, shares, strict=True):
+            end += share * self.epochs
+            if epoch + 0.5 < end:
+                return size
+        return self.sizes[-1] if self.sizes else 0

@@ -34,6 +34,11 @@ class Progress:
         return f"{rate:,.0f} a second, {left // 60}:{left % 60:02} left"
 
 
+class _Silent(Progress):
+    def update(self, count: int, text: str = "") -> None:
+        """It is another process's to show."""
+
+
 class _Bar(Progress):
     def __init__(self, title: str, total: int, done: int = 0) -> None:
         from rich.console import Console
@@ -56,8 +61,11 @@ class _Bar(Progress):
 
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0) -> Iterator[Progress]:
+def progress(title: str, total: int, done: int = 0, shown: bool = True) -> Iterator[Progress]:
     """A progress display over total pictures, done of them before it starts."""
+    if not shown:
+        yield _Silent(title, total, done)
+        return
     if not sys.stderr.isatty():
         yield Progress(title, total, done)
         return

@@ -18,7 +18,7 @@ from distill.errors import DistillError
 from distill.trial import MANY, at_chance
 
 if TYPE_CHECKING:
-    from distill.train import Plan
+    from distill.batches import Plan
 
 FAR = 10.0  # times its first loss that a run may not end with
 STILL = 0.95  # of its first loss: one that ends above has not fallen

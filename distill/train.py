@@ -1,17 +1,16 @@
 """The training loop: a student, examples, what the teacher said of them, and nothing else.
 
-`fit` is the shell (checkpoints, progress, files); the step below it is a page of PyTorch. On a CPU
-a run that was killed and started again gives the same bits as one that was not.
+`fit` is the shell (processes, checkpoints, progress, files); the step below it is a page of
+PyTorch. On a CPU a run that was killed and started again gives the same bits as one that was not.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill.config import Augment, Loss, Pieces, Train
+from distill import ranks as processes
+from distill.batches import Answers, Batches, Plan, said_by, who
+from distill.checkpoint import CHECKPOINT_SECONDS, State, load, save, store
+from distill.config import Train
 from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError
-from distill.files import DAMAGED, write
 from distill.losses import total
 from distill.pieces import padded
 from distill.progress import Progress, progress
-from distill.runs import check_same, check_sane, facts
-from distill.views import views_of
+from distill.ranks import Ranks
+from distill.runs import check_sane, facts
 
-CHECKPOINT_SECONDS = 60.0  # at most this much work is lost when a run is killed
-
-Answers = Callable[[int, Tensor, Tensor], Tensor]
-"""view number, rows (b,), what the student reads of them -> the teacher's logits (b, classes).
-
-With an attribute `key`, it is known by that when a run goes on; else by its answers to a batch.
-"""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `fit` follows, beside the student and the data."""
-
-    loss: Loss
-    augment: Augment | Pieces  # how a view is drawn, of pictures or of texts
-    train: Train
-    seed: int
-    views: int = 0  # views that answers knows, epochs cycle them; 0: a new one each epoch
-
-
-@dataclass
-class _State:
-    """All that a checkpoint holds, and so all that decides the next step."""
-
-    student: nn.Module
-    average: nn.Module  # the weights that are kept: moving average, or the student itself
-    optimizer: torch.optim.Optimizer
-    made_by: dict[str, Any]  # what decides the run: see `runs.facts`
-    step: int = 0
-    began: float = 0.0  # loss of the first step
-    sums: dict[str, float] = field(default_factory=dict)  # of the epoch so far
-    curves: list[dict[str, float]] = field(default_factory=list)  # one row an epoch
+__all__ = ["Answers", "Plan", "accuracy", "fit", "number", "predict", "rate", "save"]
 
 
 def fit(
@@ -81,31 +51,90 @@ def fit(
     above the loss it began with, and when `out` holds a run of another plan, student or data.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(plan.seed)
-    student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    data = _Batches(train, plan, device)
-    kept = out / "checkpoint.pt"
-    who = _who(answers, data, kept.exists())
-    state = _begin(student, plan, facts(student, train, validation, plan, who))
-    _resume(state, kept, device)
-    held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
-    with progress(
-        "train",
-        plan.train.epochs * data.steps * plan.train.batch_size,
-        state.step * plan.train.batch_size,
-    ) as bar:
-        while state.step < plan.train.epochs * data.steps:
-            _epoch(state, data, plan, answers, out, bar)
-            held_out = predict(state.average, _inputs(validation), device)
-            _close_epoch(state, data, plan, _right(held_out, validation), out)
+    count = number(plan.train, train, device, answers)
+    plan = replace(plan, train=replace(plan.train, processes=count))
+    check_sizes(student, plan.train)
+    arguments = (student, train, validation, plan, out, answers, device)
+    state, held_out = processes.together(count, _run, arguments)
     last = state.curves[-1]["loss"]
-    if held_out is None:  # a finished run
-        held_out = predict(state.average, _inputs(validation), device)
     check_sane(state.began, last, held_out.argmax(1), validation.labels, len(train.classes))
     student.load_state_dict(state.average.state_dict())
     student.eval()
     save(student.state_dict(), out / "student.pt")
     return state.curves
+
+
+def number(train: Train, data: Dataset | Texts, device: str, answers: Answers | None = None) -> int:
+    """How many processes share a step; one where a teacher answers who cannot be copied."""
+    live = answers is not None and not hasattr(answers, "key")
+    alone = live or not isinstance(data, Dataset)
+    return processes.number(train.processes, train.batch_size, device, alone)
+
+
+def _run(
+    ranks: Ranks,
+    student: nn.Module,
+    train: Dataset | Texts,
+    validation: Dataset | Texts,
+    plan: Plan,
+    out: Path,
+    answers: Answers | None,
+    device: str,
+) -> tuple[State, np.ndarray]:
+    """The epochs; what is averaged at the end, and its answers to validation.
+
+    In a process that is not the first, the latter are those of its share alone.
+    """
+    torch.manual_seed(plan.seed + 1_000_003 * ranks.rank)
+    student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data = Batches(train, plan, device, ranks)
+    kept = out / "checkpoint.pt"
+    teacher = who(answers, data, kept.exists())
+    state = _begin(student, plan, facts(student, train, validation, plan, teacher))
+    load(state, kept, device, ranks)
+    held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
+    with progress(
+        "train",
+        plan.train.epochs * data.steps * plan.train.batch_size,
+        state.step * plan.train.batch_size,
+        shown=ranks.first,
+    ) as bar:
+        while state.step < plan.train.epochs * data.steps:
+            _epoch(state, data, plan, answers, out, bar)
+            held_out = _held_out(state, validation, device, ranks)
+            _close_epoch(state, data, plan, _right(held_out, validation) if ranks.first else 0, out)
+    if held_out is None:  # a finished run
+        held_out = _held_out(state, validation, device, ranks)
+    processes.mean_buffers(state.average, ranks)
+    return state, held_out
+
+
+def check_sizes(student: nn.Module, train: Train) -> None:
+    """The sizes that pictures are shown at end with the one that the student works on."""
+    if not train.sizes:
+        return
+    own = getattr(getattr(student, "input", None), "size", None)
+    if own != train.sizes[-1]:
+        what = f"works on {own} pixels" if own else "resizes nothing"
+        raise DistillError(
+            f"train.sizes ends with {train.sizes[-1]}, and the student {what}",
+            f"let it end with {own}" if own else "leave train.sizes out",
+        )
+
+
+def _held_out(state: State, validation: Dataset | Texts, device: str, ranks: Ranks) -> np.ndarray:
+    """What the averaged student answers, each process a share; joined in the first."""
+    net = state.average
+    if ranks.count > 1:
+        net = copy.deepcopy(net)
+        processes.mean_buffers(net, ranks)
+    inputs = _inputs(validation)
+    own = predict(net, inputs[ranks.rank :: ranks.count], device)
+    parts = ranks.gather(own)
+    found = np.empty((len(validation), own.shape[1]), np.float32)
+    for rank, part in enumerate(parts):
+        found[rank :: ranks.count] = part
+    return found if parts else own
 
 
 def accuracy(
@@ -161,61 +190,13 @@ def rate(step: int, steps: int, train: Train) -> float:
     return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
-class _Batches:
-    """Views in batches; which ones is decided by epoch and seed alone."""
-
-    def __init__(self, data: Dataset | Texts, plan: Plan, device: str) -> None:
-        self.views = views_of(data, plan.augment)
-        self.plan, self.device = plan, device
-        self.steps = self.views.steps(plan.train.batch_size)
-        if self.steps == 0:
-            raise DistillError(
-                f"{len(data)} examples are fewer than a batch of {plan.train.batch_size}",
-                "make train.batch_size smaller",
-            )
-        self._epoch = -1
-
-    def batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
-        """View number, rows (b,), what the student reads, targets (b, classes) of a step."""
-        epoch, place = divmod(step, self.steps)
-        if epoch != self._epoch:
-            self._open(epoch)
-        rows = self._rows[place]
-        inputs, target = self._view.inputs(rows), self._view.targets(rows)
-        return self._number, rows, inputs.to(self.device), target.to(self.device)
-
-    def _open(self, epoch: int) -> None:
-        self._epoch = epoch
-        self._number = epoch % self.plan.views if self.plan.views else epoch
-        self._view = self.views.view(self._number)
-        order = np.random.Generator(np.random.Philox(key=[self.plan.seed, epoch]))
-        self._rows = self._view.batches(order, self.plan.train.batch_size)
-
-
-def _who(answers: Answers | None, data: _Batches, began: bool) -> str:
-    """What tells one teacher from another: its `key`, or what it says of the first batch.
-
-    The latter is empty until the first step, whose answers it is.
-    """
-    if answers is None:
-        return "none"
-    key = str(getattr(answers, "key", ""))
-    return _said(answers(*data.batch(0)[:3])) if began and not key else key
-
-
-def _said(logits: Tensor) -> str:
-    """sha256 of first answers, and of the logits' size to 2 digits: a GPU's last ones vary."""
-    size = logits[logits.isfinite()].float().abs().mean().item()
-    return hashlib.sha256(f"{logits.argmax(1).tolist()} {size:.1e}".encode()).hexdigest()
-
-
-def _begin(student: nn.Module, plan: Plan, made_by: dict[str, Any]) -> _State:
+def _begin(student: nn.Module, plan: Plan, made_by: dict[str, Any]) -> State:
     decayed = [p for p in student.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in student.parameters() if p.requires_grad and p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     optimizer = _optimizer(groups, plan.train)
     average = copy.deepcopy(student) if plan.train.ema else student
-    return _State(student, average, optimizer, made_by)
+    return State(student, average, optimizer, made_by)
 
 
 def _optimizer(groups: list[dict[str, Any]], train: Train) -> torch.optim.Optimizer:
@@ -227,8 +208,8 @@ def _optimizer(groups: list[dict[str, Any]], train: Train) -> torch.optim.Optimi
 
 
 def _epoch(
-    state: _State,
-    data: _Batches,
+    state: State,
+    data: Batches,
     plan: Plan,
     answers: Answers | None,
     out: Path,
@@ -238,43 +219,70 @@ def _epoch(
     saved = time.monotonic()
     end = (state.step // data.steps + 1) * data.steps
     state.student.train()
+    own = _resize(state.student, plan.train.size(state.step // data.steps))
     while state.step < end:
         began = time.perf_counter()
-        value, right = _step(state, data, plan, answers)
+        late = time.monotonic() - saved > CHECKPOINT_SECONDS
+        value, right, late = _step(state, data, plan, answers, late)
         _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
         state.step += 1
         bar.update(plan.train.batch_size, _now(state, data.steps))
-        if time.monotonic() - saved > CHECKPOINT_SECONDS and state.step < end:
-            _checkpoint(state, out)
+        if late and state.step < end:
+            store(state, out / "checkpoint.pt", data.ranks)
             saved = time.monotonic()
+    _resize(state.student, own)
+
+
+def _resize(student: nn.Module, size: int) -> int:
+    """Let the student work on pictures of `size` pixels a side, 0: as it is; what it was."""
+    if not size:
+        return 0
+    was = int(student.input.size)  # type: ignore[union-attr,arg-type]
+    student.input.size = size  # type: ignore[union-attr,assignment]
+    return was
 
 
 def _step(
-    state: _State, data: _Batches, plan: Plan, answers: Answers | None
-) -> tuple[float, float]:
-    """One update; the batch's loss and the fraction it got right."""
-    number, rows, inputs, target = data.batch(state.step)
+    state: State, data: Batches, plan: Plan, answers: Answers | None, late: bool
+) -> tuple[float, float, bool]:
+    """One update; the batch's loss, the fraction it got right, and whether it is time to store."""
+    number, rows, inputs, target, share = data.batch(state.step)
     teacher = answers(number, rows, inputs).to(inputs.device) if answers else None
     if teacher is not None and not state.made_by["teacher"]:
-        state.made_by["teacher"] = _said(teacher)
+        state.made_by["teacher"] = said_by(teacher)
     for group in state.optimizer.param_groups:
         group["lr"] = rate(state.step, plan.train.epochs * data.steps, plan.train)
-    logits = state.student(inputs)
+    with torch.autocast("cuda", torch.bfloat16, enabled=inputs.is_cuda):
+        logits = state.student(inputs)
+    logits = logits.float()
     loss = total(plan.loss, logits, teacher, target, state.step / data.steps)
     if state.step == 0:  # as it is weighed after the warm-up
         state.began = total(plan.loss, logits.detach(), teacher, target, math.inf).item()
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss * share).backward()
+    right = (logits.argmax(1) == target.argmax(1)).float().mean().item()
+    found = torch.tensor([loss.item() * share, right * share, late and data.ranks.first])
+    if data.ranks.count > 1:
+        data.ranks.add_up([*_gradients(state.student), found])
     state.optimizer.step()
     _average(state, plan.train.ema)
-    value = loss.item()
+    value, right, late = found.tolist()
     if not math.isfinite(value):
         raise DistillError(f"the loss is {value} at step {state.step}", "lower train.learning_rate")
-    return value, (logits.argmax(1) == target.argmax(1)).float().mean().item()
+    return value, right, bool(late)
+
+
+def _gradients(student: nn.Module) -> list[Tensor]:
+    """One of each weight that learns; zeros where this share of the batch gave it none."""
+    learning = [p for p in student.parameters() if p.requires_grad]
+    for weight in learning:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    return [p.grad for p in learning if p.grad is not None]
 
 
 @torch.no_grad()
-def _average(state: _State, decay: float) -> None:
+def _average(state: State, decay: float) -> None:
     """Moving average of weights and of running statistics; it warms up over the first steps."""
     if state.average is state.student:
         return
@@ -287,7 +295,7 @@ def _average(state: _State, decay: float) -> None:
             old.copy_(new[name])
 
 
-def _close_epoch(state: _State, data: _Batches, plan: Plan, held_out: float, out: Path) -> None:
+def _close_epoch(state: State, data: Batches, plan: Plan, held_out: float, out: Path) -> None:
     """held_out is the accuracy on validation."""
     sums, batches = state.sums, state.sums["batches"]
     state.curves.append(
@@ -301,10 +309,10 @@ def _close_epoch(state: _State, data: _Batches, plan: Plan, held_out: float, out
         }
     )
     state.sums = {}
-    _checkpoint(state, out)
+    store(state, out / "checkpoint.pt", data.ranks)
 
 
-def _now(state: _State, steps: int) -> str:
+def _now(state: State, steps: int) -> str:
     sums = state.sums
     last = f" val {state.curves[-1]['validation_accuracy']:.2%}" if state.curves else ""
     return (
@@ -316,43 +324,3 @@ def _now(state: _State, steps: int) -> str:
 def _add(sums: dict[str, float], **more: float) -> None:
     for name, value in more.items():
         sums[name] = sums.get(name, 0.0) + value
-
-
-def _checkpoint(state: _State, out: Path) -> None:
-    save(
-        {
-            "student": state.student.state_dict(),
-            "average": state.average.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "step": state.step,
-            "sums": state.sums,
-            "curves": state.curves,
-            "rng": torch.get_rng_state(),
-            "began": state.began,
-            "made_by": state.made_by,
-        },
-        out / "checkpoint.pt",
-    )
-
-
-def _resume(state: _State, path: Path, device: str) -> None:
-    if not path.exists():
-        return
-    try:
-        kept = torch.load(path, map_location=device, weights_only=True)
-        check_same(kept["made_by"], state.made_by, path)
-        state.student.load_state_dict(kept["student"])
-        state.average.load_state_dict(kept["average"])
-        state.optimizer.load_state_dict(kept["optimizer"])
-        state.step, state.sums, state.curves = kept["step"], kept["sums"], kept["curves"]
-        state.began = kept["began"]
-        torch.set_rng_state(kept["rng"].cpu())
-    except DAMAGED as error:
-        raise DistillError(
-            f"{path} cannot be read: {type(error).__name__}", "delete it to train from the start"
-        ) from error
-
-
-def save(content: Any, path: Path) -> None:
-    """torch.save, whole or not at all."""
-    write(path, lambda file: torch.save(content, file))

@@ -54,10 +54,10 @@ class Views(Protocol):
         """The view of that number, >= 0."""
 
 
-def views_of(data: Dataset | Texts, how: Augment | Pieces) -> Views:
-    """Pictures are augmented, texts are cut."""
+def views_of(data: Dataset | Texts, how: Augment | Pieces, device: str = "cpu") -> Views:
+    """Pictures are augmented, on the device where they have room there; texts are cut."""
     if isinstance(data, Dataset) and isinstance(how, Augment):
-        return PictureViews(data, how)
+        return PictureViews(data, how, device)
     if isinstance(data, Texts) and isinstance(how, Pieces):
         return TextViews(data, how)
     raise TypeError(f"{type(data).__name__} cannot be drawn by {type(how).__name__}")
@@ -66,9 +66,11 @@ def views_of(data: Dataset | Texts, how: Augment | Pieces) -> Views:
 class PictureViews:
     """Pictures cropped, mirrored, cut out and mixed as `Augment` says."""
 
-    def __init__(self, data: Dataset, how: Augment) -> None:
+    def __init__(self, data: Dataset, how: Augment, device: str = "cpu") -> None:
         self.data, self.how = data, how
-        self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+        self.device = device if _has_room(device, data.images.nbytes) else "cpu"
+        self.images = torch.from_numpy(data.images).to(self.device)
+        self.labels = torch.from_numpy(data.labels).to(self.device)
         self.key = {"data": data.sha256, "augment": asdict(how)}
 
     def __len__(self) -> int:
@@ -84,7 +86,15 @@ class PictureViews:
 
     def view(self, number: int) -> _PictureView:
         drawn = augment.draw(self.how, len(self.data), self.images.shape[1], number)
-        return _PictureView(self, drawn)
+        return _PictureView(self, drawn.to(self.device))
+
+
+def _has_room(device: str, size_bytes: int) -> bool:
+    """Whether a quarter of what is free on a GPU holds so much."""
+    if not device.startswith("cuda"):
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size_bytes < free // 4
 
 
 class _PictureView:
@@ -92,13 +102,14 @@ class _PictureView:
         self.views, self.drawn = views, drawn
 
     def examples(self, rows: Tensor) -> np.ndarray:
-        return self.inputs(rows).numpy()
+        return self.inputs(rows).cpu().numpy()
 
     def inputs(self, rows: Tensor) -> Tensor:
+        rows = rows.to(self.views.device)
         return augment.apply(self.views.how, self.drawn, self.views.images, rows)
 
     def targets(self, rows: Tensor) -> Tensor:
-        classes = len(self.views.data.classes)
+        classes, rows = len(self.views.data.classes), rows.to(self.views.device)
         return augment.targets(self.views.how, self.drawn, self.views.labels, rows, classes)
 
     def batches(self, rng: np.random.Generator, size: int) -> list[Tensor]:

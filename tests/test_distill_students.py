@@ -12,7 +12,7 @@ from distill.errors import DistillError  # noqa: E402
 from distill.students import ARCHITECTURES, create  # noqa: E402
 from distill.students.counts import macs, parameters  # noqa: E402
 from distill.students.image import ImageInput  # noqa: E402
-from distill.students.layers import channel_shuffle  # noqa: E402
+from distill.students.layers import channel_shuffle, shuffled_pair  # noqa: E402
 from distill.students.shufflenet_v1 import Unit as UnitV1  # noqa: E402
 from distill.students.shufflenet_v2 import DownUnit  # noqa: E402
 from distill.students.shufflenet_v2 import Unit as UnitV2  # noqa: E402
@@ -147,6 +147,35 @@ def test_a_shuffle_deals_the_groups_out(groups: int, each: int) -> None:
     expected = [g * each + i for i in range(each) for g in range(groups)]
     assert dealt.flatten().tolist() == expected
     assert torch.equal(channel_shuffle(dealt, each), x)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_shuffle_keeps_the_layout_and_the_order(layout: torch.memory_format) -> None:
+    plain = torch.randn(2, 12, 3, 5)
+    x = plain.to(memory_format=layout)
+    shuffled, wanted = channel_shuffle(x, 3), channel_shuffle(plain, 3)
+    assert torch.equal(shuffled, wanted)
+    assert shuffled.is_contiguous(memory_format=layout)
+    a, b = (part.to(memory_format=layout) for part in plain.chunk(2, 1))
+    assert torch.equal(shuffled_pair(a, b), channel_shuffle(plain, 2))
+    assert shuffled_pair(a, b).is_contiguous(memory_format=layout)
+
+
+def test_gradients_of_a_pair_are_the_same_in_both_layouts_and_come_back_in_theirs() -> None:
+    weight, found = torch.randn(2, 8, 3, 5), []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        leaves = [
+            torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(k)) for k in (0, 1)
+        ]
+        a, b = (one.to(memory_format=layout).requires_grad_() for one in leaves)
+        came: list[torch.Tensor] = []
+        b2 = b * 2
+        b2.register_hook(came.append)
+        (shuffled_pair(a, b2) * weight + shuffled_pair(b2, a)).sum().backward()
+        found.append((a.grad, b.grad))
+        assert came[0].is_contiguous(memory_format=layout)
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_v2_unit_passes_half_of_its_channels_on() -> None:

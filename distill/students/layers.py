@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 
 STEMS = ("imagenet", "small")
@@ -31,9 +32,41 @@ def stem(kind: str, channels: int) -> nn.Sequential:
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """(n, c, h, w): channels as (groups, c / groups), transposed, flat (ShuffleNet, sec. 3.1)."""
+    """(n, c, h, w): channels as (groups, c / groups), transposed, flat (ShuffleNet, sec. 3.1).
+
+    The layout in memory stays what it was: one that changes makes all that follows slower, forth
+    and back.
+    """
     n, c, h, w = x.shape
+    if is_channels_last(x):
+        split = x.permute(0, 2, 3, 1).reshape(n, h, w, groups, c // groups)
+        return split.transpose(3, 4).reshape(n, h, w, c).permute(0, 3, 1, 2)
     return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def shuffled_pair(a: Tensor, b: Tensor) -> Tensor:
+    """`channel_shuffle(cat([a, b], 1), 2)` of two (n, c, h, w): a's and b's channels by turns."""
+    if not is_channels_last(b):
+        return channel_shuffle(torch.cat([a, b], 1), 2)
+    pair = [keep_layout(one).permute(0, 2, 3, 1) for one in (a, b)]
+    return torch.stack(pair, 4).flatten(3).permute(0, 3, 1, 2)
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of (n, c, h, w) lie side by side in memory, and nothing else can be."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def keep_layout(x: Tensor) -> Tensor:
+    """x; its gradient comes back with the channels side by side, as layers before it need it."""
+    if x.requires_grad:
+        x = x.view_as(x)  # a hook on x itself would change it for its other readers
+        x.register_hook(_channels_last)
+    return x
+
+
+def _channels_last(gradient: Tensor) -> Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)
 
 
 class Head(nn.Module):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from distill.students.image import ImageInput
-from distill.students.layers import Head, channel_shuffle, conv_norm
+from distill.students.layers import Head, conv_norm, shuffled_pair
 from distill.students.layers import stem as make_stem
 
 # width: channels of stages 2, 3, 4 and of the last convolution (the paper's table 5)
@@ -33,7 +32,7 @@ class Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept, changed = x.chunk(2, 1)
-        return channel_shuffle(torch.cat([kept, self.branch(changed)], 1), 2)
+        return shuffled_pair(kept, self.branch(changed))
 
 
 class DownUnit(nn.Module):
@@ -53,7 +52,7 @@ class DownUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return channel_shuffle(torch.cat([self.left(x), self.right(x)], 1), 2)
+        return shuffled_pair(self.left(x), self.right(x))
 
 
 class ShuffleNetV2(nn.Module):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from distill import config
     from distill.labels import Kept
 
-TRAIN_FORMAT = 1  # counts up when training changes what it makes of the same settings
+TRAIN_FORMAT = 2  # counts up when training changes what it makes of the same settings
 
 
 def run(
@@ -37,6 +37,7 @@ def run(
     """Every seed."""
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     del settings["seeds"]
+    where, _ = device()
     reads = job.maker.reads() | {
         "format": [TRAIN_FORMAT, job.maker.train_format],
         "student": plain.essentials(student),
@@ -44,7 +45,7 @@ def run(
         "teacher": teacher.sha256 if teacher else "",
         "labels": plain.essentials(labels) if teacher else {},
         "loss": plain.essentials(loss),
-        "train": settings,
+        "train": settings | {"processes": job.maker.processes(data.train, where)},
     }
 
     @cache
@@ -93,6 +94,7 @@ class _Fit:
                 versions=versions(),
                 seconds=round(sum(row["seconds"] for row in curves), 1),
                 curves=tuple(curves),
+                processes=maker.processes(data.train, where),
                 labels=_about(kept) if kept else None,
                 temperature=temperature,
             )

@@ -97,6 +97,12 @@ class Maker(ABC, Generic[R, D]):
         device = str(next(net.parameters()).device)
         return fit(net, train, validation, plan, out, kept, device)  # type: ignore[arg-type]
 
+    def processes(self, train: D, device: str) -> int:
+        """How many processes share a step of `fit` here."""
+        from distill.train import number
+
+        return number(self.recipe.train, train, device)  # type: ignore[arg-type]
+
     def calibrate(self, net: nn.Module, validation: D) -> float | None:
         """Scale the answers of `net` on held-out data; the temperature, None where it is not."""
         return None

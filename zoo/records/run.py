@@ -42,6 +42,7 @@ class Training:
     curves: tuple[dict[str, float], ...]  # a row an epoch
     labels: KeptLabels | None  # None: no teacher
     temperature: float | None = None  # that the last layer was divided by after training
+    processes: int = 1  # that shared each step
 
 
 @dataclass(frozen=True)

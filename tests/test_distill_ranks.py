@@ -1,0 +1,166 @@
+"""Processes that share a training: as one would, to the same bits; one that ends is an error."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import torch.distributed as dist  # noqa: E402
+from small_training import (  # noqa: E402
+    AUGMENT,
+    HELD,
+    PLAN,
+    SETTINGS,
+    Colours,
+    dataset,
+    linear,
+    network,
+    read,
+    same,
+    teacher,
+    weights,
+)
+from torch import Tensor  # noqa: E402
+
+from distill import ranks, train  # noqa: E402
+from distill.config import Loss, Train  # noqa: E402
+from distill.errors import DistillError  # noqa: E402
+from distill.train import Plan, fit  # noqa: E402
+
+TWO = replace(PLAN, train=replace(SETTINGS, processes=2))
+
+
+@pytest.fixture(autouse=True)
+def cores() -> Iterator[None]:
+    was = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(was)
+
+
+class Ending(Colours):
+    """A teacher that ends the process of a rank in place of its answer number `after`."""
+
+    def __init__(self, rank: int, after: int) -> None:
+        self.rank, self.left = rank, after
+
+    def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        if dist.get_rank() == self.rank:
+            if self.left == 0 and self.rank == 0:
+                raise KeyboardInterrupt
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.left -= 1
+        return super().__call__(view, rows, pictures)
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    """Without batch norm, whose statistics are those of a share."""
+    one, two = linear(), linear()
+    plan = replace(PLAN, augment=replace(AUGMENT, mixup=0.0))
+    alone = fit(one, dataset(), HELD, plan, tmp_path / "one", teacher)
+    shared = replace(plan, train=TWO.train)
+    both = fit(two, dataset(), HELD, shared, tmp_path / "two", teacher)
+    for name, value in weights(one).items():
+        assert torch.allclose(value, weights(two)[name], atol=1e-6), name
+    for a, b in zip(alone, both, strict=True):
+        for key in ("loss", "train_accuracy", "validation_accuracy"):
+            assert a[key] == pytest.approx(b[key], abs=1e-5)
+
+
+def test_a_cut_run_of_two_ends_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With batch norm and dropout: running statistics and chance are each process's own."""
+    whole, other = network(), network(seed=99)
+    curves = fit(whole, dataset(), HELD, TWO, tmp_path / "whole", teacher)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), dataset(), HELD, TWO, tmp_path / "cut", Ending(0, 5))
+    assert read(tmp_path / "cut" / "checkpoint.pt")["step"] == 5
+    found = fit(other, dataset(), HELD, TWO, tmp_path / "cut", teacher)
+    assert same(weights(whole), weights(other))
+    assert [row["loss"] for row in found] == [row["loss"] for row in curves]
+
+
+def test_a_killed_process_is_one_error_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(DistillError, match="was killed by signal 9") as caught:
+        fit(network(), dataset(), HELD, TWO, tmp_path, Ending(1, 4))
+    assert "goes on from the last checkpoint" in caught.value.hint
+    assert not dist.is_initialized()
+    net = network(seed=99)
+    assert len(fit(net, dataset(), HELD, TWO, tmp_path, teacher)) == SETTINGS.epochs
+
+
+def test_an_error_in_both_is_raised_once(tmp_path: Path) -> None:
+    wild = replace(TWO, train=replace(TWO.train, learning_rate=1e30, warmup=0.0))
+    with pytest.raises(DistillError, match="the loss is"):
+        fit(linear(), dataset(), HELD, wild, tmp_path, teacher)
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    with pytest.raises(DistillError, match=r"train\.processes 1 there, 2 here"):
+        fit(network(), dataset(), HELD, TWO, tmp_path, teacher)
+
+
+def test_what_cannot_be_copied_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    with pytest.raises(DistillError, match="not to be handed to another process") as caught:
+        fit(network(), dataset(), HELD, TWO, tmp_path, lambda view, rows, x: teacher(view, rows, x))
+    assert "train.processes: 1" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "batch_size", "device", "alone", "found"),
+    [
+        (0, 128, "cpu", False, 2),
+        (0, 127, "cpu", False, 1),
+        (0, 64, "cpu", False, 1),
+        (0, 4096, "cpu", False, 2),
+        (0, 4097, "cpu", False, 1),  # no share of it is equal
+        (0, 128, "cuda", False, 1),
+        (0, 128, "cpu", True, 1),
+        (1, 128, "cpu", False, 1),
+        (2, 8, "cpu", True, 2),
+    ],
+)
+def test_processes_are_one_a_core_with_enough_to_do(
+    asked: int, batch_size: int, device: str, alone: bool, found: int
+) -> None:
+    assert ranks.number(asked, batch_size, device, alone) == found
+
+
+def test_more_processes_than_cores_are_refused(tmp_path: Path) -> None:
+    many = replace(PLAN, train=replace(SETTINGS, processes=4))
+    with pytest.raises(DistillError, match=r"train\.processes is 4, and there are 2 cores"):
+        fit(network(), dataset(), HELD, many, tmp_path, teacher)
+
+
+def test_a_live_teacher_and_texts_are_for_one_process() -> None:
+    big = Train(epochs=1, batch_size=128)
+    assert train.number(big, dataset(), "cpu", teacher) == 2
+    assert train.number(big, dataset(), "cpu", lambda view, rows, x: x) == 1
+    assert train.number(big, object(), "cpu") == 1  # type: ignore[arg-type]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_by_the_config() -> None:
+    with pytest.raises(ValueError, match="batch_size 10 cannot be shared by 3 processes"):
+        Train(epochs=1, batch_size=10, processes=3)
+
+
+def test_the_default_shares_a_large_batch(tmp_path: Path) -> None:
+    plan = Plan(Loss(name="ce"), AUGMENT, Train(epochs=1, batch_size=128, learning_rate=0.05), 0)
+    fit(network(), dataset(130), HELD, plan, tmp_path)
+    kept = read(tmp_path / "checkpoint.pt")
+    assert kept["made_by"]["train.processes"] == 2 == len(kept["own"])
