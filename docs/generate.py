@@ -9,7 +9,7 @@ Figures are checked here and drawn by `zoo card` and `zoo build`, which have mat
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ngram_vectors
@@ -17,11 +17,13 @@ import recipe_page
 
 from zoo.card import latency, writing
 from zoo.card import page as card_page
-from zoo.card.markdown import between, table
+from zoo.card.markdown import between, millions, table
 from zoo.card.words import words
 from zoo.publish import shelf
-from zoo.records import card
+from zoo.records import baselines, card
+from zoo.records.baselines import Baseline, Baselines
 from zoo.records.card import Card
+from zoo.records.measures import Score
 from zoo.registry import local
 from zoo.stores import folders
 from zoo.tasks.text_classification import peers
@@ -36,6 +38,7 @@ HEAD = (
     "Accuracy int8 (fp32), %",
     "Test examples",
     "Teacher, %",
+    "Parameters (MACs), M",
     "Size int8 (fp32)",
     "p50 int8, ms",
     "int8 over fp32",
@@ -119,11 +122,39 @@ def rewrite() -> list[str]:
     return registry_drift()
 
 
-def students(published: list[Card]) -> str:
-    """The README's table; every number is a card's."""
+def students(published: list[Card], known: Sequence[Baselines] | None = None) -> str:
+    """The README's table; every number is a card's, or was published by others and is said to be.
+
+    These come after the last student of their test set.
+    """
     if not published:
         return "None is published yet.\n"
-    return table(HEAD, map(row, published)) + "\n"
+    known = baselines.packaged() if known is None else known
+    last = {baselines.tested_on(_headline(student)): student.name for student in published}
+    rows = []
+    for student in published:
+        score = _headline(student)
+        rows.append(row(student))
+        if last[baselines.tested_on(score)] == student.name:
+            rows += [baseline_row(model, score.n) for model in baselines.on(known, score)]
+    return table(HEAD, rows) + "\n"
+
+
+def _headline(student: Card) -> Score:
+    return student.variants["fp32"].accuracy
+
+
+def baseline_row(model: Baseline, n: int) -> tuple[str, ...]:
+    """The line of a model that others published; what they did not tell is "-"."""
+    return (
+        f"{model.name}: published, not measured here "
+        f"([{model.source}]({model.url}), read {model.read})",
+        _pair("-", f"{model.accuracy_percent:.2f}"),
+        f"{n:,}",
+        "-",
+        _pair(millions(model.parameters), "-" if model.macs is None else millions(model.macs)),
+        *["-"] * 4,
+    )
 
 
 def row(student: Card) -> tuple[str, ...]:
@@ -136,6 +167,7 @@ def row(student: Card) -> tuple[str, ...]:
         _pair(_percent(int8.accuracy.value) if int8 else "-", _percent(fp32.accuracy.value)),
         f"{fp32.accuracy.n:,}",
         _percent(student.teacher.accuracy.value) if student.teacher else "-",
+        _pair(millions(student.student.parameters), millions(student.student.macs)),
         _pair(_kilobytes(int8.size_bytes) if int8 else "-", _kilobytes(fp32.size_bytes)),
         f"{timed.p50_ms:.3g} ({timed.device_name})" if timed else "not measured",
         f"{timed.ratio_to_fp32:.2f}" if timed and timed.ratio_to_fp32 else "-",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from zoo.records import baselines
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -24,6 +27,26 @@ def test_without_a_student_with_peers_nothing_stands_between_their_marks(
 ) -> None:
     marks = "<!-- peers: generated -->\n{}<!-- peers: end -->\n"
     assert generate.filled(marks.format("old\n"), []) == marks.format("")
+
+
+def test_published_models_follow_the_last_student_of_their_test_set_and_are_marked(
+    generate: ModuleType,
+) -> None:
+    lines = generate.students(generate.cards()).splitlines()
+    (known,) = baselines.packaged()
+    ours = [n for n, line in enumerate(lines) if line.startswith("| [cifar10-")]
+    theirs = lines[ours[-1] + 1 :][: len(known.models)]
+    assert ours == list(range(2, 2 + len(ours)))
+    for line, model in zip(theirs, baselines.on([known], known), strict=True):
+        assert line.startswith(f"| {model.name}: published, not measured here ([{model.source}](")
+        assert f"read {model.read}) | - ({model.accuracy_percent:.2f}) | 10,000 |" in line
+    assert sum("not measured here" in line for line in lines) == len(known.models)
+
+
+def test_published_models_of_another_test_set_are_not_in_the_table(generate: ModuleType) -> None:
+    (known,) = baselines.packaged()
+    table = generate.students(generate.cards(), [replace(known, n=known.n - 1)])
+    assert "cifar10-" in table and "not measured here" not in table
 
 
 def test_the_pages_say_what_cards_and_configs_say(generate: ModuleType) -> None:

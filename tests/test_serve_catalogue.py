@@ -1,10 +1,9 @@
-"""The catalogue's pure core: cards distrusted, rows, filters, blocks, and the Pareto plot."""
+"""The catalogue's pure core: cards distrusted, rows, filters, fronts and blocks."""
 
 from __future__ import annotations
 
 import json
 import re
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from zoo.errors import CardError, InputError
 from zoo.records import card as cards
 from zoo.records.text import parse_yaml
 from zoo.registry import local as zoo_registry
-from zoo.serve.catalogue import blocks, models, plot, query, registry
+from zoo.serve.catalogue import blocks, models, query, registry
 from zoo.serve.catalogue.models import Row
-from zoo.serve.catalogue.plot import Point
 from zoo.stores.store import Add, Store
 
 EMBEDDED = Path(models.__file__).parents[2] / "embedded"
@@ -43,10 +41,13 @@ def row(name: str = "digits-net.kd", **changed: Any) -> Row:
             accuracy_high=0.91,
             metric="top-1 accuracy",
             dataset="digits",
+            split="test",
+            n=359,
             size_bytes=400_000,
             latency_ms=0.2,
             device="AMD EPYC, onnxruntime 1.31.1",
             parameters=1000,
+            macs=50_000,
             created="2026-01-31",
             revision="0" * 40,
         ),
@@ -272,73 +273,36 @@ def test_rows_that_were_not_timed_are_not_in_the_plot_of_latency() -> None:
     assert len(query.points(ROWS, "size")) == 3
 
 
+def trio(name: str, **changed: Any) -> list[Row]:
+    """The first beats the two others: as many as it takes to tell a front."""
+    return [
+        row(name, **changed),
+        *(row(f"{name}-{n}", **changed | {"accuracy": 0.1}) for n in "ab"),
+    ]
+
+
 def test_times_on_two_machines_do_not_share_a_front() -> None:
-    slow = row("slow", device="a small board", latency_ms=50, accuracy=0.5)
-    assert query.on_front([row("quick"), slow], "latency") == {"/lab/quick", "/lab/slow"}
-    assert query.on_front([row("quick"), replace(slow, device=row().device)], "latency") == {
-        "/lab/quick"
-    }
+    slow = trio("slow", device="a small board", latency_ms=50, accuracy=0.5)
+    apart = [*trio("quick"), *slow]
+    assert query.on_front(apart, "latency") == {"/lab/quick", "/lab/slow"}
+    together = [replace(one, device=row().device) for one in apart]
+    assert query.on_front(together, "latency") == {"/lab/quick"}
 
 
-# --- the plot ------------------------------------------------------------------------------------
-
-POINTS = st.lists(
-    st.builds(
-        Point,
-        label=st.text("ab<&>\"'é", min_size=1, max_size=40),
-        href=st.just("/lab/x"),
-        cost=st.floats(1e-300, 1e300),
-        accuracy=st.floats(0, 1),
-        group=st.sampled_from(["digits", "birds <b>"]),
-    ),
-    max_size=25,
-)
+@pytest.mark.parametrize("other", [{"dataset": "birds"}, {"split": "validation"}, {"n": 180}])
+def test_scores_on_two_test_sets_do_not_share_a_front(other: dict[str, Any]) -> None:
+    rows = [*trio("one"), *trio("two", accuracy=0.5, **other)]
+    assert query.on_front(rows, "size") == {"/lab/one", "/lab/two"}
 
 
-def beats(one: Point, other: Point) -> bool:
-    better = one.cost <= other.cost and one.accuracy >= other.accuracy
-    same = (one.cost, one.accuracy) == (other.cost, other.accuracy)
-    return one.group == other.group and better and not same
-
-
-@given(POINTS)
-def test_the_front_is_what_nothing_beats(points: list[Point]) -> None:
-    wanted = {p for p in points if not any(beats(other, p) for other in points)}
-    assert set(plot.front(points)) == wanted
-
-
-@given(POINTS, st.randoms(use_true_random=False))
-def test_the_front_does_not_depend_on_the_order(points: list[Point], random: Any) -> None:
-    front = plot.front(points)
-    random.shuffle(points)
-    assert plot.front(points) == front
-
-
-@given(POINTS, st.sampled_from([plot.WIDE, plot.NARROW]))
-def test_every_point_is_drawn_inside_the_frame(points: list[Point], frame: plot.Frame) -> None:
-    text = plot.draw(points, "latency, ms", frame)
-    if not points:
-        assert text == ""
-        return
-    svg = ET.fromstring(text)
-    marks = [mark for link in svg.iter("a") for mark in link.iter("path")]
-    assert len(marks) == len(points)
-    for mark in marks:
-        x, y = map(float, re.findall(r"-?[\d.]+", mark.attrib["d"])[:2])
-        assert frame.left - 8 <= x <= frame.width and 0 <= y <= frame.height
-    lefts = [float(text.attrib["x"]) for text in svg.iter("text")]
-    assert all(0 <= x <= frame.width for x in lefts)
-
-
-def test_the_axis_of_cost_has_round_ticks() -> None:
-    assert plot.cost_ticks(-1.75, -0.5) == pytest.approx([0.02, 0.05, 0.1, 0.2])
-    assert plot.cost_ticks(-4, 4) == pytest.approx([10.0**e for e in range(-4, 5, 2)])
-
-
-def test_labels_and_links_are_escaped() -> None:
-    point = Point("<script>", '/lab/x"onload="y', 1, 0.5, "<b>")
-    text = plot.draw([point], "cost", plot.WIDE)
-    assert "<script>" not in text and "<b>" not in text and 'onload="y' not in text
+def test_two_students_make_no_front_and_three_do() -> None:
+    best, *others = trio("best")
+    for axis in query.AXES:
+        assert query.on_front([best, others[0]], axis) == set()
+        assert query.on_front([best, *others], axis) == {"/lab/best"}
+    told = query.as_json([best, *others], "size")
+    assert [one["pareto"] for one in told] == [True, False, False]
+    assert not any(one["pareto"] for one in query.as_json([best, others[0]], "size"))
 
 
 # --- blocks --------------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ def number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def millions(count: int) -> str:
+    """How many millions, three digits, without the unit."""
+    return f"{count / 1e6:.3g}" if count < 1e9 else f"{count / 1e6:.0f}"
+
+
 def ms(milliseconds: float) -> str:
     """Milliseconds without the unit, three digits."""
     return f"{milliseconds:.3g}" if milliseconds < 100 else f"{milliseconds:.0f}"

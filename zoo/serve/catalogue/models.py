@@ -48,13 +48,22 @@ class Row:
     accuracy_high: float
     metric: str
     dataset: str
+    split: str  # of the data set: "test"
+    n: int  # examples of it
     size_bytes: int  # of that file
     latency_ms: float | None  # p50 of one picture, or a sentence, on one CPU thread
     device: str  # that it was measured on; empty where it was not
     parameters: int
+    macs: int  # multiply-accumulates of one picture, or a text of 100
     created: str  # ISO date of the build
     revision: str  # the commit that main is at, 40 hex digits
     scale: Scale = FRACTION  # of the metric
+
+    @property
+    def test_set(self) -> str:
+        """What it was measured on, as people call it."""
+        split = "" if self.split == "test" else f" {self.split}"
+        return f"{self.dataset}{split}, n = {self.n:,}"
 
     @property
     def has_accuracy(self) -> bool:
@@ -214,10 +223,13 @@ def _row(card: Card) -> Row:
         metric=score.metric,
         scale=score.scale,
         dataset=score.dataset,
+        split=score.split,
+        n=score.n,
         size_bytes=variant.size_bytes,
         latency_ms=timed.p50_ms if timed else None,
         device=_device(timed) if timed else "",
         parameters=card.student.parameters,
+        macs=card.student.macs,
         created=card.created,
         revision="",
     )

@@ -14,10 +14,12 @@ from starlette.responses import Response
 from zoo.card import markdown
 from zoo.card.words import words
 from zoo.errors import InputError, ZooError
+from zoo.records import baselines
 from zoo.said import JOINERS
 from zoo.said import shown as clean
 from zoo.serve import answers
 from zoo.serve.catalogue import blocks, openapi, plot, registry
+from zoo.serve.catalogue.beside import compared
 from zoo.serve.catalogue.models import Shown, figures, look, rows, shown, told
 from zoo.serve.catalogue.query import (
     AXES,
@@ -55,6 +57,7 @@ _SAFE = {
     "Referrer-Policy": "no-referrer",
 }
 _COSTS = {"latency": "latency, ms (log scale)", "size": "size of the file, MB (log scale)"}
+_FRAMES = (plot.WIDE, plot.NARROW)
 
 
 @lru_cache(maxsize=1)
@@ -73,6 +76,7 @@ def _environment() -> jinja2.Environment:
         "percent": markdown.percent,
         "duration": markdown.duration,
         "size": markdown.size,
+        "millions": markdown.millions,
         "capital": markdown.capital,
         "plain": blocks.plain,
     }
@@ -139,10 +143,14 @@ async def index(request: Request) -> Response:
         sorts={name: told for name, (told, _) in SORTS.items()},
         axes=list(AXES),
         front=on_front(selected, query.axis),
+        drawn=bool(dots),
         best=_by_group(plot.front(dots)),
+        least=plot.LEAST,
         unlike=sum(not row.has_accuracy for row in selected),
         without=sum(row.has_accuracy for row in selected) - len(dots),
-        pictures=[plot.draw(dots, _COSTS[query.axis], frame) for frame in (plot.WIDE, plot.NARROW)],
+        pictures=[plot.draw(dots, _COSTS[query.axis], frame) for frame in _FRAMES],
+        beside=compared(selected, baselines.packaged()),
+        frames=_FRAMES,
     )
 
 
@@ -198,6 +206,8 @@ async def student(request: Request, org: str, name: str, revision: str = "main")
         listed=refs.heads.get("main") == one.commit.id and registry.entry(one) is not None,
         files=sorted(one.commit.files.values(), key=lambda file: file.path),
         tags=sorted(tag for tag, commit in refs.tags.items() if commit == one.commit.id),
+        beside=compared([one.row] if one.row else [], baselines.packaged()),
+        frames=_FRAMES,
         parts=[part for part in blocks.parse(said) if _there(part, there)],
         url=base_url(request),
     )

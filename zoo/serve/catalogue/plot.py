@@ -1,21 +1,28 @@
 """Accuracy against cost as inline SVG, the Pareto front of each test set marked. Pure, no I/O.
 
 Scores on two test sets cannot be compared, and neither can times on two machines: a front holds
-points of one group only, and each group has its own shape of mark.
+points of one group only, and each group has its own shape of mark. That one of a few is not beaten
+says little: a front stands where there are at least `LEAST` students. What others published is
+hollow, and where it is shown there is no front: it was not measured here.
 """
 
 from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import wrap
 
 _LETTER = 7.8  # pixels that a letter of a label takes, about
 _LINE = 17  # pixels from a line of text to the next
+_AIR = 9  # pixels from the middle of a mark to the label of another, at least
 _MARGIN = 8  # pixels between a mark and its label
 _SCORE = "accuracy, %"  # title of its axis
+_PUBLISHED = "published, not measured here"  # of hollow marks, in the legend
+LEAST = 3  # students of one group that make a front
 _SHAPES = ("circle", "square", "diamond", "up", "down")
 _LABELS = 60  # at most; marks without one tell their names when they are pointed at
 _TICKS = 8  # of the cost axis; where 1, 2, 5 would give more, decades do
@@ -23,13 +30,14 @@ _TICKS = 8  # of the cost axis; where 1, 2, 5 would give more, decades do
 
 @dataclass(frozen=True)
 class Point:
-    """One student."""
+    """One student, or a model that others published."""
 
     label: str
     href: str
     cost: float  # above 0, in the unit of the axis: less is better
     accuracy: float  # fraction in [0, 1]: more is better
     group: str  # test set (and machine) that it was measured on
+    published: bool = False  # by others, and not measured here
 
 
 @dataclass(frozen=True)
@@ -50,17 +58,28 @@ WIDE, NARROW = Frame(960, 420), Frame(340, 380)
 def front(points: Sequence[Point]) -> list[Point]:
     """The points that no other of their group beats: in one of both better, in none worse.
 
-    By group, then by cost, the cheapest first.
+    By group, then by cost, the cheapest first; none of a group of fewer than `LEAST`, or of one
+    with a published point.
     """
     found: list[Point] = []
     best: dict[str, Point] = {}
-    for point in sorted(points, key=lambda p: (p.group, p.cost, -p.accuracy, p.label)):
+    standing = _with_front(points)
+    fit = [point for point in points if point.group in standing]
+    for point in sorted(fit, key=lambda p: (p.group, p.cost, -p.accuracy, p.label)):
         last = best.get(point.group)
         twin = last and (last.cost, last.accuracy) == (point.cost, point.accuracy)
         if last is None or point.accuracy > last.accuracy or twin:
             best[point.group] = point
             found.append(point)
     return found
+
+
+def _with_front(points: Sequence[Point]) -> set[str]:
+    """The groups of which a front is told."""
+    counted = Counter(point.group for point in points)
+    return {name for name, n in counted.items() if n >= LEAST} - {
+        point.group for point in points if point.published
+    }
 
 
 def groups(points: Iterable[Point]) -> list[str]:
@@ -76,7 +95,8 @@ def draw(points: Sequence[Point], cost: str, frame: Frame = WIDE) -> str:
     if not points:
         return ""
     names = groups(points)
-    legend = _legend_rows(names, frame)
+    hollow = [_PUBLISHED] if any(point.published for point in points) else []
+    legend = _legend_rows([*names, *hollow], frame)
     axes = _Axes.around(points, frame, _LINE * len(legend))
     svg = ET.Element(
         "svg", viewBox=f"0 0 {frame.width} {frame.height}", role="img", focusable="false"
@@ -205,21 +225,29 @@ def _marks(
     names: Sequence[str],
 ) -> None:
     """Marks with links; labels where there is room, those of the front first."""
-    on_front = set(best)
-    taken = [_Box.around(axes.x(p.cost), axes.y(100 * p.accuracy)) for p in points]
-    taken += _stairs(axes, best)
-    for number, point in enumerate(sorted(points, key=lambda p: p not in on_front)):
-        x, y = axes.x(point.cost), axes.y(100 * point.accuracy)
-        kind = "best" if point in on_front else "rest"
+    on_front, standing = set(best), {point.group for point in best}
+    places = {p: (axes.x(p.cost), axes.y(100 * p.accuracy)) for p in points}
+    taken = _stairs(axes, best)
+    for number, point in enumerate(sorted(points, key=lambda p: (p not in on_front, p.published))):
+        x, y = places[point]
+        kind = "best" if point in on_front else "rest" if point.group in standing else "alone"
+        kind = "published" if point.published else kind
         link = _add(svg, "a", href=point.href, tabindex=-1, class_=f"point {kind}")
-        told = f"{point.label}: {100 * point.accuracy:.2f} %, {point.cost:.3g}; {point.group}"
-        _add(link, "title", told)
+        _add(link, "title", _told(point))
         _add(link, "path", d=_shape(names.index(point.group), x, y, 6.0), class_="mark")
         width = _LETTER * len(point.label)
-        box = _free(axes, x, y, width, taken) if number < _LABELS else None
-        if box:
+        if number >= _LABELS:
+            continue
+        marks = [_Box.around(*place, _AIR) for p, place in places.items() if p != point]
+        if box := _free(axes, x, y, width, taken + marks):
             taken.append(box)
             _label(link, point.label, box, x)
+
+
+def _told(point: Point) -> str:
+    """What a mark says where it is pointed at."""
+    whose = f"; {_PUBLISHED}" if point.published else ""
+    return f"{point.label}: {100 * point.accuracy:.2f} %, {point.cost:.3g}; {point.group}{whose}"
 
 
 def _label(link: ET.Element, text: str, box: _Box, x: float) -> None:
@@ -238,8 +266,8 @@ class _Box:
     bottom: float
 
     @classmethod
-    def around(cls, x: float, y: float) -> _Box:
-        return cls(x - 7, y - 7, x + 7, y + 7)
+    def around(cls, x: float, y: float, air: float) -> _Box:
+        return cls(x - air, y - air, x + air, y + air)
 
     def meets(self, other: _Box) -> bool:
         """Whether both share a pixel."""
@@ -292,26 +320,35 @@ def _shape(group: int, x: float, y: float, r: float) -> str:
 # --- legend --------------------------------------------------------------------------------------
 
 
-def _legend_rows(names: Sequence[str], frame: Frame) -> list[list[tuple[float, str]]]:
-    """(left end in pixels, group), in as many rows as they need."""
-    rows: list[list[tuple[float, str]]] = [[]]
+def _legend_rows(names: Sequence[str], frame: Frame) -> list[list[tuple[float, str, str]]]:
+    """(left end in pixels, group, text), in as many rows as they need.
+
+    What is longer than a row goes on in the next, there without its group, and no further.
+    """
+    rows: list[list[tuple[float, str, str]]] = [[]]
     left = 20 + _LETTER * len(_SCORE)
-    for name in names:
-        width = 36 + _LETTER * len(name)
-        if rows[-1] and left + width > frame.width - frame.right:
+    longest = int((frame.width - frame.right - 16) / _LETTER)
+    told = {name: wrap(name, longest, max_lines=2, placeholder=" ...") for name in names}
+    parts = [(name * (not n), text) for name in names for n, text in enumerate(told[name])]
+    for group, text in parts:
+        width = 36 + _LETTER * len(text)
+        if left > 0 and (left + width - 20 > frame.width - frame.right or not group):
             rows.append([])
             left = 0.0
-        rows[-1].append((left, name))
+        rows[-1].append((left, group, text))
         left += width
     return rows
 
 
 def _legend(
-    svg: ET.Element, rows: Sequence[Sequence[tuple[float, str]]], names: Sequence[str]
+    svg: ET.Element, rows: Sequence[Sequence[tuple[float, str, str]]], names: Sequence[str]
 ) -> None:
     for number, row in enumerate(rows):
         y = 12.0 + _LINE * number
-        for left, name in row:
-            path = _shape(names.index(name), left + 6, y - 4, 4.0)
-            _add(svg, "path", d=path, class_="mark key")
-            _add(svg, "text", name, x=left + 16, y=y, class_="tick")
+        for left, group, text in row:
+            shape = names.index(group) if group in names else 0
+            path = _shape(shape, left + 6, y - 4, 4.0)
+            if group:
+                kind = "mark hollow" if group == _PUBLISHED else "mark"
+                _add(svg, "path", d=path, class_=kind)
+            _add(svg, "text", text, x=left + 16, y=y, class_="tick")

@@ -96,11 +96,11 @@ def points(rows: Iterable[Row], axis: str) -> list[Point]:
     """
     rows = [row for row in rows if row.has_accuracy]
     if axis == "size":
-        return [_point(row, row.size_bytes / 1e6, row.dataset) for row in rows]
+        return [_point(row, row.size_bytes / 1e6, row.test_set) for row in rows]
     timed = [(row, row.latency_ms) for row in rows if row.latency_ms is not None]
     alike = len({row.device for row, _ in timed}) == 1
     return [
-        _point(row, cost, row.dataset if alike else f"{row.dataset} ({row.device})")
+        _point(row, cost, row.test_set if alike else f"{row.test_set} ({row.device})")
         for row, cost in timed
     ]
 
@@ -115,7 +115,7 @@ def _point(row: Row, cost: float, group: str) -> Point:
 
 
 def on_front(rows: Iterable[Row], axis: str) -> set[str]:
-    """Addresses of the rows that no other of their test set beats."""
+    """Addresses of the rows that no other of their test set beats, where enough stand."""
     return {point.href for point in front(points(rows, axis))}
 
 
