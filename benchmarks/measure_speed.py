@@ -34,6 +34,7 @@ NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("shufflenet-v2", {"width": 1.0, "stem": "small"}),
     ("shufflenet-v1", {"width": 0.5, "groups": 3, "stem": "small"}),
     ("separable", {"size": "small"}),
+    ("nasnet-a", {"cells": 3, "filters": 16, "stem": "small"}),
 )
 
 

@@ -287,6 +287,14 @@ def made_in(body: GraphProto) -> set[str]:
     return given | {name for node in body.node for name in node.output}
 
 
+def same_scale(a: NodeProto, b: NodeProto, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether two nodes read constants alike for their scale and zero point."""
+    pairs = zip(a.input[1:], b.input[1:], strict=False)
+    return len(a.input) == len(b.input) and all(
+        x in values and y in values and np.array_equal(values[x], values[y]) for x, y in pairs
+    )
+
+
 def rename_inputs(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
     """Let every node read `names[x]` where it read `x`, in its branches and loops too."""
     for node in nodes:

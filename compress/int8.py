@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto
 
-from compress import biases, calibrate, compare, graph, joins, normal, qdq
+from compress import biases, calibrate, compare, graph, joins, normal, qdq, rectify
 from compress.compare import Layer
 from compress.config import Attempt
 from compress.errors import AS_IT_IS, CompressError
@@ -82,6 +82,7 @@ def make(
     ranges = calibrate.ranges(model, batches, attempt, stay)
     if join:
         ranges = joins.shared(model, ranges)
+    ranges = rectify.shared(model, ranges, stay)
     plain, names = normal.aliased(model)
     seen = {names[name]: limits for name, limits in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None

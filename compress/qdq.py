@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from compress import calibrate, compare, graph, normal, processor
+from compress import calibrate, compare, graph, normal, processor, rectify
 from compress.errors import AS_IT_IS, CompressError
 
 LAYERS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip"]
@@ -29,6 +29,7 @@ COPIES = ["Concat", "Split", "Slice", "Gather", "Pad", "Reshape", "Flatten", "Tr
 QUANTIZED = [*LAYERS, *POOLS, *COPIES, "Squeeze", "Unsqueeze"]
 FOLDED = frozenset({"Relu", "Clip"})
 SHIELDED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+HIGHEST, WHOLE = 255, 1e-4  # the largest byte; how far from a whole number of steps one may be
 MOVES = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather"})
 
 # What onnxruntime's quantizer raises for a graph that it was not made for.
@@ -63,6 +64,7 @@ def eight_bits(
     _check_ranges(model, int8, ranges)
     free_tails(int8)
     feed_bytes(int8)
+    rectify.in_bytes(int8)
     shield_float(int8)
     graph.drop_unused(int8)
     return int8
@@ -163,7 +165,30 @@ def overrides(
             source = bytes_behind(node.input[0], writer)
             if source is not None and source.input[1] in values:
                 table[node.input[0]] = [_scale_of(source, values)]
+    return table | _factors(model, values)
+
+
+def _factors(model: ModelProto, values: dict[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
+    """A step for every constant that is only multiplied with and lies on one: it stays exact."""
+    readers, table = graph.consumers(model), {}
+    for name, array in values.items():
+        if array.dtype == np.float32 and {n.op_type for n in readers.get(name, [])} == {"Mul"}:
+            step = whole_step(array)
+            if step is not None:
+                table[name] = [{"scale": np.array(step), "zero_point": np.array(0, np.uint8)}]
     return table
+
+
+def whole_step(array: np.ndarray) -> np.float32 | None:
+    """The largest number that all of a few positive ones are multiples of, 255 times at most."""
+    found = np.unique(array)
+    if not 0 < found.size < HIGHEST or not found[0] > 0 or not np.isfinite(found[-1]):
+        return None
+    for steps in range(1, HIGHEST + 1):
+        step = found[-1] / np.float32(steps)
+        if np.abs(found / step - np.round(found / step)).max() < WHOLE:
+            return np.float32(step)
+    return None
 
 
 def _scale_of(dequantize: NodeProto, values: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -196,18 +221,11 @@ def feed_bytes(model: ModelProto) -> None:
         after = readers.get(node.output[0], [])
         if source is None or source.op_type != "DequantizeLinear" or len(after) != 1:
             continue
-        if after[0].op_type == "DequantizeLinear" and _same_scale(source, node, values):
+        if after[0].op_type == "DequantizeLinear" and graph.same_scale(source, node, values):
             names[after[0].output[0]] = node.input[0]
             dropped.update((node.output[0], after[0].output[0]))
     graph.rename_inputs(model.graph.node, names)
     _drop_writers(model, dropped)
-
-
-def _same_scale(a: NodeProto, b: NodeProto, values: dict[str, np.ndarray]) -> bool:
-    pairs = zip(a.input[1:], b.input[1:], strict=False)
-    return len(a.input) == len(b.input) and all(
-        x in values and y in values and np.array_equal(values[x], values[y]) for x, y in pairs
-    )
 
 
 def free_logits(model: ModelProto) -> None:

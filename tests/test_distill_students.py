@@ -93,6 +93,7 @@ OPTIONS = [
     *(("shufflenet-v2", {"width": 0.5, "stem": stem}) for stem in ("imagenet", "small")),
     *(("separable", {"size": size}) for size in ("small", "base")),
     ("efficientnet-lite", {}),
+    *(("nasnet-a", {"cells": 1, "filters": 8, "stem": stem}) for stem in ("imagenet", "small")),
 ]
 
 
@@ -212,6 +213,7 @@ def test_the_first_v1_unit_does_not_group_its_first_convolution() -> None:
         ("shufflenet-v2", {"wdith": 0.5}),
         ("separable", {"size": "huge"}),
         ("efficientnet-lite", {"variant": "lite9"}),
+        ("nasnet-a", {"stem": "large"}),
     ],
 )
 def test_an_unknown_network_or_option_is_one_error(

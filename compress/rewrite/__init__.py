@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import onnx
 
 from compress.rewrite import entry
+from compress.rewrite.averages import convolve_averages
 from compress.rewrite.gathers import gather_shuffles
 from compress.rewrite.graph import run
 from compress.rewrite.names import shorten_names
@@ -30,12 +31,13 @@ def optimize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def prepare_int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """What `optimize` made, ready for the quantizer: the picture's bytes are read by fours.
+    """What `optimize` made, ready for the quantizer: the picture's bytes are read by fours, and
+    averages are convolutions.
 
     At its head stands `DequantizeLinear(bytes, 1/64, 128)`: to a quantizer the picture is quantized
     already; all after it is float NCHW.
     """
-    return run(model, (widen_stem, shorten_names))
+    return run(model, (widen_stem, convolve_averages, shorten_names))
 
 
 def quantize_entries(

@@ -17,6 +17,7 @@ ARCHITECTURES = Table("architecture")  # name -> a class that takes classes and 
 ARCHITECTURES["shufflenet-v1"] = "distill.students.shufflenet_v1:ShuffleNetV1"
 ARCHITECTURES["shufflenet-v2"] = "distill.students.shufflenet_v2:ShuffleNetV2"
 ARCHITECTURES["separable"] = "distill.students.separable:SeparableNet"
+ARCHITECTURES["nasnet-a"] = "distill.students.nasnet_a:NASNetA"
 ARCHITECTURES["efficientnet-lite"] = "distill.students.efficientnet_lite:EfficientNetLite"
 ARCHITECTURES["ngram"] = "distill.students.ngram:Ngram"
 
