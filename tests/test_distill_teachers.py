@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from distill.config import Teacher as Settings
 from distill.errors import DistillError
 from distill.teachers import Teacher, open_teacher
+from distill.teachers.onnx_file import PART, SHARED
 from distill.teachers.teacher import BATCH
 
 SIZE, CLASSES = 8, 3
@@ -64,11 +65,20 @@ def open_onnx(path: Path, classes: int = CLASSES, **settings: str) -> Teacher:
     return open_teacher(Settings(onnx=str(path), **about), classes, SIZE, threads=1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, BATCH, BATCH + 1])
+@pytest.mark.parametrize("n", [0, 1, 5, PART, PART + 1, SHARED + 1])
 def test_an_onnx_file_answers_in_batches(tmp_path: Path, n: int) -> None:
     logits = open_onnx(onnx_file(tmp_path / "big.onnx"))(pictures(n))
     assert logits.shape == (n, CLASSES) and logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected(pictures(n)), rtol=1e-5, atol=1e-4)
+
+
+def test_an_onnx_file_answers_the_same_on_any_number_of_cores(tmp_path: Path) -> None:
+    path, asked = onnx_file(tmp_path / "big.onnx"), pictures(SHARED + PART + 1)
+    found = [
+        open_teacher(Settings(onnx=str(path), licence="MIT"), CLASSES, SIZE, threads=cores)(asked)
+        for cores in (1, 2, 5)
+    ]
+    assert all(np.array_equal(one, found[0]) for one in found)
 
 
 def test_an_onnx_file_is_known_by_its_hash(tmp_path: Path) -> None:

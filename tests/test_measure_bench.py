@@ -62,6 +62,16 @@ def test_every_round_runs_every_file_the_same_number_of_times():
     assert sizes["a"] == sizes["b"]
 
 
+def test_a_long_call_beside_another_is_timed_as_often_and_found_slower():
+    said = []
+    value, low, high = bench.beside(
+        lambda: said.append("twenty") or [sum(range(20_000)) for _ in range(20)],
+        lambda: said.append("one") or sum(range(20_000)),
+    )
+    assert said.count("twenty") == said.count("one")
+    assert 1 < low <= value <= high
+
+
 def test_order_within_rounds_is_random_but_repeatable():
     def order(seed):
         said = []

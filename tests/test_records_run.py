@@ -14,6 +14,7 @@ import pytest
 
 from zoo.errors import CardError
 from zoo.records import reader, run
+from zoo.records.labeller import Labeller
 from zoo.records.run import KeptLabels, Run, TeacherRun, Training
 from zoo.records.text import parse_json
 
@@ -30,6 +31,7 @@ TRAINED = Training(
 )
 CALLED = TeacherRun("oracle:answer", "à la main", "0" * 64, "CC0-1.0", None, None, None)
 BUILT = replace(CALLED, recipe={"name": "wide"}, recipe_sha256="1" * 64, training=TRAINED)
+QUICK = replace(BUILT, labeller=Labeller("int8", "2" * 64, 4096, "minmax", 1.0, 0.6, 0.5, 0.7, ""))
 
 
 def made(**changes: object) -> Run:
@@ -47,13 +49,20 @@ def made(**changes: object) -> Run:
 
 
 @pytest.mark.parametrize(
-    "written", [made(), made(teacher=CALLED), made(teacher=BUILT), made(seeds={})]
+    "written", [made(), *(made(teacher=one) for one in (CALLED, BUILT, QUICK)), made(seeds={})]
 )
 def test_a_run_is_read_back_as_it_was_written(written: Run) -> None:
     text = run.to_json(written)
     document = parse_json(text, run.FILE, CardError)
     assert reader.read(Run, document, CardError) == written
     assert text.endswith("}\n")
+
+
+def test_a_run_from_before_there_was_a_choice_of_file_is_read() -> None:
+    told = json.loads(run.to_json(made(teacher=BUILT)))
+    assert told["teacher"].pop("labeller") is None
+    document = parse_json(json.dumps(told), run.FILE, CardError)
+    assert reader.read(Run, document, CardError) == made(teacher=BUILT)
 
 
 def test_a_run_with_a_key_of_another_is_refused() -> None:

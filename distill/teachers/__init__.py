@@ -36,7 +36,7 @@ def open_teacher(
 
     image_size is the side in pixels of the pictures it will see. onnx_path is the file of a
     teacher that is another recipe's student (whoever builds knows it); it goes before
-    `settings.onnx`. threads is for onnxruntime (0: its own choice).
+    `settings.onnx`. threads: cores that a file answers on (0: all).
     """
     return _open(settings, Asked("pictures", classes, (), image_size, onnx_path, threads))
 

@@ -74,7 +74,7 @@ class Asked(NamedTuple):
     names: tuple[str, ...] = ()  # of the classes, of texts only
     image_size: int = 0  # side in pixels of the pictures
     onnx_path: Path | None = None  # the file of another recipe's student
-    threads: int = 0  # of onnxruntime; 0: its own choice
+    threads: int = 0  # cores that a file answers on; 0: all
 
 
 class Kind(NamedTuple):

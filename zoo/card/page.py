@@ -10,6 +10,7 @@ from zoo.card.markdown import capital, number, paragraphs, percent, ratio, size,
 from zoo.card.metadata import front_matter
 from zoo.card.words import Words, words
 from zoo.records.card import Attempt, Card, Variant
+from zoo.records.labeller import Labeller
 from zoo.records.measures import Scale, Score
 
 _COLUMNS = 5  # of the table of classes
@@ -238,7 +239,20 @@ def _teacher_facts(card: Card) -> list[tuple[str, str]]:
     return [
         ("Teacher", f"{teacher.name}; {teacher.source}; {teacher.licence}"),
         ("Teacher sha256", f"`{teacher.sha256}`"),
+        *([("Labelled by", _labeller(teacher.labeller))] if teacher.labeller else []),
     ]
+
+
+def _labeller(found: Labeller) -> str:
+    """Which file of the teacher's answered, and what was measured of its 8-bit one."""
+    said = [f"its {found.precision} file, sha256 `{found.sha256}`"]
+    if found.agreement is not None:
+        speed = ratio(found.speed_ratio, found.speed_ratio_low, found.speed_ratio_high)
+        said.append(
+            f"int8 gives the first answer of fp32 to {percent(found.agreement)} % of "
+            f"{found.n:,} drawn views, in {speed} of its time"
+        )
+    return "; ".join([*said, *filter(None, [found.reason])])
 
 
 def _counted(card: Card) -> str:

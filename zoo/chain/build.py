@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.chain import card, compress, distil, export, label, measure, store
-from zoo.chain.job import Done, Job, Say, once
+from zoo.chain.job import Done, Job, Say, Timed, once
 from zoo.chain.made import Steps
 from zoo.errors import NotFound, RecipeError, StoreError
+from zoo.measure import bench
 from zoo.records import reader
 from zoo.records import recipe as recipes
 from zoo.records.recipe import Recipe
@@ -78,12 +79,16 @@ def chain(
     store: Path | None = None,
     until: str = "store",
     say: Say = lambda line: None,
+    timed: Timed = bench.beside,
 ) -> Any:
-    """The record of the last stage; the teachers that are recipes' students are made first."""
+    """The record of the last stage; the teachers that are recipes' students are made first.
+
+    `timed` judges whether the 8-bit file of such a teacher labels faster.
+    """
     if wanted.compress is None and until in ("compress", "measure", "card"):
         hint = "add compress and gates, or end with export"
         raise RecipeError(f"{wanted.name} has no compress section: there is no {until}", hint)
-    jobs = [Job(recipe, data, work, store, say) for recipe in _lineage(wanted)]
+    jobs = [Job(recipe, data, work, store, say, timed) for recipe in _lineage(wanted)]
     found = [label.read(job) for job in reversed(jobs)]  # of the wanted one first
     elder: label.Elder | None = None
     for job in jobs[:-1]:
@@ -113,7 +118,7 @@ def _driven(job: Job, steps: Steps[Any]) -> Any:
         except StopIteration as end:
             return end.value
         job.tell(step.says)
-        done = once(job.folder, step)
+        done = once(step.root or job.folder, step)
         if not done.fresh:
             job.say("  was done before")
 

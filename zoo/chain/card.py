@@ -59,11 +59,12 @@ def run(
 
 
 def _teacher(labelled: Labelled, found: dict[str, Any]) -> cards.TeacherFacts | None:
-    teacher = labelled.teacher
-    if teacher is None:
+    run = labelled.teacher_run
+    if run is None:
         return None
     score = _score(found["scores"]["teacher"]["accuracy"])
-    return cards.TeacherFacts(teacher.name, teacher.source, teacher.sha256, teacher.licence, score)
+    facts = (run.name, run.source, run.sha256, run.licence, score)
+    return cards.TeacherFacts(*facts, labeller=run.labeller)
 
 
 def _data(labelled: Labelled, data: Any, found: dict[str, Any], job: Job) -> cards.DataFacts:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from zoo.chain.maker import Maker
 from zoo.files import write_text
+from zoo.measure import bench
+from zoo.measure.devices import Call
 from zoo.measure.meter import Meter, meter
 from zoo.records import recipe as recipes
 from zoo.records import task
@@ -23,6 +25,8 @@ from zoo.records.task import Task
 
 DONE = "done.json"
 Say = Callable[[str], None]
+Timed = Callable[[Call, Call], tuple[float, float, float]]
+"""How long one call takes beside another: (ratio, low, high)"""
 
 
 class Step(NamedTuple):
@@ -32,6 +36,7 @@ class Step(NamedTuple):
     says: str  # to whoever watches, when it begins
     reads: Any  # all that decides its result, as plain data
     make: Callable[[Path], dict[str, Any]]  # into a folder; what a killed one left is there again
+    root: Path | None = None  # below which it is kept; None: the student's own folder
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Job:
     root: Path  # what all builds keep
     store: Path | None  # where it is published; None: the default store
     say: Say  # a line for whoever watches
+    timed: Timed = bench.beside  # judges whether a teacher's 8-bit file is faster
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""label: the teacher is opened, and asked about every view once."""
+"""label: the teacher is opened, by the file that labels, and asked about every view once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.chain import quicken
 from zoo.chain.job import Job, Step
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
@@ -59,6 +60,10 @@ def run(
         return Labelled(data, job.folder, None, None, None)
     opened, record = _open(job, elder, data.labels)
     _check_labels(opened, data.labels)
+    if elder is not None:
+        file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
+        opened, record = _open(job, elder._replace(file=file), data.labels)
+        record = replace(record, labeller=labeller)
     folder = job.root / "labels"
     fresh: list[Kept] = []
 
@@ -78,7 +83,7 @@ def run(
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
-    """Who answers, and its record."""
+    """Who answers, under the sha256 of its file, and its record, with that of its weights."""
     if elder is None:
         found = job.maker.teacher(labels, None)
         return found, _record(found)
@@ -87,13 +92,16 @@ def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teach
         job.maker.teacher(labels, file),
         name=recipe.name,
         source=recipe.summary,
-        sha256=training.weights_sha256,
         licence=recipe.licence,
     )
-    record = _record(found)
-    return found, replace(
-        record, recipe=plain.to_dict(recipe), recipe_sha256=digest(recipe), training=training
+    record = replace(
+        _record(found),
+        sha256=training.weights_sha256,
+        recipe=plain.to_dict(recipe),
+        recipe_sha256=digest(recipe),
+        training=training,
     )
+    return found, record
 
 
 def _record(teacher: Teacher) -> TeacherRun:

@@ -37,7 +37,7 @@ class Labelled:
 
     data: Read
     folder: Path  # below which it is kept
-    teacher: Teacher | None  # None: nobody was asked
+    teacher: Teacher | None  # with the sha256 of what answers; None: nobody was asked
     teacher_run: TeacherRun | None
     fresh: Kept | None  # what it said just now; None: it lies in `folder`
 

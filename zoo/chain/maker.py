@@ -56,6 +56,14 @@ class Maker(ABC, Generic[R, D]):
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers; `onnx` is the file of another recipe's student."""
 
+    def quick_source(self, folder: Path) -> Path | None:
+        """The float file that 8 bits are made of, in the export folder of a recipe's student.
+
+        Where that student is the teacher, its 8-bit file labels if it is faster and answers alike.
+        None: its fp32 file labels.
+        """
+        return None
+
     def try_teacher(self, teacher: Teacher, train: D) -> None:
         """Refuse a teacher whose answers to labelled examples are not plausible."""
         from distill.trial import try_teacher

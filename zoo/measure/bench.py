@@ -31,6 +31,7 @@ REFERENCE = "fp32"  # label of the file that the others are divided by
 CONTROL = " control"  # the reference's second session; no file's label starts with a blank
 BLOCK_SECONDS = 0.01  # what one block should take
 RESAMPLES = 2000  # of the bootstrap
+LONG_ROUNDS, LONG_REPEATS = 20, 3  # of calls that take a block's time many times over
 
 
 def measure(
@@ -90,9 +91,13 @@ def interleave(
     rounds: int,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    repeats: int = 0,
 ) -> Blocks:
-    """Seconds of every call: for each label one array for each round, all of one length."""
-    repeats = _warm_up(calls)
+    """Seconds of every call: for each label one array for each round, all of one length.
+
+    repeats: calls in a block; 0: as many as take about BLOCK_SECONDS.
+    """
+    repeats = repeats or _warm_up(calls)
     order = list(calls)
     rng = random.Random(seed)
     blocks: Blocks = {label: [] for label in calls}
@@ -182,6 +187,15 @@ def ratio(
     paired = np.array(quiet) / [np.percentile(block, 10) for block in reference]
     low, high = bootstrap_median(paired, seed)
     return round(float(np.median(paired)), 4), round(low, 4), round(high, 4)
+
+
+def beside(call: Call, reference: Call) -> tuple[float, float, float]:
+    """(ratio, low, high) of one long call's time over another's, interleaved."""
+    for each in (call, reference):
+        each()
+    calls = {"call": call, REFERENCE: reference}
+    blocks = interleave(calls, LONG_ROUNDS, repeats=LONG_REPEATS)
+    return ratio(blocks["call"], blocks[REFERENCE])
 
 
 def bootstrap_median(values: np.ndarray, seed: int = 0) -> tuple[float, float]:

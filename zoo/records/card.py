@@ -16,6 +16,7 @@ from typing import Any
 from zoo.errors import CardError
 from zoo.records import peers as card_peers
 from zoo.records import plain, reader
+from zoo.records.labeller import Labeller
 from zoo.records.measures import Measurement, Score
 from zoo.records.names import check, check_file_name, check_fraction, check_hex, check_name
 from zoo.records.peers import Comparison, Peer
@@ -62,6 +63,7 @@ class TeacherFacts:
     sha256: str  # of its weights
     licence: str  # SPDX id, or plain words
     accuracy: Score  # measured by us, on the student's test split, by the same metric
+    labeller: Labeller | None = None  # its file that answered; None: its only one, or not recorded
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")

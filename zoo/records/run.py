@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.files import PACKAGE
 from zoo.records import plain
+from zoo.records.labeller import Labeller
 
 FILE = "run.json"
 _PACKAGES = ("studentzoo", "torch", "onnx", "onnxruntime", "numpy", "pillow")
@@ -21,7 +22,7 @@ _PACKAGES = ("studentzoo", "torch", "onnx", "onnxruntime", "numpy", "pillow")
 class KeptLabels:
     """The teacher's outputs that the student learned from."""
 
-    key: str  # sha256 of teacher, data and how views are drawn
+    key: str  # sha256 of the teacher's file, data and how views are drawn
     views: int  # of every training picture
     top_k: int  # logits of a view
     size_bytes: int  # on disk
@@ -56,6 +57,7 @@ class TeacherRun:
     recipe: dict[str, Any] | None  # resolved, where the teacher is a recipe's student
     recipe_sha256: str | None
     training: Training | None  # of that recipe's first seed; its curves hold validation accuracy
+    labeller: Labeller | None = None  # None: its only file, or no file at all
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,11 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         size = self.recipe.data.image_size
         return open_teacher(self.recipe.teacher, len(labels), size, onnx_path=onnx)
 
+    def quick_source(self, folder: Path) -> Path | None:
+        """What the quantizer starts from."""
+        source = folder / FLOAT
+        return source if source.is_file() else None
+
     def views(self) -> Augment:
         """How a view is drawn."""
         return self.recipe.augment
