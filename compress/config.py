@@ -5,7 +5,7 @@ A value out of its range is a `ValueError` that names the field. `zoo` reads the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Calibration = Literal["minmax", "percentile", "entropy"]
@@ -17,14 +17,25 @@ def _check(ok: bool, message: str) -> None:
         raise ValueError(message)
 
 
+_LATER = {"later": True}  # a field that is no part of a hash while it holds its default
+
+
 @dataclass(frozen=True)
 class Attempt:
-    """One rung of the ladder: how the ranges are found and what stays float."""
+    """One rung of the ladder: how the ranges are found, what stays float, and what learns."""
 
     name: str  # unique in its ladder; also the stem of the attempt's file
     calibration: Calibration = "minmax"  # how the seen values of an activation give its range
     percentile: float = 99.99  # percent of the seen values kept inside; read by "percentile" only
     float_layers: int = 0  # Conv and Gemm left in float: the N most damaging by measurement
+    epochs: int = field(
+        default=0,  # of training with all rounded as in 8 bits; 0: the weights stay as they are
+        metadata=_LATER,
+    )
+    learning_rate: float = field(
+        default=0.003,  # of that training, falling by half a cosine (SGD)
+        metadata=_LATER,
+    )
 
     def __post_init__(self) -> None:
         plain = self.name.replace("-", "").replace("_", "").replace(".", "")
@@ -41,6 +52,8 @@ class Attempt:
             50 < self.percentile <= 100, f"percentile must lie in (50, 100], not {self.percentile}"
         )
         _check(self.float_layers >= 0, f"float_layers must be >= 0, not {self.float_layers}")
+        _check(self.epochs >= 0, f"epochs must be >= 0, not {self.epochs}")
+        _check(self.learning_rate > 0, f"learning_rate must be > 0, not {self.learning_rate}")
 
 
 LADDER = (
@@ -58,15 +71,25 @@ class Compress:
 
     ladder: tuple[Attempt, ...] = LADDER  # tried in this order until one passes every gate
     calibration_images: int = 512  # pictures of the train split that set the ranges
+    last: Attempt | None = field(
+        default=Attempt("trained", epochs=2),  # tried where answers are lost by all of the ladder
+        metadata=_LATER,
+    )
 
     def __post_init__(self) -> None:
-        names = [attempt.name for attempt in self.ladder]
-        _check(bool(names), "ladder must have at least one attempt")
+        _check(bool(self.ladder), "ladder must have at least one attempt")
+        names = [attempt.name for attempt in self.rungs]
         _check(len(set(names)) == len(names), f"ladder has two attempts of one name: {names}")
         _check(
             self.calibration_images >= 1,
             f"calibration_images must be >= 1, not {self.calibration_images}",
         )
+
+    @property
+    def rungs(self) -> tuple[Attempt, ...]:
+        """Every attempt in order; without `last` where the ladder itself has one that trains."""
+        trains = any(attempt.epochs for attempt in self.ladder)
+        return self.ladder if self.last is None or trains else (*self.ladder, self.last)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from compress import biases, calibrate, compare, graph, joins, normal, qdq, rectify
 from compress.compare import Layer
@@ -36,6 +37,9 @@ class Limits:
 STRICT = Limits()
 
 
+Ranges = dict[str, tuple[float, float]]  # (low, high) of activations
+
+
 @dataclass(frozen=True)
 class Made:
     """A file in 8 bits that was held against its float file."""
@@ -43,6 +47,32 @@ class Made:
     path: Path
     float_nodes: tuple[str, ...]  # left in float: those asked for, then those that were off
     changes: dict[str, float]  # output -> its relative change on all calibration examples
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A float file in 8 bits that was held against it, not written yet."""
+
+    int8: ModelProto  # of QuantizeLinear and DequantizeLinear
+    plain: ModelProto  # the float file, with the same names of tensors and nodes as `int8`
+    ranges: Ranges  # by the float file's own names
+    float_nodes: tuple[str, ...]  # as in `Made`
+    small: ModelProto  # `int8` as it is written
+    beside: Beside
+
+    def save(self, path: Path) -> Made:
+        """Written, opened again and compared on all examples."""
+        return Made(path, self.float_nodes, self.beside.save(self.small, path))
+
+    def with_weights(self, weights: Mapping[str, np.ndarray]) -> ModelProto:
+        """The float file with other constants, which have the names of `plain`."""
+        model = ModelProto()
+        model.CopyFrom(self.plain)
+        for tensor in model.graph.initializer:
+            if tensor.name in weights:
+                tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+        normal.rename(model, self.beside.names)
+        return model
 
 
 def quantize(
@@ -69,22 +99,43 @@ def make(
     correct: bool = False,
     join: bool = False,
     limits: Limits = STRICT,
+    ranges: Ranges | None = None,
 ) -> Made:
-    """`quantize`, with what was found on the way; `correct`: see `biases`, `join`: see `joins`.
+    """`quantize`, with what was found on the way; see `rounded`.
+
+    Nothing is written that was not opened, run and compared.
+    """
+    how: dict[str, Any] = {"correct": correct, "join": join, "limits": limits, "ranges": ranges}
+    return rounded(fp32_path, calibration, attempt, exclude, **how).save(Path(out_path))
+
+
+def rounded(
+    fp32_path: Path,
+    calibration: Iterable[np.ndarray],
+    attempt: Attempt,
+    exclude: tuple[str, ...] = (),
+    *,
+    correct: bool = False,
+    join: bool = False,
+    limits: Limits = STRICT,
+    ranges: Ranges | None = None,
+) -> Rounded:
+    """The file in 8 bits; `correct`: see `biases`, `join`: see `joins`; `ranges`: instead of those
+    that the attempt would find.
 
     A layer that is off (see `compare`) stays float, and all is done again; where that does not
-    help, the `CompressError` names it. Nothing is written that was not opened, run and compared.
+    help, the `CompressError` names it.
     """
     source = graph.load(Path(fp32_path))
     model = normal.normalized(source)
     check(model, exclude)
     batches, stay = calibrate.batches(model, calibration), qdq.staying(model)
-    ranges = calibrate.ranges(model, batches, attempt, stay)
+    ranges = ranges or calibrate.ranges(model, batches, attempt, stay)
     if join:
         ranges = joins.shared(model, ranges)
     ranges = rectify.shared(model, ranges, stay)
     plain, names = normal.aliased(model)
-    seen = {names[name]: limits for name, limits in ranges.items()}
+    seen = {names[name]: one for name, one in ranges.items()}
     whole = graph.the_input(model, fp32_path).batch is not None
     examples = compare.spread(batches, whole)
     beside = Beside(source, plain, _reverse(names), examples, batches, limits)
@@ -98,7 +149,7 @@ def make(
         small = beside.tidied(int8)
         nodes, reason = beside.off(int8, small, left)
         if not reason:
-            return Made(Path(out_path), tuple(left), beside.save(small, Path(out_path)))
+            return Rounded(int8, plain, ranges, tuple(left), small, beside)
         if not nodes:
             break
         left += nodes

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compress import calibrate, graph, int8, processor, sensitivity
+from compress import calibrate, graph, int8, processor, sensitivity, training
 from compress.config import Attempt, Compress, Gates
 from compress.errors import CompressError
 
@@ -68,21 +68,26 @@ def climb(
     config: Compress,
     gates: Gates,
     judge: Callable[[Path], Judgement],
+    train: training.Train | None = None,
 ) -> Climb:
     """Try `config.ladder` in order; every attempt's file stays in `out_dir` as NAME.onnx.
 
     `calibration` yields batches of what the file reads, from the train split; its first
     `config.calibration_images` examples are used. `judge` measures one int8 file. An attempt whose
     file cannot be made, or is not as the float file, has the verdict `error`, and the next follows.
+    `config.last` follows where there is who can `train` it, and answers were lost.
     """
     reads = graph.the_input(graph.load(Path(fp32_path)), fp32_path)
     batches = calibrate.first_pictures(calibration, config.calibration_images, reads)
     rank = cache(lambda: [name for name, _ in sensitivity.rank(fp32_path, batches)])
     tried: list[Tried] = []
-    for attempt in config.ladder:
+    for attempt in config.rungs:
+        if attempt is config.last and (train is None or not any(_lost(t, gates) for t in tried)):
+            break
         path = Path(out_dir) / f"{attempt.name}.onnx"
         settings = settings_of(attempt, batches)
-        make = partial(make_attempt, fp32_path, path, batches, attempt, rank)
+        how = {"train": train} if attempt.epochs else {}
+        make = partial(make_attempt, fp32_path, path, batches, attempt, rank, **how)
         tried.append(try_out(attempt.name, settings, make, gates, judge))
         if tried[-1].verdict == "pass":
             return Climb(tuple(tried), path)
@@ -91,7 +96,8 @@ def climb(
 
 def settings_of(attempt: Attempt, batches: list[np.ndarray]) -> dict[str, Any]:
     """What is known of an attempt before it is made."""
-    settings = {k: v for k, v in asdict(attempt).items() if k != "name"}
+    unread = {"name"} if attempt.epochs else {"name", "epochs", "learning_rate"}
+    settings = {k: v for k, v in asdict(attempt).items() if k not in unread}
     settings |= {"calibration_images": sum(map(len, batches)), "float_nodes": []}
     return settings | processor.narrowed()
 
@@ -102,10 +108,17 @@ def make_attempt(
     batches: list[np.ndarray],
     attempt: Attempt,
     rank: Callable[[], list[str]],
+    *,
+    train: training.Train | None = None,
     **how: Any,
 ) -> File:
     """The attempt's file, and what stayed float in it; `how`: see `int8.make`."""
     float_nodes = tuple(rank()[: attempt.float_layers] if attempt.float_layers else ())
+    if attempt.epochs:
+        if train is None:
+            raise CompressError("there is nothing to train with", "give the attempt 0 epochs")
+        made, more = training.make(fp32_path, path, batches, attempt, float_nodes, train)
+        return File(made.path, {"float_nodes": list(made.float_nodes), **more})
     made = int8.make(fp32_path, path, batches, attempt, float_nodes, **how)
     return File(made.path, {"float_nodes": list(made.float_nodes)})
 
@@ -135,13 +148,25 @@ def try_out(
     )
 
 
+def _lost(tried: Tried, gates: Gates) -> bool:
+    """Whether an attempt gave wrong answers, or none: then training may help."""
+    if tried.agreement is None:
+        return True
+    return bool(_wrong(tried.drop_points, tried.agreement, gates))
+
+
+def _wrong(drop_points: float | None, agreement: float, gates: Gates) -> list[str]:
+    found = []
+    if drop_points is not None and not drop_points <= gates.max_drop_points:
+        found.append(f"drop {drop_points:.2f} points > {gates.max_drop_points:.2f}")
+    if not agreement >= gates.min_agreement:
+        found.append(f"agreement {agreement:.2%} < {gates.min_agreement:.2%}")
+    return found
+
+
 def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
     """Every gate that this attempt does not reach, in words; a nan reaches none."""
-    found = []
-    if judged.drop_points is not None and not judged.drop_points <= gates.max_drop_points:
-        found.append(f"drop {judged.drop_points:.2f} points > {gates.max_drop_points:.2f}")
-    if not judged.agreement >= gates.min_agreement:
-        found.append(f"agreement {judged.agreement:.2%} < {gates.min_agreement:.2%}")
+    found = _wrong(judged.drop_points, judged.agreement, gates)
     if not judged.speed_ratio <= gates.max_speed_ratio:
         found.append(f"speed ratio {judged.speed_ratio:.3f} > {gates.max_speed_ratio:.3f}")
     if gates.max_size_bytes and size_bytes > gates.max_size_bytes:

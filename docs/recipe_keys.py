@@ -49,8 +49,8 @@ def keys(config: type, names: Mapping[str, Any]) -> list[Key]:
                 )
             found.pop(name, None)  # what is said anew stands where that is
             kind = evaluated(base.__annotations__[name], base, names)
-            default = _default(config.__dataclass_fields__[name])  # type: ignore[attr-defined]
-            found[name] = Key(name, kind, default, said[name], ranges.get(name, ""))
+            usual = default(config.__dataclass_fields__[name])  # type: ignore[attr-defined]
+            found[name] = Key(name, kind, usual, said[name], ranges.get(name, ""))
     return list(found.values())
 
 
@@ -87,7 +87,8 @@ def _where(config: type) -> str:
     return f"{config.__module__}.{config.__name__}"
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def default(field: dataclasses.Field[Any]) -> Any:
+    """What a field holds where it is left out."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default

@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from recipe_keys import Key, keys, messages, options, own, together
+from recipe_keys import Key, default, keys, messages, options, own, together
 
 import compress.config
 import distill.config
@@ -162,9 +162,17 @@ def _shown(key: Key) -> str:
         return "must be given"
     if key.default is None:
         return "none" if type(None) in get_args(key.kind) else "see below"
-    if dataclasses.is_dataclass(key.default) and key.default == type(key.default)():  # type: ignore[operator]
+    if _is_usual(key.default):
         return "its own defaults"
     return f"`{_yaml(key.default)}`"
+
+
+def _is_usual(value: Any) -> bool:
+    """Whether it is a section as it is without a word."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return False
+    asked = (default(field) is dataclasses.MISSING for field in dataclasses.fields(value))
+    return not any(asked) and value == type(value)()
 
 
 def _yaml(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.chain.export import files
 from zoo.chain.job import Job, Step, code
+from zoo.chain.learn import Learner
 from zoo.chain.made import Compressed, Exported, Steps
 from zoo.errors import GateError
 from zoo.measure import bench
@@ -28,10 +29,13 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
     from compress import processor
 
     data = exported.distilled.labelled.data
+    learner = Learner(exported.distilled.labelled, job)
 
     def make(out: Path) -> dict[str, Any]:
         judge = Judge(exported, job)
-        climb = job.maker.climb(exported.folder, data.train, out, judge)
+        climb = job.maker.climb(exported.folder, data.train, out, judge, learner)
+        for checkpoint in out.rglob("checkpoint.pt"):
+            checkpoint.unlink()
         winner = climb.winner.name if climb.winner else ""
         return {"attempts": plain.to_dict(climb.attempts), "winner": winner}
 
@@ -43,6 +47,8 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
         "load": job.meter.loads(data.validation)[0].facts(),
         "code": [code("compress"), *job.task_code],
     } | processor.narrowed()
+    if any(rung.epochs for rung in getattr(compress, "rungs", ())):
+        reads["learns"] = learner.reads()
     done = yield Step("compress", "quantizing", reads, make)
     attempts, winner = done.result["attempts"], done.result["winner"]
     for tried in attempts:

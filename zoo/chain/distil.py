@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +35,34 @@ def run(
     train: config.Train,
 ) -> Steps[Distilled]:
     """Every seed."""
+    decided = reads(labelled, job, student=student, labels=labels, loss=loss, train=train)
+    kept = cache(partial(answers, labelled, job))
+    done = {}
+    for seed in train.seeds:
+        make, says = _Fit(job, labelled.data, kept, seed), f"training, seed {seed}"
+        done[seed] = yield Step(f"train-seed{seed}", says, decided | {"seed": seed}, make)
+    return Distilled(
+        labelled,
+        done[train.seeds[0]].folder,
+        {seed: _training(one.result, one.folder) for seed, one in done.items()},
+        {seed: one.folder / "student.pt" for seed, one in done.items()},
+    )
+
+
+def reads(
+    labelled: Labelled,
+    job: Job,
+    *,
+    student: config.Student,
+    labels: config.Labels,
+    loss: config.Loss,
+    train: config.Train,
+) -> dict[str, Any]:
+    """All that decides the weights of a seed, beside the seed."""
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     del settings["seeds"]
     where, _ = device()
-    reads = job.maker.reads() | {
+    return job.maker.reads() | {
         "format": [TRAIN_FORMAT, job.maker.train_format],
         "student": plain.essentials(student),
         "data": [data.train.sha256, data.validation.sha256],
@@ -48,22 +72,12 @@ def run(
         "train": settings | {"processes": job.maker.processes(data.train, where)},
     }
 
-    @cache
-    def kept() -> Kept | None:
-        if labelled.fresh or teacher is None:
-            return labelled.fresh
-        return job.maker.keep(teacher, data.train, labelled.folder)
 
-    done = {}
-    for seed in train.seeds:
-        make, says = _Fit(job, data, kept, seed), f"training, seed {seed}"
-        done[seed] = yield Step(f"train-seed{seed}", says, reads | {"seed": seed}, make)
-    return Distilled(
-        labelled,
-        done[train.seeds[0]].folder,
-        {seed: _training(one.result, one.folder) for seed, one in done.items()},
-        {seed: one.folder / "student.pt" for seed, one in done.items()},
-    )
+def answers(labelled: Labelled, job: Job) -> Kept | None:
+    """What the teacher said: just now, or as it was kept and is audited here; None without one."""
+    if labelled.fresh or labelled.teacher is None:
+        return labelled.fresh
+    return job.maker.keep(labelled.teacher, labelled.data.train, labelled.folder)
 
 
 class _Fit:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compress.ladder import Climb, Judgement
+    from compress.training import Train as Learn
     from distill.labels import Kept
     from distill.teachers import Teacher
 
@@ -139,8 +140,14 @@ class Maker(ABC, Generic[R, D]):
         return validation
 
     @abstractmethod
-    def climb(self, folder: Path, train: D, out: Path, judge: Callable[[Path], Judgement]) -> Climb:
-        """The attempts at 8 bits of what `export` wrote into `folder`."""
+    def climb(
+        self, folder: Path, train: D, out: Path, judge: Callable[[Path], Judgement], learn: Learn
+    ) -> Climb:
+        """The attempts at 8 bits of what `export` wrote into `folder`.
+
+        `learn` trains an attempt on the data and the teacher of the student, as `ladder.climb`
+        takes it.
+        """
 
     # --- measure ---
 

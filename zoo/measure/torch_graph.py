@@ -7,10 +7,11 @@ between. Needs torch and onnx (extra `train`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
@@ -53,25 +54,22 @@ class TorchGraph:
     def __init__(self, source: Path | bytes, device: str = "cpu") -> None:
         model = read(source)
         self._device = torch.device(device)
-        self._constants = _constants(model, self._device)
+        self._constants = constants(model, self._device)
         image = next(v for v in model.graph.input if v.name not in self._constants)
         self._input = image.name
         self.reads_bytes = image.type.tensor_type.elem_type == TensorProto.UINT8
         self._output = model.graph.output[0].name
-        self._steps = [_step(node) for node in model.graph.node]
+        self._steps = [step(node) for node in model.graph.node]
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> Tensor:
         values: dict[str, Any] = dict(self._constants, **{"": None})
         values[self._input] = pictures.to(self._device)
-        for run, inputs, outputs, attributes in self._steps:
-            made = run([values[name] for name in inputs], attributes)
-            made = made if isinstance(made, tuple | list) else (made,)
-            values.update(zip(outputs, made, strict=False))
+        run(self._steps, values)
         return values[self._output]
 
 
-def _constants(model: ModelProto, device: torch.device) -> dict[str, Tensor]:
+def constants(model: ModelProto, device: torch.device) -> dict[str, Tensor]:
     tensors = {}
     for init in model.graph.initializer:
         tensor = torch.from_numpy(numpy_helper.to_array(init).copy())
@@ -82,7 +80,25 @@ def _constants(model: ModelProto, device: torch.device) -> dict[str, Tensor]:
     return tensors
 
 
-def _step(node: NodeProto) -> tuple[Callable, list[str], list[str], Attributes]:
+class Step(NamedTuple):
+    """A node."""
+
+    operator: str  # a key of OPERATORS
+    inputs: list[str]  # names of tensors, "" where one is left out
+    outputs: list[str]
+    attributes: Attributes
+
+
+def run(steps: Iterable[Step], values: dict[str, Any]) -> None:
+    """Every step; what it makes joins `values`, tensors by name."""
+    for operator, inputs, outputs, attributes in steps:
+        made = OPERATORS[operator]([values[name] for name in inputs], attributes)
+        made = made if isinstance(made, tuple | list) else (made,)
+        values.update(zip(outputs, made, strict=False))
+
+
+def step(node: NodeProto) -> Step:
+    """A node as it is run; an operator that is not known is an `InputError`."""
     if node.op_type not in OPERATORS:
         raise InputError(
             f"the PyTorch runtime has no operator {node.op_type}",
@@ -90,7 +106,7 @@ def _step(node: NodeProto) -> tuple[Callable, list[str], list[str], Attributes]:
         )
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     attributes["outputs"] = len(node.output)
-    return OPERATORS[node.op_type], list(node.input), list(node.output), attributes
+    return Step(node.op_type, list(node.input), list(node.output), attributes)
 
 
 def _option(x: Values, index: int, a: Attributes, name: str, default: Any = None) -> Any:
@@ -266,6 +282,11 @@ def _constant(_: Values, a: Attributes) -> Tensor:
     return torch.tensor(a[key])
 
 
+def _constant_of_shape(x: Values, a: Attributes) -> Tensor:
+    value = numpy_helper.to_array(a["value"]) if "value" in a else np.zeros(1, np.float32)
+    return torch.from_numpy(value.copy()).expand(x[0].tolist())
+
+
 def _shape(x: Values, a: Attributes) -> Tensor:
     return torch.tensor(x[0].shape[a.get("start", 0) : a.get("end")], dtype=torch.int64)
 
@@ -277,6 +298,7 @@ OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {
     "Clip": _clip,
     "Concat": lambda x, a: torch.cat(x, dim=a["axis"]),
     "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
     "Div": lambda x, _: x[0] / x[1],

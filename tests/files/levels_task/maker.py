@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compress.ladder import Climb, Judgement
+    from compress.training import Train as Learn
     from distill.labels import Kept
     from distill.teachers import Teacher
 
@@ -129,7 +130,12 @@ class LevelMaker(Maker[LevelRecipe, Pictures]):
         return Input("image", "uint8", "NHWC", "RGB", self.recipe.data.image_size)
 
     def climb(
-        self, folder: Path, train: Pictures, out: Path, judge: Callable[[Path], Judgement]
+        self,
+        folder: Path,
+        train: Pictures,
+        out: Path,
+        judge: Callable[[Path], Judgement],
+        learn: Learn,
     ) -> Climb:
         from compress import ladder
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compress.ladder import Climb, Judgement
+    from compress.training import Train as Learn
     from distill.config import Augment
     from distill.data import Dataset, Split
     from distill.teachers import Teacher
@@ -122,15 +123,20 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return Input("image", "uint8", "NHWC", "RGB", self.size)
 
     def climb(
-        self, folder: Path, train: Dataset, out: Path, judge: Callable[[Path], Judgement]
+        self,
+        folder: Path,
+        train: Dataset,
+        out: Path,
+        judge: Callable[[Path], Judgement],
+        learn: Learn,
     ) -> Climb:
-        """The ladder of static quantization, calibrated on pictures of the train split."""
+        """The ladder, calibrated on pictures of the train split."""
         from compress import ladder
 
         compress, gates = self.recipe.compress, self.recipe.gates
         assert compress is not None and gates is not None  # the caller looked
         pictures = _spread(train.images, compress.calibration_images)
-        return ladder.climb(folder / FLOAT, out, [pictures], compress, gates, judge)
+        return ladder.climb(folder / FLOAT, out, [pictures], compress, gates, judge, learn)
 
     def golden(self, validation: Dataset) -> np.ndarray:
         """Pictures uint8 (n, s, s, 3)."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compress.ladder import Climb, Judgement
+    from compress.training import Train as Learn
     from distill.config import Pieces
     from distill.data.texts import Texts
     from distill.teachers import Teacher
@@ -109,9 +110,16 @@ class TextMaker(Maker[TextRecipe, "Texts"]):
         return pieces.cut(validation, self.recipe.pieces)
 
     def climb(
-        self, folder: Path, train: Texts, out: Path, judge: Callable[[Path], Judgement]
+        self,
+        folder: Path,
+        train: Texts,
+        out: Path,
+        judge: Callable[[Path], Judgement],
+        learn: Learn,
     ) -> Climb:
-        """Every 8-bit codec of the recipe; the first that passes wins. It needs no calibration."""
+        """Every 8-bit codec of the recipe; the first that passes wins. It needs no calibration,
+        and nothing is trained.
+        """
         from compress import rows
 
         compress, gates = self.recipe.compress, self.recipe.gates
