@@ -98,7 +98,7 @@ class Student:
     """What learns."""
 
     architecture: str  # a name in distill.students.ARCHITECTURES
-    options: dict[str, float | int | str] = field(default_factory=dict)  # its own arguments
+    options: dict[str, bool | float | int | str] = field(default_factory=dict)  # its own arguments
     init: Literal["", "imagenet"] = ""  # the weights it starts from (efficientnet-lite only)
 
 

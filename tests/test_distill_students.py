@@ -39,6 +39,10 @@ V1_WIDTHS = [
     (0.25, 8, 12_426_240, 454_504),
 ]
 
+# Groups, multiply-accumulates, parameters at half width, with the small stem at 32 pixels, 10
+# classes: of all widths with 3 groups this comes nearest to ShuffleNet v2 0.5x.
+V1_SMALL = [(3, 11_126_976, 242_134), (8, 11_644_416, 250_138)]
+
 # Ma et al. 2018, table 5, at 224 pixels and 1000 classes; then with the small stem at 32 and 10.
 V2 = [
     (0.5, 40.5, 1_366_792, 10_902_016, 352_042),
@@ -64,6 +68,12 @@ def test_shufflenet_v1_of_another_width_has_its_size(
 ) -> None:
     net = create("shufflenet-v1", 1000, 224, {"groups": groups, "width": width})
     assert (parameters(net), macs(net, 224)) == (count, mults)
+
+
+@pytest.mark.parametrize(("groups", "mults", "count"), V1_SMALL)
+def test_shufflenet_v1_for_32_pixels_has_its_size(groups: int, mults: int, count: int) -> None:
+    net = create("shufflenet-v1", 10, 32, {"groups": groups, "width": 0.5, "stem": "small"})
+    assert (parameters(net), macs(net, 32)) == (count, mults)
 
 
 @pytest.mark.parametrize(("width", "mmacs", "count"), [row[:3] for row in V2])
@@ -194,6 +204,30 @@ def test_a_v1_unit_of_stride_2_passes_the_pooled_picture_on() -> None:
     y = UnitV1(24, 96, groups=3, stride=2).eval()(x)
     pooled = torch.nn.functional.avg_pool2d(x, 3, 2, 1)
     assert y.shape == (2, 96, 4, 4) and torch.equal(y[:, :24], pooled)
+
+
+@pytest.mark.parametrize("groups", [3, 8])
+def test_without_shuffles_a_v1_unit_keeps_its_groups_apart(groups: int) -> None:
+    size = 8 * groups
+    group = 8  # channels of each
+
+    def reached(shuffle: bool) -> list[int]:
+        torch.manual_seed(0)
+        unit = UnitV1(size, size, groups, 1, shuffle=shuffle).eval()
+        x = torch.ones(1, size, 4, 4, requires_grad=True)
+        unit(x)[:, :group].sum().backward()
+        assert x.grad is not None
+        return sorted({int(c) // group for c in x.grad.abs().sum((0, 2, 3)).nonzero()})
+
+    assert reached(False) == [0] and len(reached(True)) > 1
+
+
+@pytest.mark.parametrize("groups", [3, 8])
+def test_without_shuffles_a_v1_network_has_the_same_size(groups: int) -> None:
+    with_them = create("shufflenet-v1", 10, 32, {"groups": groups})
+    without = create("shufflenet-v1", 10, 32, {"groups": groups, "shuffle": False})
+    assert (parameters(without), macs(without, 32)) == (parameters(with_them), macs(with_them, 32))
+    assert without.state_dict().keys() == with_them.state_dict().keys()
 
 
 def test_the_first_v1_unit_does_not_group_its_first_convolution() -> None:

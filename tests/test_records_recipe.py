@@ -161,3 +161,11 @@ def test_a_setting_that_came_later_counts_when_it_is_not_the_default(tmp_path: P
     later = dataclasses.replace(recipe.labels, share=0.5)
     assert "share" not in plain.canonical(recipe)
     assert "share" in plain.canonical(dataclasses.replace(recipe, labels=later))
+
+
+def test_an_option_of_a_student_may_be_true_or_false(tmp_path: Path) -> None:
+    text = recipes.path_of("cifar10-shufflenet-v1-g3-x0.5.kd").read_text("utf-8")
+    file = tmp_path / "cifar10-shufflenet-v1-g3-x0.5.kd.yaml"
+    file.write_text(text.replace("groups: 3,", "groups: 3, shuffle: false,"), "utf-8")
+    options = recipes.find(file).student.options
+    assert options["shuffle"] is False and options["groups"] == 3

@@ -18,11 +18,22 @@ from compress.rewrite.names import shorten_names
 from compress.rewrite.norms import fold_norms
 from compress.rewrite.pixels import fold_pixels
 from compress.rewrite.pooling import pool_means
+from compress.rewrite.producers import make_shuffled
 from compress.rewrite.shuffles import fold_shuffles
 from compress.rewrite.stem import widen_stem
+from compress.rewrite.ungroup import ungroup
 from compress.rewrite.widths import pad_widths
 
-FLOAT_PASSES = (fold_norms, fold_pixels, pool_means, fold_shuffles, pad_widths, gather_shuffles)
+FLOAT_PASSES = (
+    fold_norms,
+    fold_pixels,
+    pool_means,
+    ungroup,
+    fold_shuffles,
+    gather_shuffles,
+    make_shuffled,
+    pad_widths,
+)
 
 
 def optimize(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -24,19 +24,30 @@ _REPEATS = (4, 8, 4)
 class Unit(nn.Module):
     """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1; added to x, or at stride 2 beside its pool.
 
-    first: the unit after the stem, whose first 1x1 is not grouped (section 3.2).
+    first: the unit after the stem, whose first 1x1 is not grouped (section 3.2). shuffle: without
+    it the groups never meet inside a unit (the paper's ablation).
     """
 
-    def __init__(self, i: int, o: int, groups: int, stride: int, first: bool = False) -> None:
+    def __init__(
+        self,
+        i: int,
+        o: int,
+        groups: int,
+        stride: int,
+        first: bool = False,
+        shuffle: bool = True,
+    ) -> None:
         super().__init__()
         mid, out = o // 4, o - i if stride == 2 else o
-        self.groups, self.stride = groups, stride
+        self.groups, self.stride, self.shuffle = groups, stride, shuffle
         self.reduce = conv_norm(i, mid, groups=1 if first else groups)
         self.depthwise = conv_norm(mid, mid, 3, stride, groups=mid, relu=False)
         self.expand = conv_norm(mid, out, groups=groups, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.expand(self.depthwise(channel_shuffle(self.reduce(x), self.groups)))
+        y = self.reduce(x)
+        y = channel_shuffle(y, self.groups) if self.shuffle else y
+        y = self.expand(self.depthwise(y))
         if self.stride == 1:
             return F.relu(x + y)
         return F.relu(torch.cat([F.avg_pool2d(x, 3, 2, 1), y], 1))
@@ -56,6 +67,7 @@ class ShuffleNetV1(nn.Module):
         groups: int = 3,  # of the 1x1 convolutions: 1, 2, 3, 4 or 8
         width: float = 1.0,  # what every channel count is multiplied with
         stem: str = "imagenet",  # imagenet: the side is quartered; small: it is kept
+        shuffle: bool = True,  # false: channels stay in their groups, the paper's ablation
     ) -> None:
         super().__init__()
         if groups not in _CHANNELS:
@@ -68,8 +80,8 @@ class ShuffleNetV1(nn.Module):
         units: list[nn.Module] = []
         for stage, repeats in zip(_CHANNELS[groups], _REPEATS, strict=True):
             out = _round_up(stage * width, 4 * groups)
-            units.append(Unit(channels, out, groups, 2, first=not units))
-            units += [Unit(out, out, groups, 1) for _ in range(repeats - 1)]
+            units.append(Unit(channels, out, groups, 2, not units, shuffle))
+            units += [Unit(out, out, groups, 1, shuffle=shuffle) for _ in range(repeats - 1)]
             channels = out
         self.units = nn.Sequential(*units)
         self.head = Head(channels, classes)
