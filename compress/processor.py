@@ -35,6 +35,11 @@ def weight_bits() -> int:
     return 7 if saturates() else 8
 
 
+def largest_weight() -> int:
+    """The largest code of a weight, of either sign."""
+    return 64 if saturates() else WEIGHT
+
+
 def narrowed() -> dict[str, int]:
     """What an attempt says of that; nothing where weights have their 8 bits."""
     return {"weight_bits": weight_bits()} if saturates() else {}

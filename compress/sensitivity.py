@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from compress import calibrate, graph, normal
+from compress import calibrate, graph, normal, processor
 
 PICTURES = 32  # measured on: enough to rank layers, few enough to take seconds
 
@@ -93,9 +93,9 @@ def channel_axis(node: NodeProto) -> int:
 
 
 def fake_quantized(weight: np.ndarray, axis: int) -> np.ndarray:
-    """`weight` rounded to 255 levels around 0 with one scale for each index of `axis`."""
+    """`weight` rounded to the levels of 8-bit files, with one scale for each index of `axis`."""
     others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
-    scale = np.abs(weight).max(axis=others, keepdims=True) / np.float32(127)
+    scale = np.abs(weight).max(axis=others, keepdims=True) / np.float32(processor.largest_weight())
     scale = np.where(scale == 0, np.float32(1), scale)
     return (np.round(weight / scale) * scale).astype(np.float32)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -36,16 +35,6 @@ class Plan:
     views: int = 0  # views that answers knows, epochs cycle them; 0: a new one each epoch
 
 
-class Batch(NamedTuple):
-    """What a process has of one step."""
-
-    view: int  # its number
-    rows: Tensor  # (b,)
-    inputs: Tensor  # as the student reads them
-    targets: Tensor  # float32 (b, classes)
-    share: float  # of all rows of the step
-
-
 class Batches:
     """Views in batches; which ones is decided by epoch and seed alone."""
 
@@ -60,16 +49,14 @@ class Batches:
             )
         self._epoch = -1
 
-    def batch(self, step: int) -> Batch:
-        """This process's share of a step."""
+    def batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
+        """View number, this process's rows (b,), what the student reads, targets (b, classes)."""
         epoch, place = divmod(step, self.steps)
         if epoch != self._epoch:
             self._open(epoch)
-        everyone = self._rows[place]
-        rows = self.ranks.share(everyone)
-        inputs = self._view.inputs(rows).to(self.device)
-        targets = self._view.targets(rows).to(self.device)
-        return Batch(self._number, rows, inputs, targets, len(rows) / len(everyone))
+        rows = self.ranks.share(self._rows[place])
+        inputs, targets = self._view.inputs(rows), self._view.targets(rows)
+        return self._number, rows, inputs.to(self.device), targets.to(self.device)
 
     def _open(self, epoch: int) -> None:
         self._epoch = epoch

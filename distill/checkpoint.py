@@ -26,7 +26,7 @@ class State:
     optimizer: torch.optim.Optimizer
     made_by: dict[str, Any]  # what decides the run: see `runs.facts`
     step: int = 0
-    began: float = 0.0  # loss of the first step
+    began: float = 0.0  # loss of the first step, of the first process's share
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch so far
     curves: list[dict[str, float]] = field(default_factory=list)  # one row an epoch
 
@@ -54,7 +54,7 @@ def store(state: State, path: Path, ranks: Ranks) -> None:
 def load(state: State, path: Path, device: str, ranks: Ranks) -> None:
     """Go on where `path` stands, if there is such a file; it is read by the first process."""
     kept = _read(state, path, device) if ranks.first else None
-    kept = ranks.told(kept)
+    kept = ranks.broadcast(kept)
     if kept is None:
         return
     try:

@@ -209,7 +209,7 @@ class Train:
     ema: float = 0.0  # decay a step of the averaged weights that are kept; 0: off
     seeds: tuple[int, ...] = (0,)  # the first one is published; the others give the spread
     optimizer: Literal["sgd", "adam"] = _later("sgd")  # adam: betas 0.9, 0.99 (Kingma & Ba 2015)
-    processes: int = _later(0)  # that share each step; 0: one a core for pictures, 64 each or more
+    processes: int = _later(0)  # that share a step; 0: one a core for pictures, 64 each or more
     sizes: tuple[int, ...] = _later(())  # pixels a side, growing to the student's; empty: its own
     shares: tuple[float, ...] = _later(())  # of the epochs at each of sizes; empty: equal ones
 
@@ -243,11 +243,11 @@ class Train:
             _check(ok, f"shares must be > 0 and sum to 1, not {self.shares}")
 
     def size(self, epoch: int) -> int:
-        """Pixels a side in an epoch, counted from 0; 0: the student's own."""
+        """Pixels a side in an epoch, counted from 0; 0: the student's own, as in the last epoch."""
         shares = self.shares or (1 / len(self.sizes),) * len(self.sizes) if self.sizes else ()
         end = 0.0
         for size, share in zip(self.sizes, shares, strict=True):
             end += share * self.epochs
-            if epoch + 0.5 < end:
+            if epoch + 0.5 < end and epoch < self.epochs - 1:
                 return size
         return self.sizes[-1] if self.sizes else 0

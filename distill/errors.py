@@ -1,4 +1,4 @@
-"""The one error of this stage."""
+"""The one error of this stage, and which of them tell of the run and not of a fault around it."""
 
 
 class DistillError(Exception):
@@ -7,3 +7,7 @@ class DistillError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class DivergedError(DistillError):
+    """A training that was carried out and taught nothing: again it would end alike."""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,10 @@ from torch import Tensor, nn
 from distill.errors import DistillError
 
 SHARE = 64  # examples of a step that a process is worth having for
+WAIT = 10.0  # seconds that a process has to end
+READY = b"ready\n"  # what a process says that has its copy
 AGAIN = "run it again: it goes on from the last checkpoint"
+STATISTICS = ("running_mean", "running_var")
 T = TypeVar("T")
 
 
@@ -48,7 +51,7 @@ class Ranks:
         """This process's part of rows (b,): every count-th."""
         return rows[self.rank :: self.count]
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
         """Put into each tensor the sum of what all processes have in it."""
         parts = list(tensors)
         if self.count == 1 or not parts:
@@ -66,7 +69,7 @@ class Ranks:
         dist.gather_object(thing, found)
         return found or []
 
-    def told(self, thing: T) -> T:
+    def broadcast(self, thing: T) -> T:
         """What the first process has."""
         if self.count == 1:
             return thing
@@ -78,97 +81,112 @@ class Ranks:
 ALONE = Ranks()
 
 
-def number(asked: int, batch_size: int, device: str, alone: bool = False) -> int:
-    """How many processes train: `asked`, or where that is 0 one a core with SHARE rows or more.
-
-    alone: one, where nothing is asked for; so it is on a GPU. Raises `DistillError` for more than
-    there are cores.
-    """
-    cores = torch.get_num_threads()  # as OMP_NUM_THREADS or the processor has it
-    if asked > cores:
-        raise DistillError(
-            f"train.processes is {asked}, and there are {cores} cores for it",
-            "leave it out: then it is one a core",
-        )
-    if asked or alone or device != "cpu" or dist.is_initialized():
-        return max(asked, 1)
-    most = max(1, min(cores, batch_size // SHARE))
+def count_for(batch_size: int) -> int:
+    """How many processes a batch is worth: one a core, of SHARE rows or more and all alike."""
+    if dist.is_initialized():
+        return 1
+    most = max(1, min(torch.get_num_threads(), batch_size // SHARE))
     return next(n for n in range(most, 0, -1) if batch_size % n == 0)
 
 
 def together(count: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     """work(ranks, *arguments) in `count` processes; what it returns in this one, the first.
 
-    Raises what `work` raises here, or a `DistillError` when another process ends before its time.
+    Raises what `work` raises here, or a `DistillError` when another process ends before its time,
+    and for more processes than cores.
     """
     if count == 1:
         return work(ALONE, *arguments)
-    with tempfile.TemporaryDirectory() as folder, _threads(torch.get_num_threads() // count):
-        others = _Others(Path(folder), count, work, arguments)
+    cores = torch.get_num_threads()
+    if count > cores:
+        what = f"train.processes is {count}, and there are {cores} cores for it"
+        hint = "leave it out: then it is one a core (as OMP_NUM_THREADS has it, where that is set)"
+        raise DistillError(what, hint)
+    if dist.is_initialized():
+        hint = "train.processes: 1 has no need of a second"
+        raise DistillError("a process group of torch.distributed is open here", hint)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _threads(cores // count),
+        _Others(Path(folder), count) as others,
+    ):
+        others.hand(work, arguments)
         try:
             with _group(Path(folder), Ranks(0, count)):
                 return work(Ranks(0, count), *arguments)
-        except RuntimeError as error:  # gloo's, when nobody is at the other end
-            others.explain(error)
+        except RuntimeError as error:
+            if "gloo" in str(error):  # nobody is at the other end any more
+                others.explain(error)
             raise
-        finally:
-            others.end()
 
 
 class _Others:
-    """The processes of ranks 1, 2, ..."""
+    """The processes of ranks 1, 2, ...; none is left at the end."""
 
-    def __init__(
-        self, folder: Path, count: int, work: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> None:
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count = folder, count
+        self.logs = [folder / f"{rank}.log" for rank in range(1, count)]
+        self.all: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> _Others:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for process in self.all:
+            try:
+                process.wait(timeout=0 if kind else WAIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    pipe.close()  # type: ignore[union-attr]  # both were asked for
+
+    def hand(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Start them, each with a copy; back when all have it."""
         try:
             content = pickle.dumps((work, arguments), protocol=5)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             hint = "train.processes: 1 needs no copy of it"
             raise DistillError(f"not to be handed to another process: {error}", hint) from error
-        self.logs = [folder / f"{rank}.log" for rank in range(1, count)]
-        self.all = [self._start(folder, Ranks(i + 1, count)) for i in range(count - 1)]
+        self.all.extend(self._start(Ranks(i + 1, self.count)) for i in range(self.count - 1))
         for process in self.all:
+            assert process.stdin is not None and process.stdout is not None
             try:
-                assert process.stdin is not None
                 process.stdin.write(content)
                 process.stdin.close()
-            except OSError as error:
-                self.explain(error)
+                answered = process.stdout.readline() == READY
+            except OSError:
+                answered = False
+            if not answered:
+                self.explain(None)
 
-    def _start(self, folder: Path, ranks: Ranks) -> subprocess.Popen[bytes]:
+    def _start(self, ranks: Ranks) -> subprocess.Popen[bytes]:
         threads = str(torch.get_num_threads())
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-        command = [sys.executable, "-m", "distill.ranks"]
+        command = [sys.executable, "-m", "distill.ranks", str(self.folder)]
         with self.logs[ranks.rank - 1].open("wb") as log:
             return subprocess.Popen(
-                [*command, str(folder), str(ranks.rank), str(ranks.count)],
+                [*command, str(ranks.rank), str(ranks.count)],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": path},
             )
 
-    def explain(self, error: Exception) -> None:
+    def explain(self, error: Exception | None) -> None:
         """Raise a `DistillError` if one of them has ended, with what it said."""
         for process, log in zip(self.all, self.logs, strict=True):
             try:
-                code = process.wait(timeout=10)
+                code = process.wait(timeout=WAIT)
             except subprocess.TimeoutExpired:
                 continue
-            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-            what = f"a process of the training {how}{': ' if said else ''}{''.join(said)}"
-            raise DistillError(what, AGAIN) from error
-
-    def end(self) -> None:
-        """None is left."""
-        for process in self.all:
-            try:
-                process.wait(timeout=0 if sys.exc_info()[0] else 10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if code < 0:
+                what = f"a process of the training was killed by signal {-code}"
+                raise DistillError(what, AGAIN) from error
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            what = f"a process of the training ended: {said[-1] if said else code}"
+            raise DistillError(what, "train.processes: 1 does it all in one") from error
 
 
 @contextmanager
@@ -198,16 +216,20 @@ def _main(folder: str, rank: str, count: str) -> None:
     """Another process: what it is to do comes by its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one ends it
     work, arguments = pickle.load(sys.stdin.buffer)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     ranks = Ranks(int(rank), int(count))
     with _group(Path(folder), ranks):
         work(ranks, *arguments)
 
 
-def mean_buffers(net: nn.Module, ranks: Ranks) -> None:
-    """Give `net` the mean of all processes' running statistics."""
-    floats = [b for b in net.buffers() if b.is_floating_point()]
-    ranks.add_up(floats)
-    for buffer in floats if ranks.count > 1 else ():
+def mean_statistics(net: nn.Module, ranks: Ranks) -> None:
+    """Give the norms of `net` the mean of all processes' running statistics."""
+    if ranks.count == 1:
+        return
+    found = [b for name, b in net.named_buffers() if name.endswith(STATISTICS)]
+    ranks.all_reduce(found)
+    for buffer in found:
         buffer.div_(ranks.count)
 
 

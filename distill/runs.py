@@ -14,7 +14,7 @@ from torch import nn
 
 from distill.data import Dataset
 from distill.data.texts import Texts
-from distill.errors import DistillError
+from distill.errors import DistillError, DivergedError
 from distill.trial import MANY, at_chance
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def check_sane(
     hint = "lower train.learning_rate, or train for more epochs"
     losses = f"the loss began at {began:.3g} and ends at {last:.3g}"
     if last > FAR * max(began, math.log(classes)):
-        raise DistillError(f"{losses}: nothing was learned", hint)
+        raise DivergedError(f"{losses}: nothing was learned", hint)
     if at_chance(answers, labels) and (len(labels) >= MANY or last >= STILL * began):
         right = f"{(answers == labels).mean():.1%} of {len(labels)} held-out examples"
-        raise DistillError(f"the student is right in {right}: at chance; {losses}", hint)
+        raise DivergedError(f"the student is right in {right}: at chance; {losses}", hint)

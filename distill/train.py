@@ -18,20 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill import ranks as processes
 from distill.batches import Answers, Batches, Plan, said_by, who
 from distill.checkpoint import CHECKPOINT_SECONDS, State, load, save, store
-from distill.config import Train
+from distill.config import Loss, Train
 from distill.data import Dataset
 from distill.data.texts import Texts
-from distill.errors import DistillError
-from distill.losses import total
+from distill.errors import DistillError, DivergedError
+from distill.losses import LOSSES, total
 from distill.pieces import padded
 from distill.progress import Progress, progress
-from distill.ranks import Ranks
+from distill.ranks import Ranks, count_for, mean_statistics, together
 from distill.runs import check_sane, facts
 
-__all__ = ["Answers", "Plan", "accuracy", "fit", "number", "predict", "rate", "save"]
+__all__ = ["Answers", "Plan", "accuracy", "fit", "predict", "process_count", "rate", "save"]
 
 
 def fit(
@@ -51,11 +50,12 @@ def fit(
     above the loss it began with, and when `out` holds a run of another plan, student or data.
     """
     out.mkdir(parents=True, exist_ok=True)
-    count = number(plan.train, train, device, answers)
+    plan = _one_alone(plan, student, answers)
+    count = process_count(plan.train, plan.loss, train, device)
     plan = replace(plan, train=replace(plan.train, processes=count))
     check_sizes(student, plan.train)
     arguments = (student, train, validation, plan, out, answers, device)
-    state, held_out = processes.together(count, _run, arguments)
+    state, held_out = together(count, _run, arguments)
     last = state.curves[-1]["loss"]
     check_sane(state.began, last, held_out.argmax(1), validation.labels, len(train.classes))
     student.load_state_dict(state.average.state_dict())
@@ -64,11 +64,31 @@ def fit(
     return state.curves
 
 
-def number(train: Train, data: Dataset | Texts, device: str, answers: Answers | None = None) -> int:
-    """How many processes share a step; one where a teacher answers who cannot be copied."""
+def process_count(train: Train, loss: Loss, data: Dataset | Texts, device: str) -> int:
+    """How many processes share a step here: see `config.Train.processes`.
+
+    One on a GPU; where nothing is asked for, one for texts and for a loss that compares the
+    examples of a whole batch. The latter with more is a `DistillError`.
+    """
+    whole = LOSSES.load(loss.name).whole_batch
+    if whole and train.processes > 1:
+        raise DistillError(
+            f"the loss {loss.name} compares the examples of a whole batch",
+            "leave train.processes out: then it is one",
+        )
+    if device != "cpu":
+        return 1
+    alone = whole or not isinstance(data, Dataset)
+    return train.processes or (1 if alone else count_for(train.batch_size))
+
+
+def _one_alone(plan: Plan, student: nn.Module, answers: Answers | None) -> Plan:
+    """The plan, of one process where more are not asked for and something cannot be copied."""
     live = answers is not None and not hasattr(answers, "key")
-    alone = live or not isinstance(data, Dataset)
-    return processes.number(train.processes, train.batch_size, device, alone)
+    local = any(type(part).__module__ == "__main__" for part in student.modules())
+    if plan.train.processes or not (live or local):
+        return plan
+    return replace(plan, train=replace(plan.train, processes=1))
 
 
 def _run(
@@ -105,7 +125,7 @@ def _run(
             _close_epoch(state, data, plan, _right(held_out, validation) if ranks.first else 0, out)
     if held_out is None:  # a finished run
         held_out = _held_out(state, validation, device, ranks)
-    processes.mean_buffers(state.average, ranks)
+    mean_statistics(state.average, ranks)
     return state, held_out
 
 
@@ -127,7 +147,7 @@ def _held_out(state: State, validation: Dataset | Texts, device: str, ranks: Ran
     net = state.average
     if ranks.count > 1:
         net = copy.deepcopy(net)
-        processes.mean_buffers(net, ranks)
+        mean_statistics(net, ranks)
     inputs = _inputs(validation)
     own = predict(net, inputs[ranks.rank :: ranks.count], device)
     parts = ranks.gather(own)
@@ -246,7 +266,7 @@ def _step(
     state: State, data: Batches, plan: Plan, answers: Answers | None, late: bool
 ) -> tuple[float, float, bool]:
     """One update; the batch's loss, the fraction it got right, and whether it is time to store."""
-    number, rows, inputs, target, share = data.batch(state.step)
+    number, rows, inputs, target = data.batch(state.step)
     teacher = answers(number, rows, inputs).to(inputs.device) if answers else None
     if teacher is not None and not state.made_by["teacher"]:
         state.made_by["teacher"] = said_by(teacher)
@@ -259,26 +279,31 @@ def _step(
     if state.step == 0:  # as it is weighed after the warm-up
         state.began = total(plan.loss, logits.detach(), teacher, target, math.inf).item()
     state.optimizer.zero_grad(set_to_none=True)
-    (loss * share).backward()
+    (loss / data.ranks.count).backward()
     right = (logits.argmax(1) == target.argmax(1)).float().mean().item()
-    found = torch.tensor([loss.item() * share, right * share, late and data.ranks.first])
-    if data.ranks.count > 1:
-        data.ranks.add_up([*_gradients(state.student), found])
+    found = torch.tensor([loss.item(), right, late and data.ranks.first]) / data.ranks.count
+    data.ranks.all_reduce(_gradients(state.student, data.ranks))
+    data.ranks.all_reduce([found])
     state.optimizer.step()
     _average(state, plan.train.ema)
     value, right, late = found.tolist()
     if not math.isfinite(value):
-        raise DistillError(f"the loss is {value} at step {state.step}", "lower train.learning_rate")
+        raise DivergedError(
+            f"the loss is {value} at step {state.step}", "lower train.learning_rate"
+        )
     return value, right, bool(late)
 
 
-def _gradients(student: nn.Module) -> list[Tensor]:
-    """One of each weight that learns; zeros where this share of the batch gave it none."""
+def _gradients(student: nn.Module, ranks: Ranks) -> list[Tensor]:
+    """Those of this process's share; zeros where only another one's gave a weight any."""
     learning = [p for p in student.parameters() if p.requires_grad]
-    for weight in learning:
-        if weight.grad is None:
-            weight.grad = torch.zeros_like(weight)
-    return [p.grad for p in learning if p.grad is not None]
+    if ranks.count > 1:
+        has = torch.tensor([float(weight.grad is not None) for weight in learning])
+        ranks.all_reduce([has])
+        for weight, given in zip(learning, has.tolist(), strict=True):
+            if given and weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+    return [weight.grad for weight in learning if weight.grad is not None]
 
 
 @torch.no_grad()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,13 +65,20 @@ class Ending(Colours):
         return super().__call__(view, rows, pictures)
 
 
-def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
-    """Without batch norm, whose statistics are those of a share."""
+class Silent(Colours):
+    """A teacher that was not asked about every third row."""
+
+    def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        logits = super().__call__(view, rows, pictures)
+        return logits.masked_fill((rows % 3 == 0)[:, None], -torch.inf)
+
+
+@pytest.mark.parametrize("answering", [teacher, Silent()], ids=["all", "some"])
+def test_two_processes_take_the_steps_of_one(tmp_path: Path, answering: Colours) -> None:
+    """Without batch norm, whose statistics are those of a share; of some rows with labels alone."""
     one, two = linear(), linear()
-    plan = replace(PLAN, augment=replace(AUGMENT, mixup=0.0))
-    alone = fit(one, dataset(), HELD, plan, tmp_path / "one", teacher)
-    shared = replace(plan, train=TWO.train)
-    both = fit(two, dataset(), HELD, shared, tmp_path / "two", teacher)
+    alone = fit(one, dataset(), HELD, PLAN, tmp_path / "one", answering)
+    both = fit(two, dataset(), HELD, TWO, tmp_path / "two", answering)
     for name, value in weights(one).items():
         assert torch.allclose(value, weights(two)[name], atol=1e-6), name
     for a, b in zip(alone, both, strict=True):
@@ -122,23 +132,35 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_started(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("asked", "batch_size", "device", "alone", "found"),
+    ("batch_size", "found"), [(128, 2), (127, 1), (64, 1), (4096, 2), (4097, 1)]
+)
+def test_processes_are_one_a_core_with_enough_to_do_and_equal_shares(
+    batch_size: int, found: int
+) -> None:
+    assert ranks.count_for(batch_size) == found
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss", "data", "device", "found"),
     [
-        (0, 128, "cpu", False, 2),
-        (0, 127, "cpu", False, 1),
-        (0, 64, "cpu", False, 1),
-        (0, 4096, "cpu", False, 2),
-        (0, 4097, "cpu", False, 1),  # no share of it is equal
-        (0, 128, "cuda", False, 1),
-        (0, 128, "cpu", True, 1),
-        (1, 128, "cpu", False, 1),
-        (2, 8, "cpu", True, 2),
+        ({}, "kd", dataset(), "cpu", 2),
+        ({}, "dist", dataset(), "cpu", 1),  # compares the pictures of a batch
+        ({}, "kd", object(), "cpu", 1),  # texts
+        ({"processes": 2}, "kd", object(), "cpu", 2),
+        ({"processes": 1}, "kd", dataset(), "cpu", 1),
+        ({"processes": 2}, "kd", dataset(), "cuda", 1),
     ],
 )
-def test_processes_are_one_a_core_with_enough_to_do(
-    asked: int, batch_size: int, device: str, alone: bool, found: int
+def test_who_trains_alone(
+    settings: dict[str, int], loss: str, data: Any, device: str, found: int
 ) -> None:
-    assert ranks.number(asked, batch_size, device, alone) == found
+    how = Train(epochs=1, batch_size=128, **settings)
+    assert train.process_count(how, Loss(name=loss), data, device) == found
+
+
+def test_a_loss_of_whole_batches_is_not_shared() -> None:
+    with pytest.raises(DistillError, match="dist compares the examples of a whole batch"):
+        train.process_count(TWO.train, Loss(name="dist"), dataset(), "cpu")
 
 
 def test_more_processes_than_cores_are_refused(tmp_path: Path) -> None:
@@ -147,11 +169,58 @@ def test_more_processes_than_cores_are_refused(tmp_path: Path) -> None:
         fit(network(), dataset(), HELD, many, tmp_path, teacher)
 
 
-def test_a_live_teacher_and_texts_are_for_one_process() -> None:
-    big = Train(epochs=1, batch_size=128)
-    assert train.number(big, dataset(), "cpu", teacher) == 2
-    assert train.number(big, dataset(), "cpu", lambda view, rows, x: x) == 1
-    assert train.number(big, object(), "cpu") == 1  # type: ignore[arg-type]
+BIG = Plan(Loss(), AUGMENT, Train(epochs=1, batch_size=128, learning_rate=0.05), 0)
+
+
+def test_a_live_teacher_is_asked_by_one_process(tmp_path: Path) -> None:
+    fit(network(), dataset(130), HELD, BIG, tmp_path, lambda view, rows, x: teacher(view, rows, x))
+    assert read(tmp_path / "checkpoint.pt")["made_by"]["train.processes"] == 1
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from small_training import HELD, dataset, network
+from distill.config import Augment, Loss, Train
+from distill.train import Plan, fit
+
+class Mine(torch.nn.Sequential):
+    pass
+
+torch.set_num_threads(2)
+train = Train(epochs=1, batch_size=128, learning_rate=0.05, processes=int(sys.argv[2]))
+plan = Plan(Loss(name="ce"), Augment(), train, 0)
+fit(Mine(*network()), dataset(130), HELD, plan, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [(0, 0, "130"), (2, 1, "a process of the training ended: AttributeError")],
+)
+def test_a_network_of_a_script_trains_in_one_process_and_is_refused_in_two(
+    files: Path, tmp_path: Path, asked: int, code: int, said: str
+) -> None:
+    """No guard of `__main__` is needed, and nothing waits for a process that has ended."""
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-", str(tmp_path), str(asked)],
+        input=SCRIPT.replace("128", "64") if asked else SCRIPT,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{files}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr or code == 0
+
+
+def test_an_error_of_the_students_own_is_raised_as_it_is(tmp_path: Path) -> None:
+    net = network()
+    net[6] = torch.nn.Linear(55, 3)  # type: ignore[index]
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(net, dataset(), HELD, TWO, tmp_path, teacher)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_by_the_config() -> None:
@@ -160,7 +229,6 @@ def test_a_batch_that_cannot_be_shared_is_refused_by_the_config() -> None:
 
 
 def test_the_default_shares_a_large_batch(tmp_path: Path) -> None:
-    plan = Plan(Loss(name="ce"), AUGMENT, Train(epochs=1, batch_size=128, learning_rate=0.05), 0)
-    fit(network(), dataset(130), HELD, plan, tmp_path)
+    fit(network(), dataset(130), HELD, BIG, tmp_path, teacher)
     kept = read(tmp_path / "checkpoint.pt")
     assert kept["made_by"]["train.processes"] == 2 == len(kept["own"])

@@ -96,6 +96,8 @@ def test_a_cut_run_goes_on_at_the_size_of_its_epoch(tmp_path: Path) -> None:
         (5, (16, 24, 32), (0.5, 0.3, 0.2), [16, 16, 24, 24, 32]),
         (1, (16, 32), (), [32]),
         (2, (16, 24, 32), (), [16, 32]),
+        (2, (16, 24, 32), (0.5, 0.3, 0.2), [16, 32]),  # the last is always the student's
+        (1, (16, 32), (0.8, 0.2), [32]),
     ],
 )
 def test_the_size_of_an_epoch(

@@ -25,4 +25,5 @@ def _pearson(a: Tensor, b: Tensor) -> Tensor:
 KIND = Kind(
     lambda loss, s, t, target: dist(s, t, loss.temperature, loss.beta, loss.gamma),
     {"temperature": 1.0, "ce": 1.0, "kd": 2.0, "beta": 1.0, "gamma": 1.0},
+    whole_batch=True,
 )

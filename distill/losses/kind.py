@@ -21,3 +21,4 @@ class Kind(NamedTuple):
     term: Callable[[Loss, Tensor, Tensor, Tensor], Tensor] | None
     """(settings, student, teacher, target) -> a mean over n, in nats; None: no teacher is heard"""
     paper: Mapping[str, float]  # name of each setting -> what the paper gives it
+    whole_batch: bool = False  # it compares the examples of a batch, so that a share says less

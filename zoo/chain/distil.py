@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.job import Job, Step
+from zoo.chain.job import Job, Step, folder_of
 from zoo.chain.made import Distilled, Labelled, Read, Steps
+from zoo.chain.maker import Maker
 from zoo.errors import RecipeError
 from zoo.records import plain, reader
 from zoo.records.run import KeptLabels, Training, commit, versions
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from distill.labels import Kept
 
 TRAIN_FORMAT = 2  # counts up when training changes what it makes of the same settings
+MOST = 64  # processes of a run begun elsewhere that is looked for
 
 
 def run(
@@ -35,12 +38,13 @@ def run(
     train: config.Train,
 ) -> Steps[Distilled]:
     """Every seed."""
-    decided = reads(labelled, job, student=student, labels=labels, loss=loss, train=train)
-    kept = cache(partial(answers, labelled, job))
+    train = settled(labelled, job)
+    maker = type(job.maker)(replace(job.recipe, train=train))
+    decided, kept = reads(labelled, job, train), cache(partial(answers, labelled, job))
     done = {}
     for seed in train.seeds:
-        make, says = _Fit(job, labelled.data, kept, seed), f"training, seed {seed}"
-        done[seed] = yield Step(f"train-seed{seed}", says, decided | {"seed": seed}, make)
+        make, says = _Fit(maker, labelled.data, kept, seed), f"training, seed {seed}"
+        done[seed] = yield Step(_name(seed), says, decided | {"seed": seed}, make)
     return Distilled(
         labelled,
         done[train.seeds[0]].folder,
@@ -49,19 +53,34 @@ def run(
     )
 
 
-def reads(
-    labelled: Labelled,
-    job: Job,
-    *,
-    student: config.Student,
-    labels: config.Labels,
-    loss: config.Loss,
-    train: config.Train,
-) -> dict[str, Any]:
-    """All that decides the weights of a seed, beside the seed."""
+def settled(labelled: Labelled, job: Job) -> config.Train:
+    """The recipe's, with the number of processes: its own, that of a run begun here, or as many as
+    this machine has use for.
+    """
+    train, where = job.recipe.train, device()[0]
+    own = job.maker.processes(labelled.data.train, where)
+    found = (replace(train, processes=n) for n in (own, *range(1, MOST + 1)))
+    if train.processes or where != "cpu":
+        return next(found)
+    begun = (one for one in found if _folder(labelled, job, one).exists())
+    return next(begun, replace(train, processes=own))
+
+
+def _folder(labelled: Labelled, job: Job, train: config.Train) -> Path:
+    """Of the first seed."""
+    seed = train.seeds[0]
+    return folder_of(job.folder, _name(seed), reads(labelled, job, train) | {"seed": seed})
+
+
+def _name(seed: int) -> str:
+    return f"train-seed{seed}"
+
+
+def reads(labelled: Labelled, job: Job, train: config.Train) -> dict[str, Any]:
+    """All that decides the weights of a seed, beside the seed; `train` is settled."""
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
+    student, labels, loss = job.recipe.student, job.recipe.labels, job.recipe.loss
     del settings["seeds"]
-    where, _ = device()
     return job.maker.reads() | {
         "format": [TRAIN_FORMAT, job.maker.train_format],
         "student": plain.essentials(student),
@@ -69,7 +88,7 @@ def reads(
         "teacher": teacher.sha256 if teacher else "",
         "labels": plain.essentials(labels) if teacher else {},
         "loss": plain.essentials(loss),
-        "train": settings | {"processes": job.maker.processes(data.train, where)},
+        "train": settings,
     }
 
 
@@ -83,8 +102,10 @@ def answers(labelled: Labelled, job: Job) -> Kept | None:
 class _Fit:
     """One seed of a student."""
 
-    def __init__(self, job: Job, data: Read, answers: Callable[[], Kept | None], seed: int) -> None:
-        self.maker, self.data, self.answers, self.seed = job.maker, data, answers, seed
+    def __init__(
+        self, maker: Maker[Any, Any], data: Read, answers: Callable[[], Kept | None], seed: int
+    ) -> None:
+        self.maker, self.data, self.answers, self.seed = maker, data, answers, seed
 
     def __call__(self, out: Path) -> dict[str, Any]:
         import torch
@@ -108,7 +129,7 @@ class _Fit:
                 versions=versions(),
                 seconds=round(sum(row["seconds"] for row in curves), 1),
                 curves=tuple(curves),
-                processes=maker.processes(data.train, where),
+                processes=maker.recipe.train.processes,
                 labels=_about(kept) if kept else None,
                 temperature=temperature,
             )

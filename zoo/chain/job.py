@@ -104,8 +104,7 @@ def once(root: Path, step: Step) -> Done:
 
     Its folder is root/<name>-<hash>; only a returned result marks it as done.
     """
-    text = canonical(step.reads)
-    folder = root / f"{step.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text, folder = canonical(step.reads), folder_of(root, step.name, step.reads)
     found = _result(folder / DONE)
     if found is not None:
         return Done(folder, found, False)
@@ -113,6 +112,11 @@ def once(root: Path, step: Step) -> Done:
     result = json.loads(canonical(step.make(folder)))
     write_text(folder / DONE, json.dumps({"reads": json.loads(text), "result": result}, indent=1))
     return Done(folder, result, True)
+
+
+def folder_of(root: Path, name: str, reads: Any) -> Path:
+    """Where a step is done."""
+    return root / f"{name}-{hashlib.sha256(canonical(reads).encode()).hexdigest()[:12]}"
 
 
 def _result(done: Path) -> dict[str, Any] | None:

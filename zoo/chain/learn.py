@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compress.config import Attempt
     from compress.int8 import Rounded
     from compress.training import Trained
+    from distill.config import Train
     from distill.labels import Kept
 
 CODE = ("zoo.chain.learn", "zoo.chain.rounded_net", "zoo.measure.torch_graph")
@@ -30,10 +31,13 @@ class Learner:
 
     def reads(self) -> dict[str, Any]:
         """All that decides its weights, beside the attempt and the float file."""
-        recipe = self.job.recipe
-        sections = {key: getattr(recipe, key) for key in ("student", "labels", "loss", "train")}
-        found = distil.reads(self.labelled, self.job, **sections)
-        return found | {"seed": recipe.train.seeds[0], "code": list(map(code, CODE))}
+        found = distil.reads(self.labelled, self.job, self.settled)
+        return found | {"seed": self.settled.seeds[0], "code": list(map(code, CODE))}
+
+    @cached_property
+    def settled(self) -> Train:
+        """How its student was trained."""
+        return distil.settled(self.labelled, self.job)
 
     @cached_property
     def answers(self) -> Kept | None:
@@ -43,7 +47,7 @@ class Learner:
     def __call__(self, attempt: Attempt, rounded: Rounded, folder: Path) -> Trained:
         from compress.errors import CompressError
         from compress.training import Trained
-        from distill.errors import DistillError
+        from distill.errors import DivergedError
         from distill.train import predict
         from zoo.chain.rounded_net import RoundedNet
 
@@ -51,7 +55,7 @@ class Learner:
         try:
             net = RoundedNet(rounded.int8, rounded.plain).to(distil.device()[0])
             curves = self._fit(net, attempt, folder)
-        except (DistillError, InputError) as error:
+        except (DivergedError, InputError) as error:  # of a killed run nothing is concluded
             raise CompressError(str(error), error.hint) from error
         net.to("cpu")
         settings = {key: [round(row[key], 4) for row in curves if key in row] for key in CURVES}
@@ -69,6 +73,7 @@ class Learner:
             schedule="cosine",
             weight_decay=0.0,
             seeds=(seed,),
+            processes=self.settled.processes,
         )
         maker = type(self.job.maker)(replace(recipe, loss=loss, train=train))
         return maker.fit(net, data.train, data.validation, seed, folder, self.answers)

@@ -108,9 +108,9 @@ class Maker(ABC, Generic[R, D]):
 
     def processes(self, train: D, device: str) -> int:
         """How many processes share a step of `fit` here."""
-        from distill.train import number
+        from distill.train import process_count
 
-        return number(self.recipe.train, train, device)  # type: ignore[arg-type]
+        return process_count(self.recipe.train, self.recipe.loss, train, device)  # type: ignore[arg-type]
 
     def calibrate(self, net: nn.Module, validation: D) -> float | None:
         """Scale the answers of `net` on held-out data; the temperature, None where it is not."""

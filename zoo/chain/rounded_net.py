@@ -22,7 +22,6 @@ from compress import graph, normal, processor
 from zoo.errors import InputError
 from zoo.measure import torch_graph
 
-LEVELS = {7: 64, 8: 127}  # the largest code of a weight, by its bits
 INT32 = 2.0**31
 Values = dict[str, Any]  # tensors by name
 
@@ -155,7 +154,7 @@ class _Reader:
         self.codes, self.floats = graph.constants(int8), graph.constants(plain)
         self.writer, self.readers = graph.producers(int8), graph.consumers(int8)
         self.twins = {node.name: node for node in plain.graph.node}
-        self.levels = LEVELS[processor.weight_bits()]
+        self.levels = processor.largest_weight()
 
     def __iter__(self) -> Iterator[torch_graph.Step | _Pair | _Weight | _Bias]:
         layers = [node for node in self.nodes if node.op_type in graph.WEIGHTED]
