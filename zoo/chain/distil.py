@@ -58,12 +58,12 @@ def settled(labelled: Labelled, job: Job) -> config.Train:
     this machine has use for.
     """
     train, where = job.recipe.train, device()[0]
-    own = job.maker.processes(labelled.data.train, where)
-    found = (replace(train, processes=n) for n in (own, *range(1, MOST + 1)))
+    own = replace(train, processes=job.maker.processes(labelled.data.train, where))
     if train.processes or where != "cpu":
-        return next(found)
-    begun = (one for one in found if _folder(labelled, job, one).exists())
-    return next(begun, replace(train, processes=own))
+        return own
+    shares = (n for n in range(1, MOST + 1) if train.batch_size % n == 0)
+    found = (own, *(replace(train, processes=n) for n in shares))
+    return next((one for one in found if _folder(labelled, job, one).exists()), own)
 
 
 def _folder(labelled: Labelled, job: Job, train: config.Train) -> Path:
