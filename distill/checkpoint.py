@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,4 +109,6 @@ def _take(state: State, own: dict[str, Any]) -> None:
 
 def save(content: Any, path: Path) -> None:
     """torch.save, whole or not at all."""
-    write(path, lambda file: torch.save(content, file))
+    buffer = io.BytesIO()  # torch has its own words for a full disk
+    torch.save(content, buffer)
+    write(path, lambda file: file.write(buffer.getbuffer()))

@@ -228,6 +228,10 @@ class Train:
             self.batch_size % max(self.processes, 1) == 0,
             f"batch_size {self.batch_size} cannot be shared by {self.processes} processes",
         )
+        _check(
+            self.batch_size >= 2 * self.processes,
+            f"batch_size {self.batch_size} leaves {self.processes} processes fewer than 2 each",
+        )
         self._check_sizes()
 
     def _check_sizes(self) -> None:

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,14 +40,23 @@ DAMAGED = (
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Fill a temporary file beside `path`, then rename it: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Fill a temporary file beside `path`, then rename it: a reader never sees half a file.
+
+    `DistillError` where the disk is full or may not be written to.
+    """
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        fill(file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        what = f"{path} cannot be written: {error.strerror or error}"
+        raise DistillError(what, "what was there before is as it was") from error
 
 
 def expanded(path: str | Path) -> Path:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ from torch import Tensor, nn
 from distill.errors import DistillError
 
 SHARE = 64  # examples of a step that a process is worth having for
+CHILD = (  # with the path of the caller, whatever lies in the working directory
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from distill.ranks import main; main(*sys.argv[1:])"
+)
+NO_COPY = (pickle.PicklingError, TypeError, AttributeError, RuntimeError)  # what pickling raises
 WAIT = 10.0  # seconds that a process has to end
 READY = b"ready\n"  # what a process says that has its copy
 AGAIN = "run it again: it goes on from the last checkpoint"
@@ -41,6 +47,7 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
+    group: Any = None  # what they talk by
 
     @property
     def first(self) -> bool:
@@ -57,25 +64,32 @@ class Ranks:
         if self.count == 1 or not parts:
             return
         flat = torch.cat([part.detach().reshape(-1) for part in parts])
-        dist.all_reduce(flat)
+        self.group.allreduce([flat]).wait()
         for part, new in zip(parts, flat.split([p.numel() for p in parts]), strict=True):
             part.detach().copy_(new.view_as(part))
 
     def gather(self, thing: T) -> list[T]:
         """What every process has, in the order of their ranks; [] but in the first."""
-        if self.count == 1:
-            return [thing]
-        found: list[T] | None = [thing] * self.count if self.first else None
-        dist.gather_object(thing, found)
-        return found or []
+        found = [self.broadcast(thing, rank) for rank in range(self.count)]
+        return found if self.first else []
 
-    def broadcast(self, thing: T) -> T:
-        """What the first process has."""
+    def broadcast(self, thing: T, rank: int = 0) -> T:
+        """What the process of that rank has."""
         if self.count == 1:
             return thing
-        box = [thing]
-        dist.broadcast_object_list(box)
-        return box[0]
+        content = pickle.dumps(thing, protocol=5) if rank == self.rank else b""
+        size = torch.tensor([len(content)])
+        self._send(size, rank)
+        data = torch.zeros(int(size.item()), dtype=torch.uint8)
+        if rank == self.rank:
+            data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        self._send(data, rank)
+        return thing if rank == self.rank else pickle.loads(data.numpy().tobytes())
+
+    def _send(self, tensor: Tensor, rank: int) -> None:
+        options = dist.BroadcastOptions()
+        options.rootRank = rank
+        self.group.broadcast([tensor], options).wait()
 
 
 ALONE = Ranks()
@@ -102,9 +116,6 @@ def together(count: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> 
         what = f"train.processes is {count}, and there are {cores} cores for it"
         hint = "leave it out: then it is one a core (as OMP_NUM_THREADS has it, where that is set)"
         raise DistillError(what, hint)
-    if dist.is_initialized():
-        hint = "train.processes: 1 has no need of a second"
-        raise DistillError("a process group of torch.distributed is open here", hint)
     with (
         tempfile.TemporaryDirectory() as folder,
         _threads(cores // count),
@@ -112,8 +123,7 @@ def together(count: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> 
     ):
         others.hand(work, arguments)
         try:
-            with _group(Path(folder), Ranks(0, count)):
-                return work(Ranks(0, count), *arguments)
+            return work(_joined(folder, 0, count), *arguments)
         except RuntimeError as error:
             if "gloo" in str(error):  # nobody is at the other end any more
                 others.explain(error)
@@ -146,32 +156,30 @@ class _Others:
         """Start them, each with a copy; back when all have it."""
         try:
             content = pickle.dumps((work, arguments), protocol=5)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
+        except NO_COPY as error:
             hint = "train.processes: 1 needs no copy of it"
             raise DistillError(f"not to be handed to another process: {error}", hint) from error
-        self.all.extend(self._start(Ranks(i + 1, self.count)) for i in range(self.count - 1))
+        self.all.extend(self._start(rank) for rank in range(1, self.count))
         for process in self.all:
             assert process.stdin is not None and process.stdout is not None
             try:
-                process.stdin.write(content)
-                process.stdin.close()
+                process.stdin.write(pickle.dumps(sys.path) + content)
+                process.stdin.flush()  # it stays open: by its end they know of ours
                 answered = process.stdout.readline() == READY
             except OSError:
                 answered = False
             if not answered:
                 self.explain(None)
 
-    def _start(self, ranks: Ranks) -> subprocess.Popen[bytes]:
+    def _start(self, rank: int) -> subprocess.Popen[bytes]:
         threads = str(torch.get_num_threads())
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-        command = [sys.executable, "-m", "distill.ranks", str(self.folder)]
-        with self.logs[ranks.rank - 1].open("wb") as log:
+        with self.logs[rank - 1].open("wb") as log:
             return subprocess.Popen(
-                [*command, str(ranks.rank), str(ranks.count)],
+                [sys.executable, "-P", "-c", CHILD, str(self.folder), str(rank), str(self.count)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": path},
+                env=os.environ | {"OMP_NUM_THREADS": threads},
             )
 
     def explain(self, error: Exception | None) -> None:
@@ -199,28 +207,27 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(was)
 
 
-@contextmanager
-def _group(folder: Path, ranks: Ranks) -> Iterator[None]:
-    loopback = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
-    if loopback:  # no name of this machine needs to be looked up
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    store = dist.FileStore(str(folder / "store"), ranks.count)
-    dist.init_process_group("gloo", store=store, rank=ranks.rank, world_size=ranks.count)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+def _joined(folder: str, rank: int, count: int) -> Ranks:
+    """A group of its own, on the loopback: what else the caller has of torch.distributed stays."""
+    options = dist.ProcessGroupGloo._Options()  # type: ignore[attr-defined]
+    options._devices = [dist.ProcessGroupGloo.create_device(hostname="127.0.0.1")]
+    store = dist.FileStore(str(Path(folder) / "store"), count)
+    return Ranks(rank, count, dist.ProcessGroupGloo(store, rank, count, options))
 
 
-def _main(folder: str, rank: str, count: str) -> None:
+def main(folder: str, rank: str, count: str) -> None:
     """Another process: what it is to do comes by its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one ends it
     work, arguments = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    ranks = Ranks(int(rank), int(count))
-    with _group(Path(folder), ranks):
-        work(ranks, *arguments)
+    work(_joined(folder, int(rank), int(count)), *arguments)
+
+
+def _end_with_the_first() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nothing more comes: it is closed, or that process is gone
+    os._exit(1)
 
 
 def mean_statistics(net: nn.Module, ranks: Ranks) -> None:
@@ -233,5 +240,13 @@ def mean_statistics(net: nn.Module, ranks: Ranks) -> None:
         buffer.div_(ranks.count)
 
 
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def copyable(*things: object) -> bool:
+    """Whether another process can be handed these; it knows nothing of a script's own classes."""
+    nets = (part for thing in things if isinstance(thing, nn.Module) for part in thing.modules())
+    if any(type(part).__module__ == "__main__" for part in (*nets, *things)):
+        return False
+    try:
+        pickle.dumps(things, protocol=5)
+    except NO_COPY:
+        return False
+    return True

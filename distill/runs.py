@@ -33,17 +33,27 @@ def facts(
 ) -> dict[str, Any]:
     """All that decides what a run ends with, as plain data.
 
-    Of the student its tensors' names and shapes; teacher tells one from another.
+    Of the student its tensors' names and shapes, and its layers' settings; teacher tells one from
+    another.
     """
     tensors = [[name, *value.shape] for name, value in student.state_dict().items()]
+    layers = [[n, type(m).__qualname__, _settings(m)] for n, m in student.named_modules()]
     parts = {name: asdict(getattr(plan, name)) for name in ("loss", "augment", "train")}
     del parts["train"]["seeds"]
     found = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
     found |= {"seed": plan.seed, "views": plan.views}
     found |= {"train data": train.sha256, "validation data": validation.sha256}
-    found["student"] = hashlib.sha256(json.dumps(tensors).encode()).hexdigest()
+    found["student"] = hashlib.sha256(
+        json.dumps([tensors, layers], default=str).encode()
+    ).hexdigest()
     found["teacher"] = teacher
     return json.loads(json.dumps(found))
+
+
+def _settings(part: nn.Module) -> dict[str, Any]:
+    """Its plain attributes: a kernel's size, a rate, whether it shuffles."""
+    plain = {k: v for k, v in vars(part).items() if isinstance(v, int | float | str | tuple)}
+    return {k: v for k, v in sorted(plain.items()) if k != "training" and not k.startswith("_")}
 
 
 def check_same(there: dict[str, Any], here: dict[str, Any], path: Path) -> None:

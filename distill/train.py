@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from distill.errors import DistillError, DivergedError
 from distill.losses import LOSSES, total
 from distill.pieces import padded
 from distill.progress import Progress, progress
-from distill.ranks import Ranks, count_for, mean_statistics, together
+from distill.ranks import Ranks, copyable, count_for, mean_statistics, together
 from distill.runs import check_sane, facts
 
 __all__ = ["Answers", "Plan", "accuracy", "fit", "predict", "process_count", "rate", "save"]
@@ -85,8 +86,7 @@ def process_count(train: Train, loss: Loss, data: Dataset | Texts, device: str) 
 def _one_alone(plan: Plan, student: nn.Module, answers: Answers | None) -> Plan:
     """The plan, of one process where more are not asked for and something cannot be copied."""
     live = answers is not None and not hasattr(answers, "key")
-    local = any(type(part).__module__ == "__main__" for part in student.modules())
-    if plan.train.processes or not (live or local):
+    if plan.train.processes or not (live or not copyable(student, answers)):
         return plan
     return replace(plan, train=replace(plan.train, processes=1))
 
@@ -149,11 +149,13 @@ def _held_out(state: State, validation: Dataset | Texts, device: str, ranks: Ran
         net = copy.deepcopy(net)
         mean_statistics(net, ranks)
     inputs = _inputs(validation)
-    own = predict(net, inputs[ranks.rank :: ranks.count], device)
+    share = inputs[ranks.rank :: ranks.count]
+    own = predict(net, share, device) if len(share) else np.empty((0, 0), np.float32)
     parts = ranks.gather(own)
     found = np.empty((len(validation), own.shape[1]), np.float32)
     for rank, part in enumerate(parts):
-        found[rank :: ranks.count] = part
+        if len(part):
+            found[rank :: ranks.count] = part
     return found if parts else own
 
 
@@ -239,27 +241,32 @@ def _epoch(
     saved = time.monotonic()
     end = (state.step // data.steps + 1) * data.steps
     state.student.train()
-    own = _resize(state.student, plan.train.size(state.step // data.steps))
-    while state.step < end:
-        began = time.perf_counter()
-        late = time.monotonic() - saved > CHECKPOINT_SECONDS
-        value, right, late = _step(state, data, plan, answers, late)
-        _add(state.sums, loss=value, accuracy=right, batches=1, seconds=time.perf_counter() - began)
-        state.step += 1
-        bar.update(plan.train.batch_size, _now(state, data.steps))
-        if late and state.step < end:
-            store(state, out / "checkpoint.pt", data.ranks)
-            saved = time.monotonic()
-    _resize(state.student, own)
+    with _sized(state.student, plan.train.size(state.step // data.steps)):
+        while state.step < end:
+            began = time.perf_counter()
+            late = time.monotonic() - saved > CHECKPOINT_SECONDS
+            value, right, late = _step(state, data, plan, answers, late)
+            seconds = time.perf_counter() - began
+            _add(state.sums, loss=value, accuracy=right, batches=1, seconds=seconds)
+            state.step += 1
+            bar.update(plan.train.batch_size, _now(state, data.steps))
+            if late and state.step < end:
+                store(state, out / "checkpoint.pt", data.ranks)
+                saved = time.monotonic()
 
 
-def _resize(student: nn.Module, size: int) -> int:
-    """Let the student work on pictures of `size` pixels a side, 0: as it is; what it was."""
+@contextmanager
+def _sized(student: nn.Module, size: int) -> Iterator[None]:
+    """The student works on pictures of `size` pixels a side meanwhile, 0: as it is."""
     if not size:
-        return 0
-    was = int(student.input.size)  # type: ignore[union-attr,arg-type]
-    student.input.size = size  # type: ignore[union-attr,assignment]
-    return was
+        yield
+        return
+    reader: Any = student.input
+    own, reader.size = reader.size, size
+    try:
+        yield
+    finally:
+        reader.size = own
 
 
 def _step(

@@ -147,3 +147,24 @@ def test_a_broken_checkpoint_is_one_error(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DistillError, match=r"checkpoint\.pt cannot be read") as told:
         fit(network(), dataset(), HELD, short, tmp_path, teacher)
     assert "delete it" in told.value.hint
+
+
+def test_a_full_disk_is_one_error_and_what_was_there_stays(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # a file may have so many bytes
+    try:
+        with pytest.raises(DistillError, match=r"student\.pt cannot be written: File too large"):
+            fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_layers_of_another_setting_are_another_run(tmp_path: Path) -> None:
+    """With the same tensors: a shuffle that is left out, another dropout."""
+    fit(network(), dataset(), HELD, PLAN, tmp_path, teacher)
+    with pytest.raises(DistillError, match="is of another run: student"):
+        fit(network(dropout=0.1), dataset(), HELD, PLAN, tmp_path, teacher)

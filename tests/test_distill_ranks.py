@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ from distill.errors import DistillError  # noqa: E402
 from distill.train import Plan, fit  # noqa: E402
 
 TWO = replace(PLAN, train=replace(SETTINGS, processes=2))
+ONE_EPOCH = replace(TWO.train, epochs=1)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ class Ending(Colours):
         self.rank, self.left = rank, after
 
     def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-        if dist.get_rank() == self.rank:
+        if (int(sys.argv[2]) if sys.argv[0] == "-c" else 0) == self.rank:
             if self.left == 0 and self.rank == 0:
                 raise KeyboardInterrupt
             if self.left == 0:
@@ -108,7 +110,6 @@ def test_a_killed_process_is_one_error_and_the_run_goes_on(
     with pytest.raises(DistillError, match="was killed by signal 9") as caught:
         fit(network(), dataset(), HELD, TWO, tmp_path, Ending(1, 4))
     assert "goes on from the last checkpoint" in caught.value.hint
-    assert not dist.is_initialized()
     net = network(seed=99)
     assert len(fit(net, dataset(), HELD, TWO, tmp_path, teacher)) == SETTINGS.epochs
 
@@ -216,6 +217,56 @@ def test_a_network_of_a_script_trains_in_one_process_and_is_refused_in_two(
     assert said in done.stderr or code == 0
 
 
+def test_what_lies_in_the_working_directory_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('a file of the user')")
+    monkeypatch.chdir(tmp_path)
+    fit(network(), dataset(), HELD, replace(TWO, train=ONE_EPOCH), tmp_path / "out", teacher)
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    content = pickle.dumps(sys.path) + pickle.dumps((print, ()))
+    command = [sys.executable, "-P", "-c", ranks.CHILD, str(tmp_path), "1", "2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(content)
+        child.stdin.flush()
+        assert child.stdout.readline() == ranks.READY
+        assert child.poll() is None  # it waits for the first
+        child.stdin.close()
+        assert child.wait(timeout=60) == 1
+
+
+def test_a_process_group_of_the_callers_own_stays(tmp_path: Path) -> None:
+    store = dist.FileStore(str(tmp_path / "theirs"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        fit(network(), dataset(), HELD, replace(TWO, train=ONE_EPOCH), tmp_path / "out", teacher)
+        assert dist.get_world_size() == 1
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_weight_that_nobody_uses_stays_as_it_was(tmp_path: Path) -> None:
+    net = linear()
+    net.register_parameter("unused", torch.nn.Parameter(torch.ones(3, 3)))
+    fit(net, dataset(), HELD, replace(TWO, train=replace(ONE_EPOCH, ema=0.0)), tmp_path, teacher)
+    assert torch.equal(net.unused, torch.ones(3, 3))  # type: ignore[arg-type]
+
+
+def test_one_example_is_held_out(tmp_path: Path) -> None:
+    one = dataset(1, "validation")
+    fit(linear(), dataset(), one, replace(TWO, train=ONE_EPOCH), tmp_path, teacher)
+
+
+def test_what_cannot_be_pickled_trains_alone_where_nothing_is_asked_for(tmp_path: Path) -> None:
+    net = linear()
+    torch.nn.utils.parametrizations.weight_norm(net[2])  # type: ignore[index]
+    fit(net, dataset(130), HELD, BIG, tmp_path, teacher)
+    assert read(tmp_path / "checkpoint.pt")["made_by"]["train.processes"] == 1
+
+
 def test_an_error_of_the_students_own_is_raised_as_it_is(tmp_path: Path) -> None:
     net = network()
     net[6] = torch.nn.Linear(55, 3)  # type: ignore[index]
@@ -226,6 +277,8 @@ def test_an_error_of_the_students_own_is_raised_as_it_is(tmp_path: Path) -> None
 def test_a_batch_that_cannot_be_shared_is_refused_by_the_config() -> None:
     with pytest.raises(ValueError, match="batch_size 10 cannot be shared by 3 processes"):
         Train(epochs=1, batch_size=10, processes=3)
+    with pytest.raises(ValueError, match="leaves 2 processes fewer than 2 each"):
+        Train(epochs=1, batch_size=2, processes=2)
 
 
 def test_the_default_shares_a_large_batch(tmp_path: Path) -> None:

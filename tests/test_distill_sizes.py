@@ -87,6 +87,16 @@ def test_a_cut_run_goes_on_at_the_size_of_its_epoch(tmp_path: Path) -> None:
     assert same(weights(whole), weights(other))
 
 
+def test_a_cut_epoch_leaves_the_student_at_its_own_size(tmp_path: Path) -> None:
+    def cut(view: int, rows: Any, pictures: Any) -> Any:
+        raise KeyboardInterrupt
+
+    net = student()
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, dataset(), dataset(), plan(GROWING), tmp_path, cut)
+    assert net.input.size == SIZE  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("epochs", "sizes", "shares", "found"),
     [

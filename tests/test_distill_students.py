@@ -256,3 +256,20 @@ def test_an_unknown_network_or_option_is_one_error(
     with pytest.raises(DistillError, match=architecture) as caught:
         create(architecture, 10, 32, options)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("shufflenet-v1", {"shuffle": "false"}, "shuffle is a bool, not 'false'"),
+        ("shufflenet-v1", {"groups": True}, "groups is a int, not True"),
+        ("shufflenet-v2", {"width": "1.0"}, "width is a float, not '1.0'"),
+        ("separable", {"image_size": "32"}, "image_size is a int, not '32'"),
+        ("separable", {"image_size": 0}, "image_size must be at least 8 pixels, not 0"),
+    ],
+)
+def test_an_option_of_another_type_is_one_error(
+    architecture: str, options: dict[str, str | int | bool], message: str
+) -> None:
+    with pytest.raises(DistillError, match=message):
+        create(architecture, 10, 32, options)

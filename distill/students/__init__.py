@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from distill.errors import DistillError
 from distill.table import Table
@@ -33,13 +33,27 @@ def create(
     """
     network = ARCHITECTURES.load(architecture)
     size = {} if image_size is None else {"image_size": image_size}
+    given = size | dict(options)
     try:
-        return network(classes=classes, **(size | dict(options)))
+        _check_kinds(network, given)
+        return network(classes=classes, **given)
     except (TypeError, KeyError, ValueError) as error:
         raise DistillError(
             f"{architecture} cannot be made with {dict(options)}: {error}",
             "the arguments of each architecture stand in its class in distill/students/",
         ) from error
+
+
+def _check_kinds(network: Any, given: Mapping[str, Any]) -> None:
+    """A TypeError for an option of another type than the network's argument: "false" is a text."""
+    wanted = get_type_hints(network.__init__)
+    for name, value in given.items():
+        kind = wanted.get(name)
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if kind in (bool, int, float, str) and not fits:
+            raise TypeError(f"{name} is a {kind.__name__}, not {value!r}")
+        if name == "image_size" and value < 8:
+            raise ValueError(f"image_size must be at least 8 pixels, not {value}")
 
 
 def load_weights(net: nn.Module, path: Path) -> nn.Module:
