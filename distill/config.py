@@ -225,14 +225,16 @@ class Train:
         _check(len(set(self.seeds)) == len(self.seeds) > 0, "seeds must be given, each once")
         _check(self.processes >= 0, f"processes must be >= 0, not {self.processes}")
         _check(
-            self.batch_size % max(self.processes, 1) == 0,
-            f"batch_size {self.batch_size} cannot be shared by {self.processes} processes",
-        )
-        _check(
-            self.batch_size >= 2 * self.processes,
-            f"batch_size {self.batch_size} leaves {self.processes} processes fewer than 2 each",
+            self.processes in (0, *self.counts(self.processes)),
+            f"batch_size {self.batch_size} cannot be shared by {self.processes} processes, "
+            "2 or more and as many for each",
         )
         self._check_sizes()
+
+    def counts(self, most: int) -> tuple[int, ...]:
+        """The numbers of processes, up to `most`, that can share a batch."""
+        found = (n for n in range(1, most + 1) if self.batch_size % n == 0)
+        return tuple(n for n in found if n == 1 or self.batch_size >= 2 * n)
 
     def _check_sizes(self) -> None:
         for size in self.sizes:

@@ -277,7 +277,7 @@ def test_an_error_of_the_students_own_is_raised_as_it_is(tmp_path: Path) -> None
 def test_a_batch_that_cannot_be_shared_is_refused_by_the_config() -> None:
     with pytest.raises(ValueError, match="batch_size 10 cannot be shared by 3 processes"):
         Train(epochs=1, batch_size=10, processes=3)
-    with pytest.raises(ValueError, match="leaves 2 processes fewer than 2 each"):
+    with pytest.raises(ValueError, match="batch_size 2 cannot be shared by 2 processes"):
         Train(epochs=1, batch_size=2, processes=2)
 
 

@@ -61,8 +61,7 @@ def settled(labelled: Labelled, job: Job) -> config.Train:
     own = replace(train, processes=job.maker.processes(labelled.data.train, where))
     if train.processes or where != "cpu":
         return own
-    shares = (n for n in range(1, MOST + 1) if train.batch_size % n == 0)
-    found = (own, *(replace(train, processes=n) for n in shares))
+    found = (own, *(replace(train, processes=n) for n in train.counts(MOST)))
     return next((one for one in found if _folder(labelled, job, one).exists()), own)
 
 
