@@ -1,9 +1,9 @@
 """A network that rounds as an 8-bit file does: its answers, its gradients, its weights."""
 
 import numpy as np
-import onnx
 import pytest
 
+onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
 from small_net import OTHERS, PICTURES, net, node, weights  # noqa: E402
