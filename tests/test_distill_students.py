@@ -265,7 +265,7 @@ def test_an_unknown_network_or_option_is_one_error(
         ("shufflenet-v1", {"groups": True}, "groups is a int, not True"),
         ("shufflenet-v2", {"width": "1.0"}, "width is a float, not '1.0'"),
         ("separable", {"image_size": "32"}, "image_size is a int, not '32'"),
-        ("separable", {"image_size": 0}, "image_size must be at least 8 pixels, not 0"),
+        ("separable", {"image_size": 0}, "image_size must be at least 1 pixel, not 0"),
     ],
 )
 def test_an_option_of_another_type_is_one_error(

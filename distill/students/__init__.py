@@ -52,8 +52,8 @@ def _check_kinds(network: Any, given: Mapping[str, Any]) -> None:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if kind in (bool, int, float, str) and not fits:
             raise TypeError(f"{name} is a {kind.__name__}, not {value!r}")
-        if name == "image_size" and value < 8:
-            raise ValueError(f"image_size must be at least 8 pixels, not {value}")
+        if name == "image_size" and value < 1:
+            raise ValueError(f"image_size must be at least 1 pixel, not {value}")
 
 
 def load_weights(net: nn.Module, path: Path) -> nn.Module:
