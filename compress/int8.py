@@ -95,17 +95,12 @@ def make(
     calibration: Iterable[np.ndarray],
     attempt: Attempt,
     exclude: tuple[str, ...] = (),
-    *,
-    correct: bool = False,
-    join: bool = False,
-    limits: Limits = STRICT,
-    ranges: Ranges | None = None,
+    **how: Any,
 ) -> Made:
-    """`quantize`, with what was found on the way; see `rounded`.
+    """`quantize`, with what was found on the way; `how`: see `rounded`.
 
     Nothing is written that was not opened, run and compared.
     """
-    how: dict[str, Any] = {"correct": correct, "join": join, "limits": limits, "ranges": ranges}
     return rounded(fp32_path, calibration, attempt, exclude, **how).save(Path(out_path))
 
 

@@ -26,6 +26,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from distill.config import Train
 from distill.errors import DistillError
 
 SHARE = 64  # examples of a step that a process is worth having for
@@ -95,12 +96,12 @@ class Ranks:
 ALONE = Ranks()
 
 
-def count_for(batch_size: int) -> int:
+def count_for(train: Train) -> int:
     """How many processes a batch is worth: one a core, of SHARE rows or more and all alike."""
     if dist.is_initialized():
         return 1
-    most = max(1, min(torch.get_num_threads(), batch_size // SHARE))
-    return next(n for n in range(most, 0, -1) if batch_size % n == 0)
+    most = max(1, min(torch.get_num_threads(), train.batch_size // SHARE))
+    return train.counts(most)[-1]
 
 
 def together(count: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

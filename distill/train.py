@@ -80,7 +80,7 @@ def process_count(train: Train, loss: Loss, data: Dataset | Texts, device: str) 
     if device != "cpu":
         return 1
     alone = whole or not isinstance(data, Dataset)
-    return train.processes or (1 if alone else count_for(train.batch_size))
+    return train.processes or (1 if alone else count_for(train))
 
 
 def _one_alone(plan: Plan, student: nn.Module, answers: Answers | None) -> Plan:

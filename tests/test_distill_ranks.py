@@ -138,7 +138,7 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_started(tmp_path: P
 def test_processes_are_one_a_core_with_enough_to_do_and_equal_shares(
     batch_size: int, found: int
 ) -> None:
-    assert ranks.count_for(batch_size) == found
+    assert ranks.count_for(Train(epochs=1, batch_size=batch_size)) == found
 
 
 @pytest.mark.parametrize(
