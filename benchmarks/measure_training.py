@@ -1,8 +1,8 @@
 """Pictures a second that a student learns, of this code and of an older one, in pairs.
 
-    git worktree add /tmp/old COMMIT
-    python benchmarks/measure_training.py --old /tmp/old width=0.5 stem=small
-    python benchmarks/measure_training.py --old /tmp/old --architecture separable size=small \
+    git worktree add ../older COMMIT
+    python benchmarks/measure_training.py --old ../older width=0.5 stem=small
+    python benchmarks/measure_training.py --old ../older --architecture separable size=small \
         --data cifar10.zip --rounds 3
 
 Each round trains one after the other, as whole processes: the older code at full size in its one
