@@ -26,6 +26,7 @@ from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError, DivergedError
 from distill.losses import LOSSES, total
+from distill.memory import hold
 from distill.pieces import padded
 from distill.progress import Progress, progress
 from distill.ranks import Ranks, copyable, count_for, mean_statistics, together
@@ -105,6 +106,7 @@ def _run(
 
     In a process that is not the first, the latter are those of its share alone.
     """
+    hold()
     torch.manual_seed(plan.seed + 1_000_003 * ranks.rank)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = Batches(train, plan, device, ranks)
