@@ -99,7 +99,10 @@ Files = Annotated[
     typer.Argument(
         parser=place,
         metavar="FILE",
-        help="Pictures, and folders of them; or text files, a text a line, - for stdin.",
+        help=(
+            "Pictures, and folders of them; or text files, a text a line. - is stdin: a picture's "
+            "bytes, or texts."
+        ),
     ),
 ]
 Texts = Annotated[
@@ -111,6 +114,9 @@ Batch = Annotated[int | None, typer.Option(min=1, help="Pictures (16) or texts (
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonLines = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a picture or text, each on a line.")
+]
+Csv = Annotated[
+    bool, typer.Option("--csv", help="Print a table: a line of names, a row a picture or text.")
 ]
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)

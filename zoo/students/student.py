@@ -46,6 +46,7 @@ class Student(ABC):
     output: ClassVar[Node] = ("logits", "tensor(float)", 2)
     threads: ClassVar[int] = 0  # of a session where nobody says; 0: one a physical core
     arena: ClassVar[bool] = True  # keep the memory of a batch for the next one
+    csv: ClassVar[bool] = False  # whether `told` writes a table
     labels: tuple[str, ...] = ()  # of its answers; empty: they have none
 
     def __init__(self, path: Path, session: ort.InferenceSession) -> None:

@@ -1,0 +1,58 @@
+"""Folders that are called like a student's labels: of what is in them the right answer is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The right answer of each file below the folders `roots`."""
+
+    roots: tuple[Path, ...]
+    named: Mapping[str, str]  # folder of a root -> the label that it is called like
+    others: tuple[str, ...] = ()  # folders of roots that are no class
+    outside: int = 0  # files that stand in no class
+
+    def of(self, file: Path) -> str | None:
+        """The label of a file; None: it stands in no class."""
+        return self.named.get(_folder(file, self.roots))
+
+
+def classes(roots: Iterable[Path], files: Iterable[Path], labels: Sequence[str]) -> Classes | None:
+    """The classes of `files`; None where the folders of the `roots` are not called like labels.
+
+    They are where all of them are, or more than one. A name that only differs from a label in how
+    it is written (capitals, Unicode's normal form) is that label.
+    """
+    places = tuple(roots)
+    counts = Counter(_folder(file, places) for file in files)
+    folders = [name for name in counts if name]
+    named = _named(folders, labels)
+    if not named or len(named) == 1 < len(folders):
+        return None
+    others = tuple(name for name in folders if name not in named)
+    return Classes(places, named, others, sum(n for name, n in counts.items() if name not in named))
+
+
+def _folder(file: Path, roots: Sequence[Path]) -> str:
+    """The folder of a root that a file is in, at any depth; "": it is in none."""
+    for root in roots:
+        parts = file.relative_to(root).parts if file.is_relative_to(root) else ()
+        if len(parts) > 1:
+            return parts[0]
+    return ""
+
+
+def _named(folders: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Folder -> label, of the folders that are called like one."""
+    from distill.names import look
+
+    alike = Counter(map(look, labels))
+    meant = {look(label): label for label in labels if alike[look(label)] == 1}
+    exact = {label: label for label in labels}
+    found = {name: exact.get(name) or meant.get(look(name)) for name in folders}
+    return {name: label for name, label in found.items() if label}
