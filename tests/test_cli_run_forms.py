@@ -223,7 +223,7 @@ def test_only_the_largest_confusions_are_shown_and_the_rest_summed() -> None:
     assert accuracy.startswith("accuracy 0.00 % (0.00 to ")
     assert wrong[0] == "  a taken for h: 7 of 7"
     assert len(wrong) == 5
-    assert rest == "  2 other confusions, 3 texts: --json has them all"
+    assert rest == "  2 other confusions, 3 times: --json has them all"
 
 
 def test_nothing_answered_has_no_accuracy() -> None:

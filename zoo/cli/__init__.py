@@ -7,6 +7,7 @@ but `tasks`, of which one is found by its name.
 app        the application, its errors and its output
 finding    list, search, info         fetching   pull, bundle, cache
 running    run                        measuring  bench, verify, doctor
+unpublished ONNX files in place of names, for bench and verify
 making     build, card              compressing compress
 publishing publish
 storing    store gc, store fsck      serving    serve, token add|list|revoke

@@ -84,6 +84,22 @@ NameOrPath = Annotated[
         metavar="NAME", help="Of a student, its folder or file.", autocompletion=complete_name
     ),
 ]
+NamesOrFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME|FILE...",
+        help="Of a student; or ONNX files of any kind, which end in .onnx.",
+        autocompletion=complete_name,
+    ),
+]
+NameOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="Of a student; or an ONNX file, which ends in .onnx.",
+        autocompletion=complete_name,
+    ),
+]
 Registry = Annotated[
     list[str] | None,
     typer.Option(

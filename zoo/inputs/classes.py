@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.errors import InputError
+from zoo.inputs import pictures
+from zoo.records.reader import near
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -36,6 +40,34 @@ def classes(roots: Iterable[Path], files: Iterable[Path], labels: Sequence[str])
         return None
     others = tuple(name for name in folders if name not in named)
     return Classes(places, named, others, sum(n for name, n in counts.items() if name not in named))
+
+
+def labelled(root: Path, labels: Sequence[str]) -> tuple[list[Path], Classes]:
+    """Every picture below `root`, each in the folder of its class; where those are in splits of a
+    data set, the pictures of its test split. What stands in no class is an error.
+    """
+    files = pictures.found([root])
+    found = classes([root], files, labels)
+    if found is None and (test := _test_split(root)):
+        return labelled(test, labels)
+    if found is None or found.outside:
+        what = ", ".join(found.others[:3]) if found and found.others else ""
+        said = f"is in no class of the student ({what})" if what else "is in no folder of a class"
+        count = found.outside if found else len(files)
+        first = near(found.others[0], labels) if found and found.others else ""
+        raise InputError(f"{root}: of {len(files):,} pictures {count:,} {said}", first or LAYOUT)
+    return files, found
+
+
+LAYOUT = "labelled pictures are LABEL/NAME.jpg, or test/LABEL/NAME.jpg"
+
+
+def _test_split(root: Path) -> Path | None:
+    """The folder of a data set that is its test split, as training reads it."""
+    from distill.data.tree import SPLITS
+
+    roles = {SPLITS.get(path.name.casefold()): path for path in root.iterdir() if path.is_dir()}
+    return roles.get("test") or roles.get("validation")
 
 
 def _folder(file: Path, roots: Sequence[Path]) -> str:

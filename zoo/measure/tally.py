@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.measure.verify import wilson
+from zoo.measure.verify import MACRO, Z95, wilson
 
+Interval = tuple[float, float, float]  # a share, and the ends of its 95 % interval
 LARGEST = 5  # confusions that people are shown
 
 
@@ -45,14 +47,30 @@ class Tally:
         found = [(*pair, n) for pair, n in self.counts.items() if pair[0] != pair[1]]
         return sorted(found, key=lambda one: (-one[2], one))
 
+    def scores(self) -> dict[str, Interval]:
+        """Accuracy and, where classes have unlike numbers of examples, its mean over them."""
+        if not self.n:
+            return {}
+        found = {"accuracy": (self.right / self.n, *wilson(self.right, self.n))}
+        classes = list(self.by_class().values())
+        if len({n for n, _ in classes}) > 1:
+            shares = [(right / n, n) for n, right in classes]
+            value = sum(share for share, _ in shares) / len(shares)
+            half = Z95 * math.sqrt(sum(p * (1 - p) / n for p, n in shares)) / len(shares)
+            found[MACRO] = (value, max(0.0, value - half), min(1.0, value + half))
+        return found
+
     def as_data(self) -> dict[str, Any]:
-        """All of it, for JSON; the interval is Wilson's, of 95 %."""
-        low, high = wilson(self.right, self.n) if self.n else (None, None)
-        value = self.right / self.n if self.n else None
-        whole = {"n": self.n, "right": self.right, "value": value, "low": low, "high": high}
+        """All of it, for JSON; intervals are of 95 %, of accuracy Wilson's."""
+        found: dict[str, Any] = {}
+        for name, (value, low, high) in self.scores().items():
+            key = name.replace("-", "_").replace(" ", "_")
+            found[key] = {"n": self.n, "value": value, "low": low, "high": high}
+        none = {"n": 0, "value": None, "low": None, "high": None}
+        found["accuracy"] = {**found.get("accuracy", none), "right": self.right}
         classes = [{"class": c, "n": n, "right": r} for c, (n, r) in self.by_class().items()]
         wrong = [{"class": c, "answer": a, "n": n} for c, a, n in self.confusions()]
-        return {"accuracy": whole, "classes": classes, "confusions": wrong}
+        return {**found, "classes": classes, "confusions": wrong}
 
     def lines(self, what: str = "pictures") -> Iterator[str]:
         """Accuracy and the largest confusions, for people; `what` was answered."""
@@ -62,9 +80,13 @@ class Tally:
         low, high = (f"{100 * end:.2f}" for end in wilson(self.right, self.n))
         counted = f"{self.right:,} of {self.n:,} {what}"
         yield f"accuracy {100 * self.right / self.n:.2f} % ({low} to {high}, 95 %): {counted}"
+        yield from self.wrong()
+
+    def wrong(self) -> Iterator[str]:
+        """The largest confusions, a line each, and how many there are beside them."""
         classes, wrong = self.by_class(), self.confusions()
         for wanted, answered, n in wrong[:LARGEST]:
             yield f"  {wanted} taken for {answered}: {n:,} of {classes[wanted][0]:,}"
         if rest := wrong[LARGEST:]:
-            others = f"{len(rest):,} other confusions, {sum(n for *_, n in rest):,} {what}"
+            others = f"{len(rest):,} other confusions, {sum(n for *_, n in rest):,} times"
             yield f"  {others}: --json has them all"

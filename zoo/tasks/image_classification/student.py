@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,13 @@ class PictureStudent(Classifier):
     """
 
     contract = ("image", "tensor(uint8)", 4)
+    keys = MappingProxyType(
+        Classifier.keys
+        | {
+            "studentzoo.input": 'json.dumps({"name": "image", "dtype": "uint8", "layout": "NHWC", '
+            '"color": "RGB", "size": 224})'
+        }
+    )
     csv = True
 
     def _read(self, about: dict[str, str]) -> None:
