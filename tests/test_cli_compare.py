@@ -105,6 +105,16 @@ def test_what_has_no_card_is_one_error(shelf: Any, builds: tuple[Path, Path]) ->
     assert isinstance(run(*builds).exception, CardError)
 
 
+def test_a_folder_that_is_given_like_a_name_is_told_how_to_be_one(
+    shelf: Any, builds: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(builds[0].parent)
+    problem = run(shelf.entry.name, "second").exception
+    assert isinstance(problem, NotFound)
+    assert problem.hint == "the folder here is ./second"
+    assert run(shelf.entry.name, "./second").exit_code == 0
+
+
 def test_a_strangers_words_do_nothing_to_a_terminal(
     builds: tuple[Path, Path], write_card: Callable[..., None]
 ) -> None:

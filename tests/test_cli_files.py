@@ -124,6 +124,38 @@ def test_a_size_that_is_not_known_is_said(shape: list[int | str], tmp_path: Path
     assert "what is timed is not known, for its x is (n, " in str(problem)
 
 
+def test_weights_that_are_missing_beside_a_file_are_said(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    types, helper = onnx.TensorProto, onnx.helper
+    weight = onnx.numpy_helper.from_array(np.ones((3, 4), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "large",
+        [helper.make_tensor_value_info("x", types.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", types.FLOAT, ["n", 4])],
+        [weight],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    path, beside = tmp_path / "mine.onnx", "mine.onnx.data"
+    onnx.save(model, path, save_as_external_data=True, location=beside, size_threshold=0)
+    invoke("bench", path, "--rounds", 2)
+    (tmp_path / beside).unlink()
+    assert "put that beside it" in failed("bench", path).hint
+
+
+@pytest.mark.parametrize("kind", ["STRING", "COMPLEX64"])
+def test_numbers_of_a_kind_that_is_not_known_are_one_error(kind: str, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = network(tmp_path / "mine.onnx", [1, 2])
+    model = onnx.load(path)
+    for node in (model.graph.input[0], model.graph.output[0]):
+        node.type.tensor_type.elem_type = getattr(onnx.TensorProto, kind)
+    model.graph.node[0].CopyFrom(onnx.helper.make_node("Identity", ["x"], ["y"]))
+    onnx.save(model, path)
+    assert str(failed("bench", path)).startswith(f"{path}: ")
+
+
 def test_pictures_and_texts_are_not_timed_side_by_side(tiny: Path, tiny_text: Path) -> None:
     problem = failed("bench", tiny / "model.fp32.onnx", tiny_text / "model.fp32.onnx")
     assert "some of the files read pictures and some texts" in str(problem)
@@ -241,7 +273,8 @@ def test_of_a_data_set_the_test_split_is_measured(
     whole = tmp_path / "whole"
     shutil.copytree(labelled / "red", whole / "train" / "blue")
     shutil.copytree(labelled, whole / name)
-    assert accuracy(tiny / "model.fp32.onnx", "--data", whole)["accuracy"]["n"] == 6
+    found = accuracy(tiny / "model.fp32.onnx", "--data", whole)
+    assert (found["accuracy"]["n"], found["data"]) == (6, str(whole / name))
 
 
 def test_a_picture_of_no_class_stops_it(tiny: Path, labelled: Path) -> None:

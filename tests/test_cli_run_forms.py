@@ -214,6 +214,16 @@ def test_the_innermost_root_that_was_given_does_not_hide_the_class() -> None:
     assert [found.of(file) for file in files] == ["cat", "dog", None]
 
 
+@pytest.mark.parametrize(
+    ("root", "file"), [(".", "cat/1.png"), ("/", "/cat/1.png"), ("a/b/", "a/b/cat/x/1.png")]
+)
+def test_a_root_is_a_folder_however_it_is_written(root: str, file: str) -> None:
+    found = classes([Path(root)], [Path(file)], ["cat"])
+    assert found
+    assert found.of(Path(file)) == "cat"
+    assert found.of(Path(f"{root.rstrip('/')}beside/cat/1.png")) is None
+
+
 def test_only_the_largest_confusions_are_shown_and_the_rest_summed() -> None:
     tally = Tally()
     for wanted in "abcdefg":

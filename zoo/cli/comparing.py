@@ -12,6 +12,7 @@ from zoo.cli import tables
 from zoo.cli.app import USE, app, json_out, talk, text
 from zoo.cli.arguments import Json, Registry, complete_name
 from zoo.cli.making import folder_of
+from zoo.errors import NotFound
 
 if TYPE_CHECKING:
     from zoo.card.beside import Differing, Gap, Side
@@ -61,7 +62,7 @@ def _side(given: str, registry: list[str] | None) -> Side:
     from zoo.records import card as cards
 
     is_path = "/" in given or "\\" in given or given.endswith(".json")
-    place = Path(given) if is_path else folder_of(given, registry)
+    place = Path(given) if is_path else _named(given, registry)
     card, folder = cards.read(place), place if place.is_dir() else place.parent
     run = folder / cards.RUN
     if run.is_file() and sha256(run) == card.run_sha256:
@@ -69,6 +70,14 @@ def _side(given: str, registry: list[str] | None) -> Side:
     why = "the run.json beside its card is of another build" if run.is_file() else "no run.json"
     talk(f"note: {given}: {why}: its settings and versions are not known")
     return Side(given, card, {})
+
+
+def _named(name: str, registry: list[str] | None) -> Path:
+    try:
+        return folder_of(name, registry)
+    except NotFound as problem:
+        hint = f"the folder here is ./{name}" if Path(name).is_dir() else problem.hint
+        raise NotFound(str(problem), hint) from None
 
 
 def _data(sides: Sequence[Side]) -> dict[str, Any]:

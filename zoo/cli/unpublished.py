@@ -70,7 +70,7 @@ def verify(path: Path, data: Path | None, as_json: bool) -> None:
         with bars.steps("testing") as progress:
             tally = counted(student, data, progress)
     if as_json:
-        scored = tally.as_data() if tally else {}
+        scored = {"data": tally.source, **tally.as_data()} if tally else {}
         json_out({**plain.to_dict(found), "ok": found.ok, **scored})
     else:
         text(tables.columns(_looked(found, tally), tables.VERDICTS))
@@ -105,6 +105,7 @@ def _looked(found: Looked, tally: Tally | None) -> Iterator[Row]:
         off, wanted = f"{golden.max_difference:.2g} off", f"at most {golden.tolerance:.2g}"
         yield "golden outputs", off, wanted, tables.word(golden.ok)
     if tally:
+        yield "labelled examples", f"{tally.n:,}", tally.source, "read"
         for name, score in tally.scores().items():
             value, low, high = (f"{number:.4f}" for number in score)
             yield name, f"{value} ({low}-{high}), n {tally.n}", "-", "measured"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from zoo.records.reader import near
 
 @dataclass(frozen=True)
 class Classes:
-    """The right answer of each file below the folders `roots`."""
+    """The right answer of each file below some folders, the roots."""
 
-    roots: tuple[Path, ...]
+    roots: tuple[str, ...]  # what the paths below each begin with
     named: Mapping[str, str]  # folder of a root -> the label that it is called like
     others: tuple[str, ...] = ()  # folders of roots that are no class
     outside: int = 0  # files that stand in no class
@@ -32,7 +33,7 @@ def classes(roots: Iterable[Path], files: Iterable[Path], labels: Sequence[str])
     They are where all of them are, or more than one. A name that only differs from a label in how
     it is written (capitals, Unicode's normal form) is that label.
     """
-    places = tuple(roots)
+    places = tuple(map(_start, roots))
     counts = Counter(_folder(file, places) for file in files)
     folders = [name for name in counts if name]
     named = _named(folders, labels)
@@ -42,9 +43,11 @@ def classes(roots: Iterable[Path], files: Iterable[Path], labels: Sequence[str])
     return Classes(places, named, others, sum(n for name, n in counts.items() if name not in named))
 
 
-def labelled(root: Path, labels: Sequence[str]) -> tuple[list[Path], Classes]:
-    """Every picture below `root`, each in the folder of its class; where those are in splits of a
-    data set, the pictures of its test split. What stands in no class is an error.
+def labelled(root: Path, labels: Sequence[str]) -> tuple[Path, list[Path], Classes]:
+    """Every picture below `root`, each in the folder of its class, and where they are.
+
+    Where `root` is a data set in splits, that is its test split. What stands in no class is an
+    error.
     """
     files = pictures.found([root])
     found = classes([root], files, labels)
@@ -56,7 +59,7 @@ def labelled(root: Path, labels: Sequence[str]) -> tuple[list[Path], Classes]:
         count = found.outside if found else len(files)
         first = near(found.others[0], labels) if found and found.others else ""
         raise InputError(f"{root}: of {len(files):,} pictures {count:,} {said}", first or LAYOUT)
-    return files, found
+    return root, files, found
 
 
 LAYOUT = "labelled pictures are LABEL/NAME.jpg, or test/LABEL/NAME.jpg"
@@ -70,13 +73,20 @@ def _test_split(root: Path) -> Path | None:
     return roles.get("test") or roles.get("validation")
 
 
-def _folder(file: Path, roots: Sequence[Path]) -> str:
+def _folder(file: Path, roots: Sequence[str]) -> str:
     """The folder of a root that a file is in, at any depth; "": it is in none."""
+    name = str(file)
     for root in roots:
-        parts = file.relative_to(root).parts if file.is_relative_to(root) else ()
-        if len(parts) > 1:
-            return parts[0]
+        if name.startswith(root):
+            folder, below, _ = name[len(root) :].partition(os.sep)
+            if folder and below:
+                return folder
     return ""
+
+
+def _start(root: Path) -> str:
+    """What the paths of all that is below a root begin with."""
+    return "" if root == Path() else str(root).rstrip(os.sep) + os.sep
 
 
 def _named(folders: Sequence[str], labels: Sequence[str]) -> dict[str, str]:

@@ -145,7 +145,12 @@ def loads_of(path: Path, batch: int) -> list[Load]:
         return _as_student(path, node, batch)
     if isinstance(first, int) and first != batch:
         raise InputError(f"{path} reads {first} at once, not {batch}", f"give --batch {first}")
-    return [OwnLoad(batch, tuple(rest))]
+    load = OwnLoad(batch, tuple(rest))
+    try:
+        load.feed(node.type)
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}", problem.hint) from None
+    return [load]
 
 
 def _node(path: Path) -> Any:

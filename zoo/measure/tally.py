@@ -18,6 +18,7 @@ LARGEST = 5  # confusions that people are shown
 class Tally:
     """How often each class was answered by each label."""
 
+    source: str = ""  # where the examples are
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (class, answer)
 
     def add(self, wanted: str, answered: str) -> None:

@@ -70,8 +70,8 @@ class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
         from zoo.tasks.image_classification.student import PictureStudent
 
         assert isinstance(student, PictureStudent)  # of the same task
-        files, known = labelled(root, student.labels)
-        tally = Tally()
+        place, files, known = labelled(root, student.labels)
+        tally = Tally(str(place))
         for start in range(0, len(files), BATCH):
             chunk = files[start : start + BATCH]
             for file, answer in zip(chunk, student.rank(chunk, 1), strict=True):

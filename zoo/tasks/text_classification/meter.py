@@ -66,7 +66,7 @@ class TextMeter(ClassMeter[TextRecipe, "Texts"]):
 
         assert isinstance(student, TextStudent)  # of the same task
         files = lines.by_label(root, student.labels)
-        tally = Tally()
+        tally = Tally(str(root))
         for done, (label, file) in enumerate(files.items(), 1):
             found = (text.strip() for block in lines.texts([], [file]) for text in block)
             texts = list(dict.fromkeys(filter(None, found)))
