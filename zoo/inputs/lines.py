@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo.errors import InputError, NotFound
+from zoo.records.reader import near
 
 STDIN = "-"  # the file name that means standard input
 BLOCK_BYTES = 1 << 18  # read at once, at most
@@ -26,6 +27,26 @@ def texts(given: Sequence[str], files: Sequence[Path]) -> Iterator[list[str]]:
         yield list(given)
     for path in files or ([] if given else [Path(STDIN)]):
         yield from _lines_of(path)
+
+
+def by_label(folder: Path, labels: Sequence[str]) -> dict[str, Path]:
+    """Label -> the file LABEL.txt in a folder; each of them must be called like a label."""
+    from distill.names import ignored
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no folder of texts", _BY_LABEL)
+    there = [path for path in sorted(folder.iterdir()) if not ignored(path.name)]
+    files = {path.name[: -len(SUFFIX)]: path for path in there if path.name.endswith(SUFFIX)}
+    if not files:
+        raise InputError(f"{folder}: no {SUFFIX} files in it", _BY_LABEL)
+    if other := [name for name in files if name not in labels]:
+        what = f"{folder}: the student has no label {', '.join(other[:3])}"
+        raise InputError(what, near(other[0], labels) or _BY_LABEL)
+    return files
+
+
+SUFFIX = ".txt"
+_BY_LABEL = "labelled texts are files LABEL.txt in one folder, a text a line"
 
 
 def _lines_of(path: Path) -> Iterator[list[str]]:

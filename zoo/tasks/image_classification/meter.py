@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.inputs.classes import labelled
 from zoo.measure.loads import Load, PictureLoad
+from zoo.measure.meter import Progress
 from zoo.records.card import Input
 from zoo.records.measures import Score
 from zoo.tasks.classification import ClassMeter
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from distill.data import Dataset
+    from zoo.measure.tally import Tally
+    from zoo.students.student import Student
+
+BATCH = 16  # pictures that are read at once
 
 
 class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
@@ -56,6 +62,23 @@ class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
         """One picture, on which an attempt is judged, and 32 together."""
         side = data.images.shape[1]
         return [PictureLoad(1, side), PictureLoad(32, side)]
+
+    @staticmethod
+    def counted(student: Student, root: Path, progress: Progress | None = None) -> Tally:
+        """Of the pictures in folders of classes below `root`, or below its test split."""
+        from zoo.measure.tally import Tally
+        from zoo.tasks.image_classification.student import PictureStudent
+
+        assert isinstance(student, PictureStudent)  # of the same task
+        place, files, known = labelled(root, student.labels)
+        tally = Tally(str(place))
+        for start in range(0, len(files), BATCH):
+            chunk = files[start : start + BATCH]
+            for file, answer in zip(chunk, student.rank(chunk, 1), strict=True):
+                tally.add(str(known.of(file)), answer[0][0])
+            if progress is not None:
+                progress(start + len(chunk), len(files))
+        return tally
 
     @staticmethod
     def loads_of(given: Input, batch: int) -> list[Load]:
