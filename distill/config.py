@@ -37,6 +37,7 @@ class Data:
     image_size: int = 32  # pixels; pictures of another size are resized to this square
     validation: float = 0.1  # fraction of train held out: per class, by the sha256 of the name
     order: Literal["name", "natural"] = _later("name")  # of classes; natural: 2 before 10
+    on_broken: Literal["stop", "skip"] = _later("stop")  # skip: left out, told, counted on the card
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from distill.errors import DistillError
+
 Split = Literal["train", "validation", "test"]
 READER = 2  # counts up when a picture of another size than the wanted one is squared otherwise
 
@@ -36,7 +38,7 @@ class Picture(NamedTuple):
 
     place: int  # position among the examples asked for
     name: str  # for messages
-    content: bytes | np.ndarray  # an encoded file, or uint8 (h, w) or (h, w, 3)
+    content: bytes | np.ndarray | DistillError  # a file, uint8 (h, w) or (h, w, 3), or what failed
 
 
 class Source(Protocol):
@@ -62,6 +64,7 @@ class Dataset:
     sha256: str  # of classes, split, relative names, labels and decoded pixels
     names: tuple[str, ...] = ()  # class/name of each picture, for messages
     doubts: tuple[str, ...] = ()  # what whoever trains on it should know, a sentence each
+    skipped: int = 0  # pictures that cannot be read and were left out
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,13 +77,14 @@ class Dataset:
         classes: tuple[str, ...],
         split: str,
         doubts: tuple[str, ...] = (),
+        skipped: int = 0,
     ) -> Dataset:
         """Pictures uint8 (n, s, s, 3) and the examples they were decoded from, in one order."""
         index = {name: i for i, name in enumerate(classes)}
         labels = np.array([index[e.label] for e in chosen], dtype=np.int64)
         names = tuple(f"{e.label}/{e.name}" for e in chosen)
         sha256 = digest(images, labels, classes, names, split)
-        return cls(images, labels, classes, split, sha256, names, doubts)
+        return cls(images, labels, classes, split, sha256, names, doubts, skipped)
 
 
 def digest(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.maker import Maker
+from zoo.chain.maker import Doubts, Maker
 from zoo.records.card import Input
 from zoo.records.names import FILES
 from zoo.tasks.image_classification.recipe import ImageRecipe
@@ -36,14 +36,14 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         return load(self.recipe.data, split, root)
 
-    def doubts(
-        self, train: Dataset, validation: Dataset, root: Path | None
-    ) -> tuple[int, tuple[str, ...]]:
-        """Those of reading, and pictures that stand in two splits."""
+    def doubts(self, train: Dataset, validation: Dataset, root: Path | None) -> Doubts:
+        """Those of reading each split, and pictures that stand in two."""
         from distill.data import doubles
 
-        found = doubles.find(train, validation, self.load("test", root))
-        return found.test, (*train.doubts, *found.doubts)
+        splits = (train, validation, self.load("test", root))
+        found = doubles.find(*splits)
+        said = [doubt for split in splits for doubt in split.doubts]
+        return Doubts(found.test, (*said, *found.doubts), sum(one.skipped for one in splits))
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
