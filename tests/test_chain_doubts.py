@@ -142,3 +142,22 @@ def test_what_is_left_out_is_told_and_counted_on_the_card(lab: Path, files: Path
     data = dataclasses.replace(card.data, skipped=2)
     shown = page.render(dataclasses.replace(card, data=data))
     assert "; 2 could not be read and were left out" in shown
+
+
+def test_a_teacher_sees_pictures_at_their_own_size(lab: Path, files: Path) -> None:
+    """The answers of 8 pixels are not those of 16: the step before was kept under another key."""
+    text = RECIPE.replace("image_size: 8", "image_size: 8, order: natural")
+    (lab / "student.yaml").write_text(text)
+    before, _ = label()
+    strict = "    assert images.shape[1:] == (16, 16, 3)\n    return"
+    (lab / "counting.py").write_text(COUNTING.replace("    return", strict))
+    sys.modules.pop("counting")
+    (lab / "student.yaml").write_text(text.replace("image_size: 8", "image_size: 8, keep_size: 16"))
+    made, _ = label()
+    assert made.data.train.seen.shape[1:] == (16, 16, 3)
+    assert made.data.train.images.shape[1:] == (8, 8, 3)
+    assert made.data.train.sha256 != before.data.train.sha256
+    card = cards.read(files / "sample-card.json")
+    assert '"keep_size"' not in cards.to_json(card)
+    data = dataclasses.replace(card.data, keep_size=16)
+    assert "at 16 pixels a side" in page.render(dataclasses.replace(card, data=data))

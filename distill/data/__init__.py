@@ -30,6 +30,8 @@ __all__ = ["Dataset", "Split", "load"]
 def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
     """Read one split; only its pictures are decoded, as RGB squares of `data.image_size` pixels.
 
+    Where `data.keep_size` is larger, as squares of that size too.
+
     `train` and `validation` are the two parts of the source's own train split, unless it has a
     validation split too: per class, the round(validation * n) examples whose `class/name` has the
     smallest sha256 are held out. The order is that of `class/name`, whatever the order on disk;
@@ -46,16 +48,17 @@ def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
     chosen = select(examples, split, data.validation, source.where)
     if split == "train":
         doubts += not_held_out(examples, data.validation)
-    images, broken = decode_all(source.read(chosen), len(chosen), data.image_size)
+    sizes = sorted({data.image_size, data.seen_size})
+    images, broken = decode_all(source.read(chosen), len(chosen), sizes)
     doubts = doubts if split == "train" else ()
     if broken:
         if data.on_broken == "stop":
             raise _all_broken(source, examples, chosen, broken)
         doubts += (_left_out(broken, split),)
         good = np.setdiff1d(np.arange(len(chosen)), list(broken))
-        images, chosen = images[good], [chosen[i] for i in good]
+        images, chosen = [one[good] for one in images], [chosen[i] for i in good]
         check_left(chosen, classes, split, source.where)
-    return Dataset.of(images, chosen, classes, split, doubts, len(broken))
+    return Dataset.of(images[0], chosen, classes, split, doubts, len(broken), *images[1:])
 
 
 def _all_broken(

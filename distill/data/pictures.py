@@ -22,14 +22,20 @@ Broken = dict[int, DistillError]
 """Pictures that cannot be read, by place: each error names its picture"""
 
 
-def decode_all(pictures: Iterable[Picture], count: int, size: int) -> tuple[np.ndarray, Broken]:
-    """uint8 (count, size, size, 3): each picture at its index; and those that are black, broken."""
-    images = np.zeros((count, size, size, 3), np.uint8)
+def decode_all(
+    pictures: Iterable[Picture], count: int, sizes: Sequence[int]
+) -> tuple[list[np.ndarray], Broken]:
+    """For each of sizes uint8 (count, size, size, 3), each picture at its index.
+
+    Those that are broken are black.
+    """
+    found = [np.zeros((count, size, size, 3), np.uint8) for size in sizes]
 
     def put(picture: Picture) -> None:
-        images[picture.place] = decode(picture, size)
+        for images, pixels in zip(found, _squares(picture, sizes), strict=True):
+            images[picture.place] = pixels
 
-    return images, _each(pictures, put)
+    return found, _each(pictures, put)
 
 
 def broken_of(pictures: Iterable[Picture]) -> Broken:
@@ -39,13 +45,18 @@ def broken_of(pictures: Iterable[Picture]) -> Broken:
 
 def decode(picture: Picture, size: int) -> np.ndarray:
     """uint8 (size, size, 3); a DistillError that names the picture when it cannot be decoded."""
+    return _squares(picture, (size,))[0]
+
+
+def _squares(picture: Picture, sizes: Sequence[int]) -> list[np.ndarray]:
+    """`decode` at several sizes, each from the picture itself."""
     try:
         if isinstance(picture.content, DistillError):
             raise picture.content
         if isinstance(picture.content, np.ndarray):
-            return np.asarray(square(picture.content, size))
+            return [np.asarray(square(picture.content, size)) for size in sizes]
         with decoded(picture.content) as image:
-            return np.asarray(square(image, size))
+            return [np.asarray(square(image, size)) for size in sizes]
     except DistillError as problem:
         raise DistillError(f"{picture.name}: {problem}", problem.hint or HINT) from None
 

@@ -164,11 +164,15 @@ class Maker(ABC, Generic[R, D]):
     def examples(self, data: D) -> Any:
         """What a teacher reads."""
 
+    def inputs(self, data: D) -> Any:
+        """What a student reads."""
+        return self.examples(data)
+
     def predict(self, net: nn.Module, data: D) -> np.ndarray:
         """What a network answers, as its file would: float32 (n, ...)."""
         from distill.train import predict
 
-        return predict(net, self.examples(data))
+        return predict(net, self.inputs(data))
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """Files that the published ones are timed beside, by their label."""

@@ -50,7 +50,7 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         from distill.teachers import open_teacher
 
         assert self.recipe.teacher is not None  # the caller looked
-        size = self.recipe.data.image_size
+        size = self.recipe.data.seen_size
         return open_teacher(self.recipe.teacher, len(labels), size, onnx_path=onnx)
 
     def quick_source(self, folder: Path) -> Path | None:
@@ -143,12 +143,20 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return _spread(validation.images, GOLDEN_PICTURES)
 
     def examples(self, data: Dataset) -> np.ndarray:
+        """Pictures uint8 (n, k, k, 3), at the size that views are drawn at."""
+        return data.seen
+
+    def inputs(self, data: Dataset) -> np.ndarray:
         """Pictures uint8 (n, s, s, 3)."""
         return data.images
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """The plain export."""
         return {"plain-fp32": folder / PLAIN}
+
+    def data_facts(self, train: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
+        """The size at which the teacher saw the pictures, where it is its own."""
+        return {} if train.large is None else {"keep_size": train.large.shape[1]}
 
     def macs(self, net: nn.Module) -> int:
         """Multiply-accumulates of one picture."""
