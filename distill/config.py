@@ -5,7 +5,7 @@ A value out of its range is a `ValueError` that names the field. `zoo` reads the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from distill.losses import LOSSES
@@ -37,11 +37,25 @@ class Data:
     image_size: int = 32  # pixels; pictures of another size are resized to this square
     validation: float = 0.1  # fraction of train held out: per class, by the sha256 of the name
     order: Literal["name", "natural"] = _later("name")  # of classes; natural: 2 before 10
+    on_broken: Literal["stop", "skip"] = _later("stop")  # skip: left out, told, counted on the card
+
+    keep_size: int = _later(
+        0
+    )  # pixels a side that views are drawn at and a teacher sees; 0: image_size
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")
+        _check(
+            self.keep_size == 0 or self.keep_size >= self.image_size,
+            f"keep_size must be 0, as image_size, or at least that, not {self.keep_size}",
+        )
         _check(self.image_size >= 8, f"image_size must be at least 8 pixels, not {self.image_size}")
         _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
+
+    @property
+    def seen_size(self) -> int:
+        """Pixels a side of what a teacher sees."""
+        return self.keep_size or self.image_size
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,7 @@ class Student:
 
 @dataclass(frozen=True)
 class Augment:
-    """How a view is drawn from a picture. All off by default."""
+    """How a view is drawn from a picture, in pixels of image_size. All off by default."""
 
     crop_padding: int = 0  # pixels of reflected border before a random crop of the old size
     flip: bool = False  # mirrored left to right with probability 1/2
@@ -115,6 +129,11 @@ class Augment:
         _check(self.crop_padding >= 0, f"crop_padding must be >= 0, not {self.crop_padding}")
         _check(self.cutout >= 0, f"cutout must be >= 0, not {self.cutout}")
         _check(self.mixup >= 0, f"mixup must be >= 0, not {self.mixup}")
+
+    def times(self, factor: float) -> Augment:
+        """The same of pictures that are larger by `factor`."""
+        larger = {key: round(factor * getattr(self, key)) for key in ("crop_padding", "cutout")}
+        return replace(self, **larger)
 
 
 @dataclass(frozen=True)

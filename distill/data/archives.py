@@ -89,9 +89,7 @@ class Zip(_Archive):
             members = {str(PurePosixPath(i.filename)): i for i in archive.infolist()}
             for place, example in enumerate(wanted):
                 name = f"{self.where}: {example.key}"
-                with _reading(name):
-                    content = archive.read(members[str(example.key)])
-                yield Picture(place, name, content)
+                yield Picture(place, name, _content(archive, members[str(example.key)]))
 
     def _entries(self) -> Iterator[tuple[str, bool]]:
         budget = _Budget(self.path)
@@ -110,6 +108,14 @@ class Zip(_Archive):
             raise DistillError(
                 f"{self.where}: the member {info.filename} is encrypted", "pack it without"
             )
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | DistillError:
+    """What stands in a member, or why it cannot be read."""
+    try:
+        return archive.read(member)
+    except DAMAGED as error:
+        return DistillError(f"it is damaged in the archive: {error}", "pack or fetch it again")
 
 
 class Tar(_Archive):

@@ -47,12 +47,16 @@ class Folder:
         """The files of `wanted`, in their order."""
         for place, example in enumerate(wanted):
             path = self.path / str(example.key)
-            try:
-                with open_plain(path) as file:
-                    content = file.read()
-            except OSError as error:
-                raise DistillError(f"{path} cannot be read: {error}") from error
-            yield Picture(place, str(path), content)
+            yield Picture(place, str(path), content_of(path))
+
+
+def content_of(path: Path) -> bytes | DistillError:
+    """What stands in a plain file, or why it cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return file.read()
+    except OSError as error:
+        return DistillError(f"cannot be read: {error.strerror or error}")
 
 
 def _special(path: Path) -> DistillError:

@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from distill.errors import DistillError
+
 Split = Literal["train", "validation", "test"]
 READER = 2  # counts up when a picture of another size than the wanted one is squared otherwise
+LARGE = 1  # counts up when a view of a larger picture becomes a student's otherwise
 
 
 class Example(NamedTuple):
@@ -36,7 +39,7 @@ class Picture(NamedTuple):
 
     place: int  # position among the examples asked for
     name: str  # for messages
-    content: bytes | np.ndarray  # an encoded file, or uint8 (h, w) or (h, w, 3)
+    content: bytes | np.ndarray | DistillError  # a file, uint8 (h, w) or (h, w, 3), or what failed
 
 
 class Source(Protocol):
@@ -62,9 +65,16 @@ class Dataset:
     sha256: str  # of classes, split, relative names, labels and decoded pixels
     names: tuple[str, ...] = ()  # class/name of each picture, for messages
     doubts: tuple[str, ...] = ()  # what whoever trains on it should know, a sentence each
+    skipped: int = 0  # pictures that cannot be read and were left out
+    large: np.ndarray | None = None  # uint8 (n, k, k, 3), k > s: views are drawn from these
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """The pictures as a teacher sees them: the large ones, or else `images`."""
+        return self.images if self.large is None else self.large
 
     @classmethod
     def of(
@@ -74,13 +84,15 @@ class Dataset:
         classes: tuple[str, ...],
         split: str,
         doubts: tuple[str, ...] = (),
+        skipped: int = 0,
+        large: np.ndarray | None = None,
     ) -> Dataset:
         """Pictures uint8 (n, s, s, 3) and the examples they were decoded from, in one order."""
         index = {name: i for i, name in enumerate(classes)}
         labels = np.array([index[e.label] for e in chosen], dtype=np.int64)
         names = tuple(f"{e.label}/{e.name}" for e in chosen)
-        sha256 = digest(images, labels, classes, names, split)
-        return cls(images, labels, classes, split, sha256, names, doubts)
+        sha256 = digest(images, labels, classes, names, split, large)
+        return cls(images, labels, classes, split, sha256, names, doubts, skipped, large)
 
 
 def digest(
@@ -89,15 +101,23 @@ def digest(
     classes: Sequence[str],
     names: Sequence[str],
     split: str,
+    large: np.ndarray | None = None,
 ) -> str:
-    """sha256, hexadecimal, of a JSON head and then the pixels; the same on every machine."""
-    head = {
+    """sha256, hexadecimal, of a JSON head and then the pixels; the same on every machine.
+
+    Large pictures follow the small ones, and the head says which version of drawing from them.
+    """
+    head: dict[str, Any] = {
         "classes": list(classes),
         "labels": labels.tolist(),
         "names": list(names),
         "shape": list(images.shape),
         "split": split,
     }
+    if large is not None:
+        head["large"] = {"version": LARGE, "shape": list(large.shape)}
     hasher = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    hasher.update(np.ascontiguousarray(images).data)
+    for pixels in (images, large):
+        if pixels is not None:
+            hasher.update(np.ascontiguousarray(pixels).data)
     return hasher.hexdigest()

@@ -12,6 +12,7 @@ from distill.data.record import Example, Split
 from distill.errors import DistillError
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SHOWN = 10  # classes in a message
 TEST_FRACTION = 0.2  # of a source that has no test split of its own
 
 
@@ -82,15 +83,29 @@ def classes_of(
     every = found["train"] | found["test"] | found["validation"]
     _check_spelling(every, found, where)
     classes = order or tuple(sorted(every, key=names.natural if natural else str))
-    for split in needed:
-        missing = [name for name in classes if name not in found[split]]
-        if missing:
-            raise DistillError(
-                f"{where}: {split}/{missing[0]} is missing: the {split} split has no example of "
-                f"the class {missing[0]!r}",
-                f"{len(missing)} such class(es); every class needs examples in both splits",
-            )
+    missing = [f"{s}/{name}" for s in needed for name in classes if name not in found[s]]
+    if missing:
+        raise _missing(missing, where, "every class needs examples in both splits")
     return classes
+
+
+def check_left(chosen: Sequence[Example], classes: Sequence[str], split: Split, where: str) -> None:
+    """What is left of a split without its broken pictures is enough to train and to measure on."""
+    found = {example.label for example in chosen}
+    bare = [f"{split}/{name}" for name in classes if name not in found]
+    if not chosen or (bare and split != "validation"):
+        raise _missing(bare, where, "all of its pictures there are broken: replace some of them")
+
+
+def _missing(places: Sequence[str], where: str, hint: str) -> DistillError:
+    """places are split/class."""
+    some = ", ".join(places[:SHOWN]) + (" and others" if len(places) > SHOWN else "")
+    split, _, name = places[0].partition("/")
+    if len(places) == 1:
+        what = f"is missing: the {split} split has no example of the class {name!r}"
+    else:
+        what = f"are missing: {len(places)} classes have no example in a split"
+    return DistillError(f"{where}: {some} {what}", hint)
 
 
 def _check_spelling(every: set[str], found: dict[Split, set[str]], where: str) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from distill.data.record import Example, Listing, Split
-from distill.data.split import said, with_test
+from distill.data.split import SHOWN, said, with_test
 from distill.errors import DistillError
 from distill.names import SUFFIXES, ignored, is_picture
 
@@ -115,10 +115,17 @@ def _check_full(
     """Every class folder holds something."""
     full = {str(PurePosixPath(str(e.key)).parent) for e in examples}
     tops = [f"{wrapper}{split}/" for split in splits] or [wrapper]
+    empty = []
     for folder in sorted(folders - full):
         top, _, label = folder.rpartition("/")
         if label and (f"{top}/" if top else "") in tops and examples and not ignored(folder):
-            raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
+            empty.append(folder)
+    if empty:
+        kind = "class folder" + ("s" if len(empty) > 1 else "")
+        some = ", ".join(empty[:SHOWN]) + (" and others" if len(empty) > SHOWN else "")
+        raise DistillError(
+            f"{where}: the {kind} {some} {'are' if empty[1:] else 'is'} empty", LAYOUT
+        )
 
 
 def _strays(files: list[str], wrapper: str) -> tuple[str, ...]:

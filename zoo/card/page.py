@@ -258,7 +258,9 @@ def _labeller(found: Labeller) -> str:
 def _counted(card: Card) -> str:
     data = card.data
     doubles = f" ({data.doubles:,} of them are trained on, too)" if data.doubles else ""
-    return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test{doubles}"
+    skipped = f"; {data.skipped:,} could not be read and were left out" if data.skipped else ""
+    counts = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
+    return f"{counts}{doubles}{skipped}"
 
 
 def _again(card: Card) -> str:

@@ -78,6 +78,7 @@ def _data(labelled: Labelled, data: Any, found: dict[str, Any], job: Job) -> car
         validation=len(read.validation),
         test=found["n"],
         doubles=read.doubles,
+        skipped=read.skipped,
         **job.maker.data_facts(read.train, found["dropped"]),
     )
 

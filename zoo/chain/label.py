@@ -40,10 +40,10 @@ def read(job: Job) -> Read:
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     validation = job.maker.load("validation", job.data)
-    doubles, doubts = job.maker.doubts(train, validation, job.data)
-    for doubt in doubts:
+    found = job.maker.doubts(train, validation, job.data)
+    for doubt in found.said:
         job.say(f"  warning: {doubt}")
-    return Read(train, validation, job.maker.labels(train), doubles)
+    return Read(train, validation, job.maker.labels(train), found.doubles, found.skipped)
 
 
 def run(

@@ -29,6 +29,7 @@ class Read:
     validation: Any
     labels: tuple[str, ...]  # names of the classes, empty where there are none
     doubles: int = 0  # examples of the test split that are trained on, or chosen by, too
+    skipped: int = 0  # pictures of all splits that cannot be read and were left out
 
 
 @dataclass(frozen=True)

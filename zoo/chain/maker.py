@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from zoo.records.card import Input
 from zoo.records.recipe import Recipe
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")  # a split of data: it has a length and a sha256
+
+
+class Doubts(NamedTuple):
+    """What is doubtful of data."""
+
+    doubles: int  # examples of test that train or validation has too
+    said: tuple[str, ...]  # to whoever builds, a sentence each
+    skipped: int = 0  # pictures of all splits that cannot be read and were left out
 
 
 class Maker(ABC, Generic[R, D]):
@@ -46,12 +54,9 @@ class Maker(ABC, Generic[R, D]):
         """The names of its classes, in order."""
         return tuple(data.classes)  # type: ignore[attr-defined]
 
-    def doubts(self, train: D, validation: D, root: Path | None) -> tuple[int, tuple[str, ...]]:
-        """Examples of test that train or validation has too; what to say of the data, in sentences.
-
-        `DistillError` where it must not be trained on.
-        """
-        return 0, getattr(train, "doubts", ())
+    def doubts(self, train: D, validation: D, root: Path | None) -> Doubts:
+        """What is doubtful of the data; `DistillError` where it must not be trained on."""
+        return Doubts(0, getattr(train, "doubts", ()))
 
     @abstractmethod
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
@@ -159,11 +164,15 @@ class Maker(ABC, Generic[R, D]):
     def examples(self, data: D) -> Any:
         """What a teacher reads."""
 
+    def inputs(self, data: D) -> Any:
+        """What a student reads."""
+        return self.examples(data)
+
     def predict(self, net: nn.Module, data: D) -> np.ndarray:
         """What a network answers, as its file would: float32 (n, ...)."""
         from distill.train import predict
 
-        return predict(net, self.examples(data))
+        return predict(net, self.inputs(data))
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """Files that the published ones are timed beside, by their label."""

@@ -97,6 +97,8 @@ class DataFacts:
     counts: Origin | None = None  # of the drawn words; None: not recorded, or there are none
     dropped: dict[str, int] | None = None  # test set -> texts left out, for train's source has them
     doubles: int = 0  # of test: equal in every pixel to one that is trained on, or chosen by
+    skipped: int = 0  # of the source: could not be read, and are in none of these numbers
+    keep_size: int = 0  # pixels a side at which the teacher saw them; 0: as the student reads them
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")

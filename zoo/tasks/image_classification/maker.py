@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.maker import Maker
+from zoo.chain.maker import Doubts, Maker
 from zoo.records.card import Input
 from zoo.records.names import FILES
 from zoo.tasks.image_classification.recipe import ImageRecipe
@@ -36,21 +36,21 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         return load(self.recipe.data, split, root)
 
-    def doubts(
-        self, train: Dataset, validation: Dataset, root: Path | None
-    ) -> tuple[int, tuple[str, ...]]:
-        """Those of reading, and pictures that stand in two splits."""
+    def doubts(self, train: Dataset, validation: Dataset, root: Path | None) -> Doubts:
+        """Those of reading each split, and pictures that stand in two."""
         from distill.data import doubles
 
-        found = doubles.find(train, validation, self.load("test", root))
-        return found.test, (*train.doubts, *found.doubts)
+        splits = (train, validation, self.load("test", root))
+        found = doubles.find(*splits)
+        said = [doubt for split in splits for doubt in split.doubts]
+        return Doubts(found.test, (*said, *found.doubts), sum(one.skipped for one in splits))
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
         from distill.teachers import open_teacher
 
         assert self.recipe.teacher is not None  # the caller looked
-        size = self.recipe.data.image_size
+        size = self.recipe.data.seen_size
         return open_teacher(self.recipe.teacher, len(labels), size, onnx_path=onnx)
 
     def quick_source(self, folder: Path) -> Path | None:
@@ -143,12 +143,20 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return _spread(validation.images, GOLDEN_PICTURES)
 
     def examples(self, data: Dataset) -> np.ndarray:
+        """Pictures uint8 (n, k, k, 3), at the size that views are drawn at."""
+        return data.seen
+
+    def inputs(self, data: Dataset) -> np.ndarray:
         """Pictures uint8 (n, s, s, 3)."""
         return data.images
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """The plain export."""
         return {"plain-fp32": folder / PLAIN}
+
+    def data_facts(self, train: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
+        """The size at which the teacher saw the pictures, where it is its own."""
+        return {} if train.large is None else {"keep_size": train.large.shape[1]}
 
     def macs(self, net: nn.Module) -> int:
         """Multiply-accumulates of one picture."""

@@ -15,6 +15,11 @@ class PictureWords(Words):
     example = "photo.jpg"
     time_unit = (1, "ms a picture")
 
+    def lineage(self) -> list[tuple[str, str]]:
+        """At which size the teacher saw the pictures."""
+        size = self.card.data.keep_size
+        return [("Seen by the teacher", f"at {size} pixels a side")] if size else []
+
     def use(self) -> str:
         """How to run it, with and without this package."""
         card, size = self.card, self.card.input.size
