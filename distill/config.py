@@ -87,15 +87,53 @@ class TextData:
 
 
 @dataclass(frozen=True)
+class TeacherInput:
+    """How pictures are prepared for a teacher whose file does not do it itself.
+
+    What is left out is said by the preset; without one, by the file and what lies beside it
+    (preprocessor_config.json, or timm's config.json).
+    """
+
+    preset: Literal["", "imagenet", "inception", "clip", "openai", "none", "raw"] = ""
+    # range, mean and std that a family of networks is known for; none and raw: 0 to 255 as it is
+    layout: Literal["", "NCHW", "NHWC"] = ""  # order of axes; empty: from the file's shape
+    size: int = 0  # pixels a side that it reads; 0: the file's own, else as the pictures come
+    resize: Literal["", "nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = ""
+    # how a picture gets to that size; empty: as the preset has it, else bilinear
+    crop: float = 0.0  # side of the middle that is read: 0.875 is 224 of 256; 0: all
+    range: Literal[0, 1, 255] = 0  # numbers before mean and std go from 0 to this; 0: to 1
+    mean: tuple[float, ...] = ()  # taken off each channel, in the order of `color`
+    std: tuple[float, ...] = ()  # then each channel is divided by it
+    color: Literal["", "rgb", "bgr"] = ""  # order of channels; empty: rgb
+
+    def __post_init__(self) -> None:
+        _check(self.size >= 0, f"size must be >= 0 pixels, not {self.size}")
+        _check(0 <= self.crop <= 1, f"crop must lie in [0, 1], not {self.crop}")
+        for key in ("mean", "std"):
+            given = getattr(self, key)
+            _check(len(given) in (0, 3), f"{key} must have 3 numbers, not {len(given)}")
+        _check(min(self.std, default=1) > 0, f"std must be > 0, not {self.std}")
+        over = max(map(abs, self.mean), default=0) > 2 and (self.range or 1) == 1
+        _check(not over, "mean of such size belongs to numbers up to 255: say range: 255")
+        raw = self.preset in ("none", "raw")
+        _check(not (raw and (self.mean or self.std)), "mean and std contradict preset none and raw")
+
+
+@dataclass(frozen=True)
 class Teacher:
     """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
 
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
-    onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
+    onnx: str = ""  # path of an ONNX file: pictures in, logits or probabilities (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
     pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
     source: str = ""  # where onnx or callable comes from, for the card
+    input: TeacherInput | None = field(default=None, metadata={"later": True})
+    # how pictures are prepared for onnx
+    output: str = _later("")  # of onnx, that answers; empty: the only one that fits its classes
+    classes: str | tuple[str, ...] = _later(())  # its own names, in its own order, or a file of
+    # them: a name a line, a JSON list, a config.json with id2label; empty: those of the data
 
     def __post_init__(self) -> None:
         given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
@@ -103,6 +141,8 @@ class Teacher:
             len(given) == 1,
             f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
         )
+        of_onnx = self.input is None and not self.output
+        _check(bool(self.onnx) or of_onnx, "input and output are those of an onnx teacher")
         known = self.recipe or self.pretrained
         _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")
 

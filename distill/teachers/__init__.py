@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from distill import config
 from distill.errors import DistillError
 from distill.table import Table
+from distill.teachers import classes as names_of
 from distill.teachers.teacher import Answer, Asked, Kind, Teacher
 
 __all__ = ["TEACHERS", "Answer", "Asked", "Kind", "Teacher", "open_teacher", "open_text_teacher"]
@@ -29,16 +31,18 @@ def open_teacher(
     classes: int,
     image_size: int,
     *,
+    names: tuple[str, ...] = (),
     onnx_path: Path | None = None,
     threads: int = 0,
 ) -> Teacher:
     """The teacher that a recipe asks for, its contract checked before its first answer.
 
-    image_size is the side in pixels of the pictures it will see. onnx_path is the file of a
-    teacher that is another recipe's student (whoever builds knows it); it goes before
+    image_size is the side in pixels of the pictures it will see. names are those of the data's
+    classes, which answers are matched to where the teacher's own are known. onnx_path is the
+    file of a teacher that is another recipe's student (whoever builds knows it); it goes before
     `settings.onnx`. threads: cores that a file answers on (0: all).
     """
-    return _open(settings, Asked("pictures", classes, (), image_size, onnx_path, threads))
+    return _open(settings, Asked("pictures", classes, names, image_size, onnx_path, threads))
 
 
 def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Teacher:
@@ -57,4 +61,27 @@ def _open(settings: config.Teacher, asked: Asked) -> Teacher:
             f"{getattr(settings, name, name)} is not a teacher of {asked.what}",
             "give one that is in distill.teachers.TEACHERS, or callable: module:function",
         )
-    return kind.open(settings, asked)
+    own = names_of.own(settings.classes)
+    if own and not asked.names:
+        raise DistillError("teacher.classes is given, but the data's classes have no names")
+    width = len(own) or asked.classes
+    return _matched(kind.open(settings, asked._replace(labels=own, classes=width)), asked, own)
+
+
+def _matched(teacher: Teacher, asked: Asked, own: tuple[str, ...]) -> Teacher:
+    """With answers in the order of the data's classes, where both have names."""
+    known = own or teacher.labels
+    if known and len(known) != teacher.classes:
+        raise DistillError(
+            f"the teacher {teacher.name} gives {teacher.classes} answers, and has names for "
+            f"{len(known)}",
+            "teacher.classes says all of its classes, in its order",
+        )
+    teacher = replace(teacher, labels=known)
+    if known and asked.names:
+        return names_of.answering(teacher, asked.names)
+    if teacher.classes != asked.classes:
+        raise DistillError(
+            f"{teacher.name} names {teacher.classes} classes; the data has {asked.classes}"
+        )
+    return teacher

@@ -59,6 +59,8 @@ def run(
         job.folder.mkdir(parents=True, exist_ok=True)
         return Labelled(data, job.folder, None, None, None)
     opened, record = _open(job, elder, data.labels)
+    for note in opened.notes:
+        job.say(f"  {note}")
     _check_labels(opened, data.labels)
     if elder is not None:
         file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)

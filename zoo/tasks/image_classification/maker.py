@@ -50,8 +50,8 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         from distill.teachers import open_teacher
 
         assert self.recipe.teacher is not None  # the caller looked
-        size = self.recipe.data.seen_size
-        return open_teacher(self.recipe.teacher, len(labels), size, onnx_path=onnx)
+        facts = (self.recipe.teacher, len(labels), self.recipe.data.seen_size)
+        return open_teacher(*facts, names=labels, onnx_path=onnx)
 
     def quick_source(self, folder: Path) -> Path | None:
         """What the quantizer starts from."""
