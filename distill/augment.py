@@ -41,6 +41,7 @@ def draw(augment: Augment, n: int, size: int, seed: int) -> View:
         raise DistillError(
             f"crop_padding {augment.crop_padding} is too much for pictures of {size} pixels",
             "make augment.crop_padding smaller than data.image_size",
+            ("augment", "crop_padding"),
         )
     rng = np.random.Generator(np.random.Philox(key=seed))
     pad = augment.crop_padding

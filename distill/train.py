@@ -71,16 +71,21 @@ def process_count(train: Train, loss: Loss, data: Dataset | Texts, device: str) 
     One on a GPU; where nothing is asked for, one for texts and for a loss that compares the
     examples of a whole batch. The latter with more is a `DistillError`.
     """
-    whole = LOSSES.load(loss.name).whole_batch
-    if whole and train.processes > 1:
+    check_processes(train, loss)
+    if device != "cpu":
+        return 1
+    alone = LOSSES.load(loss.name).whole_batch or not isinstance(data, Dataset)
+    return train.processes or (1 if alone else count_for(train))
+
+
+def check_processes(train: Train, loss: Loss) -> None:
+    """A loss that compares the examples of a whole batch is computed in one process."""
+    if LOSSES.load(loss.name).whole_batch and train.processes > 1:
         raise DistillError(
             f"the loss {loss.name} compares the examples of a whole batch",
             "leave train.processes out: then it is one",
+            ("train", "processes"),
         )
-    if device != "cpu":
-        return 1
-    alone = whole or not isinstance(data, Dataset)
-    return train.processes or (1 if alone else count_for(train))
 
 
 def _one_alone(plan: Plan, student: nn.Module, answers: Answers | None) -> Plan:
@@ -139,6 +144,7 @@ def check_sizes(student: nn.Module, train: Train) -> None:
         raise DistillError(
             f"train.sizes ends with {train.sizes[-1]}, and the student {what}",
             f"let it end with {own}" if own else "leave train.sizes out",
+            ("train", "sizes"),
         )
 
 
@@ -241,7 +247,7 @@ def _epoch(
     saved = time.monotonic()
     end = (state.step // data.steps + 1) * data.steps
     state.student.train()
-    with _sized(state.student, plan.train.size(state.step // data.steps)):
+    with sized(state.student, plan.train.size(state.step // data.steps)):
         while state.step < end:
             began = time.perf_counter()
             late = time.monotonic() - saved > CHECKPOINT_SECONDS
@@ -256,7 +262,7 @@ def _epoch(
 
 
 @contextmanager
-def _sized(student: nn.Module, size: int) -> Iterator[None]:
+def sized(student: nn.Module, size: int) -> Iterator[None]:
     """The student works on pictures of `size` pixels a side meanwhile, 0: as it is."""
     if not size:
         yield

@@ -283,7 +283,7 @@ def test_a_teacher_is_built_by_its_own_recipe_and_not_published(lab: Path) -> No
     assert (folder / FILES["fp32"]).is_file() and "nothing is published" in said[-1]
     assert not Path("store").exists()
     rewrite(CALLABLE, "recipe: teacher.yaml")
-    exported = chain(recipe.find("student.yaml"), None, Path("runs"), until="export")
+    exported = chain(recipe.written("student.yaml"), None, Path("runs"), until="export")
     learned = exported.distilled.labelled
     assert learned.teacher and learned.teacher.name == "colours-teacher.ce"
     (trained,) = Path("runs/colours-teacher.ce").glob("train-*/done.json")

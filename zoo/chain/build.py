@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.chain import card, compress, distil, export, label, measure, store
+from zoo.chain import card, check, compress, distil, export, label, measure, store
 from zoo.chain.job import Done, Job, Say, Timed, once
 from zoo.chain.made import Steps
-from zoo.errors import NotFound, RecipeError, StoreError
+from zoo.errors import NotFound, RecipeError, StoreError, disk
 from zoo.measure import bench
 from zoo.records import reader
 from zoo.records import recipe as recipes
-from zoo.records.recipe import Recipe
+from zoo.records.recipe import Written
 
 
 class Stage(NamedTuple):
@@ -62,8 +62,11 @@ def build(
     names = [stage.name for stage in STAGES]
     if until not in names:
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
-    wanted, work = recipes.find(recipe), Path(work)
-    work.mkdir(parents=True, exist_ok=True)
+    wanted, work = recipes.written(recipe), Path(work)
+    for what, folder in (("--work", work), ("--store", store)):
+        check.folder(what, folder)
+    with disk(work):
+        work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / ".lock", timeout=0):
             return chain(wanted, data, work, store, until, say).folder
@@ -73,7 +76,7 @@ def build(
 
 
 def chain(
-    wanted: Recipe,
+    written: Written,
     data: Path | None,
     work: Path,
     store: Path | None = None,
@@ -83,13 +86,19 @@ def chain(
 ) -> Any:
     """The record of the last stage; the teachers that are recipes' students are made first.
 
-    `timed` judges whether the 8-bit file of such a teacher labels faster.
+    All that the recipes say is checked before the first stage (`check`). `timed` judges whether the
+    8-bit file of such a teacher labels faster.
     """
+    wanted = written.recipe
     if wanted.compress is None and until in ("compress", "measure", "card"):
         hint = "add compress and gates, or end with export"
         raise RecipeError(f"{wanted.name} has no compress section: there is no {until}", hint)
-    jobs = [Job(recipe, data, work, store, say, timed) for recipe in _lineage(wanted)]
-    found = [label.read(job) for job in reversed(jobs)]  # of the wanted one first
+    jobs = [Job(r, data, work, store, say, timed, document) for r, document in _lineage(written)]
+    for job in reversed(jobs):  # of the wanted one first
+        check.recipe(job)
+    found = [label.read(job) for job in reversed(jobs)]
+    for job, read in zip(reversed(jobs), found, strict=True):
+        check.data(job, read)
     elder: label.Elder | None = None
     for job in jobs[:-1]:
         elder = label.Elder.of(job.recipe, _run(job, (found.pop(), elder), "export"))
@@ -123,18 +132,26 @@ def _driven(job: Job, steps: Steps[Any]) -> Any:
             job.say("  was done before")
 
 
-def _lineage(wanted: Recipe) -> Iterator[Recipe]:
+def _lineage(wanted: Written) -> Iterator[Written]:
     """The recipes of its teachers, the oldest first, and itself.
 
     `RecipeError` if one comes back among the teachers of its teacher.
     """
     found = [wanted]
-    while found[0].teacher and found[0].teacher.recipe:
-        older = recipes.find(found[0].teacher.recipe)
-        if recipes.digest(older) in map(recipes.digest, found):
-            names = [one.name for one in (*reversed(found), older)]
+    while (teacher := found[0].recipe.teacher) and teacher.recipe:
+        older = _teacher_of(found[0], teacher.recipe)
+        if recipes.digest(older.recipe) in (recipes.digest(one.recipe) for one in found):
+            names = [one.recipe.name for one in (*reversed(found), older)]
             raise RecipeError(
                 f"{' learns from '.join(names)}: nobody begins", "give one of them another teacher"
             )
         found.insert(0, older)
     yield from found
+
+
+def _teacher_of(younger: Written, name: str) -> Written:
+    try:
+        return recipes.written(name)
+    except NotFound as error:
+        where = younger.document.where(("teacher", "recipe"))
+        raise NotFound(f"{where}: {error}", error.hint) from None

@@ -22,6 +22,7 @@ from zoo.records import task
 from zoo.records.plain import canonical
 from zoo.records.recipe import Recipe
 from zoo.records.task import Task
+from zoo.records.text import Document
 
 DONE = "done.json"
 Say = Callable[[str], None]
@@ -58,6 +59,7 @@ class Job:
     store: Path | None  # where it is published; None: the default store
     say: Say  # a line for whoever watches
     timed: Timed = bench.beside  # judges whether a teacher's 8-bit file is faster
+    document: Document = field(default=Document({}, "the recipe"), repr=False)  # tells lines
 
     @property
     def name(self) -> str:

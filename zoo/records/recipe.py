@@ -13,7 +13,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import NotFound, RecipeError
 from zoo.files import PACKAGE
@@ -74,6 +74,18 @@ class Recipe:
             raise ValueError("compress and gates belong together: give both, or neither")
 
 
+class Written(NamedTuple):
+    """A recipe, and what it was read from."""
+
+    recipe: Recipe
+    document: Document  # tells the line of a key
+
+    @property
+    def folder(self) -> Path:
+        """Where its file is: what it names beside itself is looked for there."""
+        return Path(self.document.name).absolute().parent
+
+
 def read(path: str | Path) -> Recipe:
     """The recipe in a YAML file."""
     return bind(load_yaml(path, RecipeError))
@@ -124,6 +136,12 @@ def path_of(name_or_path: str | Path) -> Path:
 def find(name_or_path: str | Path) -> Recipe:
     """The recipe of that name, or in that file."""
     return read(path_of(name_or_path))
+
+
+def written(name_or_path: str | Path) -> Written:
+    """The same with its document."""
+    document = load_yaml(path_of(name_or_path), RecipeError)
+    return Written(bind(document), document)
 
 
 def _folder() -> Path:
