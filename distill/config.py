@@ -82,12 +82,19 @@ class Teacher:
     pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
     source: str = ""  # where onnx or callable comes from, for the card
+    depends: tuple[str, ...] = _later(
+        ()
+    )  # files beside the recipe that decide a callable's answers
 
     def __post_init__(self) -> None:
         given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
         _check(
             len(given) == 1,
             f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
+        )
+        _check(
+            bool(self.callable or not self.depends),
+            f"depends means nothing to a teacher that is {given[0]}: its own files are known",
         )
         known = self.recipe or self.pretrained
         _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")

@@ -27,7 +27,7 @@ from distill.data.texts import Texts
 from distill.errors import DistillError, DivergedError
 from distill.losses import LOSSES, total
 from distill.pieces import padded
-from distill.progress import Progress, progress
+from distill.progress import Progress, note, progress
 from distill.ranks import Ranks, copyable, count_for, mean_statistics, together
 from distill.runs import check_sane, facts
 
@@ -117,6 +117,8 @@ def _run(
     teacher = who(answers, data, kept.exists())
     state = _begin(student, plan, facts(student, train, validation, plan, teacher))
     load(state, kept, device, ranks)
+    if state.step and ranks.first:
+        note(f"train: goes on in epoch {_epoch_of(state, data)} of {plan.train.epochs}")
     held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
     with progress(
         "train",
@@ -132,6 +134,11 @@ def _run(
         held_out = _held_out(state, validation, device, ranks)
     mean_statistics(state.average, ranks)
     return state, held_out
+
+
+def _epoch_of(state: State, data: Batches) -> int:
+    """The one that its next step is in, or its last one, counted from 1."""
+    return min(state.step // data.steps, data.plan.train.epochs - 1) + 1
 
 
 def check_sizes(student: nn.Module, train: Train) -> None:

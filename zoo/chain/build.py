@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.chain import card, check, compress, distil, export, label, measure, store
-from zoo.chain.job import Done, Job, Say, Timed, once
+from zoo.chain.job import Done, Job, Say, Timed, begun, once
 from zoo.chain.made import Steps
 from zoo.errors import NotFound, RecipeError, StoreError, disk
 from zoo.measure import bench
@@ -127,7 +127,10 @@ def _driven(job: Job, steps: Steps[Any]) -> Any:
         except StopIteration as end:
             return end.value
         job.tell(step.says)
-        done = once(step.root or job.folder, step)
+        root = step.root or job.folder
+        if begun(root, step):
+            job.say("  was begun before, and goes on with what it kept")
+        done = once(root, step)
         if not done.fresh:
             job.say("  was done before")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zoo.chain.job import Job
 from zoo.chain.made import Read
-from zoo.errors import StoreError
+from zoo.errors import RecipeError, StoreError
 from zoo.records.text import KeyPath
 
 ID_BYTES, LOGIT_BYTES = 2, 2  # of an answer that is kept: its class and its logit
@@ -24,12 +24,17 @@ def folder(what: str, path: Path | None) -> None:
     """Refuse a place, of the option `what`, in which no folder can be written."""
     if path is None:
         return
-    above = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
+    above = _standing(path)
     if not above.is_dir():
         hint = f"give another place by {what}, or move that file away"
         raise StoreError(f"{path} cannot be a folder: {above} is a file", hint)
     if not os.access(above, os.W_OK | os.X_OK):
         raise StoreError(f"{path}: {above} may not be written to", f"give another place by {what}")
+
+
+def _standing(path: Path) -> Path:
+    """It, or the nearest above it that is there."""
+    return next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
 
 
 def recipe(job: Job) -> None:
@@ -43,8 +48,16 @@ def recipe(job: Job) -> None:
 
         with _blamed(job, ("teacher",)):
             teachers.check(given.teacher, maker.asks)
+        _check_depends(job, given.teacher.depends)
     with _blamed(job, ("data", "source")):
         maker.check_places(job.data)
+
+
+def _check_depends(job: Job, names: tuple[str, ...]) -> None:
+    for number, name in enumerate(names):
+        if not job.beside(name).is_file():
+            where = job.document.where(("teacher", "depends", number))
+            raise RecipeError(f"{where}: there is no file {name} beside the recipe")
 
 
 def data(job: Job, read: Read) -> None:
@@ -62,7 +75,7 @@ def _check_room(job: Job, read: Read) -> None:
     row = width * (ID_BYTES + LOGIT_BYTES) + LOGIT_BYTES
     need = round(labels.views * len(read.train) * labels.share) * row
     there = sum(one.stat().st_size for one in kept.rglob("*.npz"))  # these perhaps
-    free = shutil.disk_usage(job.root).free
+    free = shutil.disk_usage(_standing(job.root)).free
     if need > free + there:
         where = job.document.where(("labels",))
         raise StoreError(

@@ -80,11 +80,6 @@ class Written(NamedTuple):
     recipe: Recipe
     document: Document  # tells the line of a key
 
-    @property
-    def folder(self) -> Path:
-        """Where its file is: what it names beside itself is looked for there."""
-        return Path(self.document.name).absolute().parent
-
 
 def read(path: str | Path) -> Recipe:
     """The recipe in a YAML file."""
