@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.chain import card, check, compress, distil, export, label, measure, store
+from zoo.chain import card, check, compress, distil, export, label, measure, store, table
 from zoo.chain.job import Done, Job, Say, Timed, begun, once
-from zoo.chain.made import Steps
+from zoo.chain.made import Compressed, Steps, Stored
 from zoo.errors import NotFound, RecipeError, StoreError, disk
 from zoo.measure import bench
 from zoo.records import reader
 from zoo.records import recipe as recipes
+from zoo.records.names import FILES
 from zoo.records.recipe import Written
 
 
@@ -49,11 +50,13 @@ def build(
     work: Path = Path("runs"),
     store: Path | None = None,
     until: str = "store",
+    quick: bool = False,
     say: Say = lambda line: None,
 ) -> Path:
     """Make the student of a recipe (a name or a file) and publish it; returns its folder.
 
-    With `until`, the chain ends after that stage, whose folder is returned. A recipe without
+    With `until`, the chain ends after that stage, whose folder is returned; with `quick` nothing is
+    timed, and it ends before the test split is read. A recipe without
     `compress` is a teacher's: it is trained and exported, and stays in `work`. Raises `GateError`,
     with every attempt's reason, when no attempt passes.
     """
@@ -69,7 +72,7 @@ def build(
         work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / ".lock", timeout=0):
-            return chain(wanted, data, work, store, until, say).folder
+            return chain(wanted, data, work, store, until, say, quick=quick).folder
     except Timeout:
         hint = "wait for it, or give this one a folder of its own: --work"
         raise StoreError(f"{work}: another build is at work here", hint) from None
@@ -83,6 +86,7 @@ def chain(
     until: str = "store",
     say: Say = lambda line: None,
     timed: Timed = bench.beside,
+    quick: bool = False,
 ) -> Any:
     """The record of the last stage; the teachers that are recipes' students are made first.
 
@@ -93,7 +97,10 @@ def chain(
     if wanted.compress is None and until in ("compress", "measure", "card"):
         hint = "add compress and gates, or end with export"
         raise RecipeError(f"{wanted.name} has no compress section: there is no {until}", hint)
-    jobs = [Job(r, data, work, store, say, timed, document) for r, document in _lineage(written)]
+    names = [stage.name for stage in STAGES]
+    if quick and wanted.compress is not None:
+        until = min(until, "compress", key=names.index)
+    jobs = [Job(r, data, work, store, say, timed, quick, d) for r, d in _lineage(written)]
     for job in reversed(jobs):  # of the wanted one first
         check.recipe(job)
     found = [label.read(job) for job in reversed(jobs)]
@@ -102,7 +109,20 @@ def chain(
     elder: label.Elder | None = None
     for job in jobs[:-1]:
         elder = label.Elder.of(job.recipe, _run(job, (found.pop(), elder), "export"))
-    return _run(jobs[-1], (found.pop(), elder), until)
+    made = _run(jobs[-1], (found.pop(), elder), until)
+    table.tell(jobs[-1], made, _verdict(made, until, quick))
+    return made
+
+
+def _verdict(made: Any, until: str, quick: bool) -> str:
+    """What came of it."""
+    if isinstance(made, Stored):
+        return f"published: {made.folder}"
+    if not isinstance(made, Compressed):
+        return f"not published: the build ends with {until}; its files are in {made.folder}"
+    why = "nothing was timed (quick)" if quick else f"the build ends with {until}"
+    files = f"{made.exported.folder / FILES['fp32']} and {made.winner}"
+    return f"not published: {why}; its files are {files}"
 
 
 def _run(job: Job, made: Any, until: str) -> Any:

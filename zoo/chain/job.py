@@ -60,6 +60,7 @@ class Job:
     store: Path | None  # where it is published; None: the default store
     say: Say  # a line for whoever watches
     timed: Timed = bench.beside  # judges whether a teacher's 8-bit file is faster
+    quick: bool = False  # nothing is timed, so nothing may be published
     document: Document = field(default=Document({}, "the recipe"), repr=False)  # tells lines
 
     @property

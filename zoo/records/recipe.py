@@ -70,6 +70,8 @@ class Recipe:
             )
         if self.teacher is not None and self.loss.name == "ce":
             raise ValueError('teacher is given, but the loss "ce" does not learn from one')
+        if self.teacher is None and self.gates and self.gates.max_gap_points is not None:
+            raise ValueError("gates has max_gap_points, but there is no teacher to be near to")
         if (self.compress is None) != (self.gates is None):
             raise ValueError("compress and gates belong together: give both, or neither")
 
