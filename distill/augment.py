@@ -41,6 +41,7 @@ def check(augment: Augment, size: int) -> None:
         raise DistillError(
             f"crop_padding {augment.crop_padding} is too much for pictures of {size} pixels",
             "make augment.crop_padding smaller than data.image_size",
+            ("augment", "crop_padding"),
         )
 
 

@@ -134,6 +134,7 @@ class Teacher:
     output: str = _later("")  # of onnx, that answers; empty: the only one that fits its classes
     classes: str | tuple[str, ...] = _later(())  # its own names, in its own order, or a file of
     # them: a name a line, a JSON list, a config.json with id2label; empty: those of the data
+    depends: tuple[str, ...] = _later(())  # files beside the recipe that a callable's answers read
 
     def __post_init__(self) -> None:
         given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
@@ -143,6 +144,10 @@ class Teacher:
         )
         of_onnx = self.input is None and not self.output
         _check(bool(self.onnx) or of_onnx, "input and output are those of an onnx teacher")
+        _check(
+            bool(self.callable or not self.depends),
+            f"depends means nothing to a teacher that is {given[0]}: its own files are known",
+        )
         known = self.recipe or self.pretrained
         _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")
 

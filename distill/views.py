@@ -86,7 +86,8 @@ class PictureViews:
 
     def askable(self, of: str) -> np.ndarray:
         if of != "all":
-            raise DistillError(f"labels.of is {of!r}, but the data are pictures", 'only "all" is')
+            what = f"labels.of is {of!r}, but the data are pictures"
+            raise DistillError(what, 'only "all" is', ("labels", "of"))
         return np.arange(len(self.data))
 
     def steps(self, size: int) -> int:

@@ -61,7 +61,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def label() -> tuple[Labelled, list[str]]:
     """The first stage, and what it told."""
     told: list[str] = []
-    made = chain(recipe.find("student.yaml"), None, Path("runs"), until="label", say=told.append)
+    made = chain(recipe.written("student.yaml"), None, Path("runs"), until="label", say=told.append)
     return made, [line for line in told if "warning" in line]
 
 

@@ -1,8 +1,9 @@
 """Any Python function as a teacher: `module:function`, uint8 (n, h, w, 3) to logits (n, classes).
 
 The module is looked for as Python does, and in the working directory. What a function answers is
-known by a hash of its module's source and, where it has one, of its attribute `revision`: set it
-to a hash of the weights that it loads, so that kept labels are not taken for those of others.
+known by a hash of its module's source (in a package: of all that lies in the module's folder) and,
+where it has one, of its attribute `revision`. Files that it reads, weights above all, are named by
+`teacher.depends`, so that kept labels are not taken for those of others.
 """
 
 from __future__ import annotations
@@ -52,13 +53,23 @@ def fingerprint(address: str, function: Any) -> str:
     """sha256, hexadecimal, of address, module's source and `revision`."""
     hasher = hashlib.sha256(address.encode())
     hasher.update(str(getattr(function, "revision", "")).encode() + b"\0")
+    for number, path in enumerate(sources(sys.modules[address.partition(":")[0]])):
+        name = path.name.encode() + b"\0" if number else b""
+        hasher.update(name + path.read_bytes())
+    return hasher.hexdigest()
+
+
+def sources(module: Any) -> list[Path]:
+    """The module's file; then, of one in a package, the other sources below its folder."""
     try:
-        file = inspect.getsourcefile(sys.modules[address.partition(":")[0]])
+        file = inspect.getsourcefile(module)
     except TypeError:  # a built-in module has no source
         file = None
-    if file and Path(file).is_file():
-        hasher.update(Path(file).read_bytes())
-    return hasher.hexdigest()
+    if not file or not Path(file).is_file():
+        return []
+    own, packed = Path(file), bool(module.__package__)
+    others = sorted(own.parent.rglob("*.py")) if packed else []
+    return [own, *(path for path in others if path != own)]
 
 
 def _module(name: str) -> Any:

@@ -50,7 +50,7 @@ def run(
         variants={precision: _variant(precision, found, measured.folder) for precision in FILES},
         seeds=_spread(found["scores"]["seeds"]),
         attempts=tuple(cards.Attempt(**row) for row in measured.compressed.attempts),
-        gates={k: float(v) for k, v in plain.to_dict(gates).items()},
+        gates={k: float(v) for k, v in plain.essentials(gates).items() if v is not None},
         latency=tuple(Measurement(**row) for row in found["latency"]),
         **maker.card_facts(found["scores"]["more"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ from zoo.chain import quicken
 from zoo.chain.job import Job, Step
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
+from zoo.files import sha256
 from zoo.records import plain
 from zoo.records.names import FILES
 from zoo.records.recipe import Recipe, digest
@@ -53,7 +55,7 @@ def run(
     teacher: config.Teacher | None,
     labels: config.Labels,
 ) -> Steps[Labelled]:
-    """What was kept before is asked for again only in part, as an audit, when it is used."""
+    """What was kept before is asked for again only in part, as an audit, in every build."""
     data, elder = before
     if teacher is None:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +82,16 @@ def run(
         "labels": plain.essentials(labels),
     }
     says = f"{opened.name} labels {labels.views} views"
-    yield Step("label", says, reads, make)
+    done = yield Step("label", says, reads, make)
+    if not done.fresh and (folder / done.result["key"][:16]).is_dir():
+        fresh.append(_audited(job, opened, data, folder))
     return Labelled(data, folder, opened, record, fresh[0] if fresh else None)
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
     """Who answers, under the sha256 of its file, and its record, with that of its weights."""
     if elder is None:
-        found = job.maker.teacher(labels, None)
+        found = _depending(job, job.maker.teacher(labels, None))
         return found, _record(found)
     recipe, file, training = elder
     found = replace(
@@ -104,6 +108,25 @@ def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teach
         training=training,
     )
     return found, record
+
+
+def _depending(job: Job, teacher: Teacher) -> Teacher:
+    """The teacher, known by the files too that the recipe says its answers depend on."""
+    names = job.recipe.teacher.depends if job.recipe.teacher else ()
+    if not names:
+        return teacher
+    found = hashlib.sha256(teacher.sha256.encode())
+    for name in names:
+        found.update(f"{name}\0{sha256(job.beside(name))}\0".encode())
+    return replace(teacher, sha256=found.hexdigest())
+
+
+def _audited(job: Job, teacher: Teacher, data: Read, folder: Path) -> Kept:
+    """What was kept, compared with the live teacher: it may be another by now."""
+    kept = job.maker.keep(teacher, data.train, folder)
+    found = kept.audit
+    job.say(f"  {found.rows:,} answers asked again: {found.agreement:.2%} alike")
+    return kept
 
 
 def _record(teacher: Teacher) -> TeacherRun:

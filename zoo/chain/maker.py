@@ -41,8 +41,24 @@ class Maker(ABC, Generic[R, D]):
     train_format = 1  # counts up when training makes something else of the same settings
     tolerance = 1e-3  # largest difference of a number between torch and ONNX
 
+    asks = ""  # what teachers of `distill.teachers` read here, "pictures" or "texts"; "": none do
+
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe
+
+    # --- before the first stage ---
+
+    def check(self) -> None:
+        """Refuse a student, or a training of it, that cannot be: what needs no data to be seen.
+
+        `DistillError`, with the key that is to blame.
+        """
+
+    def check_places(self, root: Path | None) -> None:
+        """Refuse data that is not there; none of it is read."""
+
+    def check_data(self, train: D) -> None:
+        """Refuse data of which nothing could be learned."""
 
     # --- label ---
 

@@ -26,7 +26,7 @@ def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
     """Into a fresh folder: the student's files with golden vectors, and their figures."""
     from export import golden
 
-    exported = compressed.exported
+    exported, tests = compressed.exported, job.meter.tests(job.data)
     distilled, labelled = exported.distilled, exported.distilled.labelled
     folder = job.folder / "card"
     shutil.rmtree(folder, ignore_errors=True)
@@ -41,19 +41,21 @@ def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
         "teacher": labelled.teacher.sha256 if labelled.teacher else "",
         "seeds": {str(seed): one.weights_sha256 for seed, one in distilled.seeds.items()},
         "data": plain.to_dict(data),
+        "test": {name: test.sha256 for name, test in tests.items()},
         "code": job.task_code,
     }
     done = yield Step(
         "measure",
         "measuring on the test split",
         reads,
-        lambda out: _measure(compressed, folder, job),
+        lambda out: _measure(compressed, folder, tests, job),
     )
     return Measured(compressed, folder, done.result)
 
 
-def _measure(compressed: Compressed, folder: Path, job: Job) -> dict[str, Any]:
-    tests = job.meter.tests(job.data)
+def _measure(
+    compressed: Compressed, folder: Path, tests: dict[str, Any], job: Job
+) -> dict[str, Any]:
     first = next(iter(tests.values()))
     job.tell(f"latency in {ROUNDS} interleaved rounds")
     published = {k: folder / f for k, f in FILES.items()}

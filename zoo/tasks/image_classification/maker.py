@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,53 @@ if TYPE_CHECKING:
 FLOAT = "float.onnx"  # what the quantizer starts from
 PLAIN = "plain.onnx"  # torch.onnx.export and nothing else: the yardstick
 PARITY_PICTURES, GOLDEN_PICTURES = 40, 16
+TWO = ("a", "b")  # classes of a network that is tried before the data is read
 
 
 class PictureMaker(Maker[ImageRecipe, "Dataset"]):
     """Squares of one size, in views that are cropped, mirrored, cut out and mixed."""
+
+    asks = "pictures"
+
+    def check(self) -> None:
+        """The network answers to a picture; sizes, views and processes fit each other."""
+        import torch
+
+        from distill import augment, train
+        from distill.students import try_out
+
+        recipe, side = self.recipe, self.recipe.data.image_size
+        augment.draw(recipe.augment, 1, side, 0)
+        self._check_init()
+        net = type(self)(replace(recipe, student=replace(recipe.student, init=""))).network(TWO)
+        train.check_sizes(net, recipe.train)
+        train.check_processes(recipe.train, recipe.loss)
+        for size in {side, *recipe.train.sizes}:
+            with train.sized(net, size if recipe.train.sizes else 0):
+                try_out(net, torch.zeros(1, size, size, 3, dtype=torch.uint8))
+
+    def _check_init(self) -> None:
+        from distill.errors import DistillError
+
+        facts = self.recipe.student
+        if facts.init == "imagenet" and facts.architecture != "efficientnet-lite":
+            what = f"there are no weights of {facts.architecture} to start from"
+            hint = "init: imagenet is for efficientnet-lite; leave it out"
+            raise DistillError(what, hint, ("student", "init"))
+
+    def check_places(self, root: Path | None) -> None:
+        """The source."""
+        from distill.data.sources import open_source
+
+        open_source(self.recipe.data, root)
+
+    def check_data(self, train: Dataset) -> None:
+        """A batch can be filled, and the teacher has something to answer."""
+        from distill.batches import check_count
+        from distill.views import views_of
+
+        check_count(len(train), self.recipe.train)
+        views_of(train, self.views()).askable(self.recipe.labels.of)
 
     def load(self, split: Split, root: Path | None) -> Dataset:
         """One split, decoded."""
