@@ -97,7 +97,7 @@ class Teacher:
 class Student:
     """What learns."""
 
-    architecture: str  # a name in distill.students.ARCHITECTURES
+    architecture: str  # a name in distill.students.ARCHITECTURES, or "module:function" of your own
     options: dict[str, bool | float | int | str] = field(default_factory=dict)  # its own arguments
     init: Literal["", "imagenet"] = ""  # the weights it starts from (efficientnet-lite only)
 

@@ -27,10 +27,15 @@ def create(
 ) -> nn.Module:
     """A fresh network: float32 logits (n, classes) out.
 
+    architecture is a name of `ARCHITECTURES`, or `module:name` of an own one (`students.own`).
     image_size is the side in pixels that the first layer of a network for pictures resizes to;
     None is for one that reads texts. Raises `DistillError` for a name or an option that does not
     exist.
     """
+    if is_own(architecture):
+        from distill.students import own
+
+        return own.make(architecture, classes, image_size, options)
     network = ARCHITECTURES.load(architecture)
     size = {} if image_size is None else {"image_size": image_size}
     given = size | dict(options)
@@ -42,6 +47,19 @@ def create(
             f"{architecture} cannot be made with {dict(options)}: {error}",
             "the arguments of each architecture stand in its class in distill/students/",
         ) from error
+
+
+def is_own(architecture: str) -> bool:
+    """Whether it is no name of `ARCHITECTURES` but `module:name`, in whoever asks' own code."""
+    return ":" in architecture
+
+
+def own_sha256(architecture: str) -> str:
+    """Of the source of an own architecture, with what it imports from beside it."""
+    from distill import own_code
+
+    own_code.find(architecture, "it gives an nn.Module")
+    return own_code.sha256(architecture)
 
 
 def _check_kinds(network: Any, given: Mapping[str, Any]) -> None:

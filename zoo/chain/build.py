@@ -9,6 +9,7 @@ and a killed one goes on. Nothing is stored unless every gate is passed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,12 +65,23 @@ def build(
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
     wanted, work = recipes.find(recipe), Path(work)
     work.mkdir(parents=True, exist_ok=True)
+    path = list(sys.path)
     try:
+        look_beside(recipe)
         with FileLock(work / ".lock", timeout=0):
             return chain(wanted, data, work, store, until, say).folder
     except Timeout:
         hint = "wait for it, or give this one a folder of its own: --work"
         raise StoreError(f"{work}: another build is at work here", hint) from None
+    finally:
+        sys.path[:] = path
+
+
+def look_beside(recipe: str) -> None:
+    """Modules of one's own, as a recipe names them, are found beside its file too."""
+    folder = str(recipes.path_of(recipe).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def chain(
@@ -131,6 +143,7 @@ def _lineage(wanted: Recipe) -> Iterator[Recipe]:
     found = [wanted]
     while found[0].teacher and found[0].teacher.recipe:
         older = recipes.find(found[0].teacher.recipe)
+        look_beside(found[0].teacher.recipe)
         if recipes.digest(older) in map(recipes.digest, found):
             names = [one.name for one in (*reversed(found), older)]
             raise RecipeError(

@@ -39,6 +39,8 @@ def run(
 ) -> Steps[Distilled]:
     """Every seed."""
     train = settled(labelled, job)
+    if job.maker.stays_here(labelled.data.train):
+        job.say(f"  {student.architecture} cannot be copied: one process trains it")
     maker = type(job.maker)(replace(job.recipe, train=train))
     decided, kept = reads(labelled, job, train), cache(partial(answers, labelled, job))
     done = {}
@@ -80,7 +82,8 @@ def reads(labelled: Labelled, job: Job, train: config.Train) -> dict[str, Any]:
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     student, labels, loss = job.recipe.student, job.recipe.labels, job.recipe.loss
     del settings["seeds"]
-    return job.maker.reads() | {
+    own = job.maker.reads() | job.maker.own_code()
+    return own | {
         "format": [TRAIN_FORMAT, job.maker.train_format],
         "student": plain.essentials(student),
         "data": [data.train.sha256, data.validation.sha256],
