@@ -74,20 +74,22 @@ class TextData:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
+    """Who answers. Exactly one of recipe, onnx, callable, module and pretrained is given."""
 
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
     onnx: str = ""  # path of an ONNX file: uint8 (n, h, w, 3) in, logits (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
     pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
-    source: str = ""  # where onnx or callable comes from, for the card
+    source: str = ""  # where onnx, callable or module comes from, for the card
+    module: str = _later("")  # "module:function" that gives an nn.Module, or a .pt2 program's path
 
     def __post_init__(self) -> None:
-        given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
+        kinds = ("recipe", "onnx", "callable", "module", "pretrained")
+        given = [k for k in kinds if getattr(self, k)]
         _check(
             len(given) == 1,
-            f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
+            f"a teacher is one of {', '.join(kinds)}; given: {given or 'none'}",
         )
         known = self.recipe or self.pretrained
         _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")

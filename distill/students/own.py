@@ -51,6 +51,9 @@ def make(
         hint = "a student that reads texts is one of this package: ngram"
         raise DistillError(f"{address} cannot read texts: own students read pictures", hint)
     function = own_code.find(address, "it gives an nn.Module; " + WANTED)
+    if isinstance(function, nn.Module):
+        hint = "name the function or class that makes it: every seed begins with a fresh one"
+        raise DistillError(f"{address} is a network that is made already", hint)
     size, rest = _size(image_size, options)
     net = own_code.call(address, function, {"classes": classes, "image_size": size}, rest)
     if not isinstance(net, nn.Module):

@@ -18,6 +18,7 @@ TEACHERS = Table("teacher")  # field of config.Teacher, or what `pretrained` say
 TEACHERS["recipe"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["onnx"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["callable"] = "distill.teachers.python_callable:KIND"
+TEACHERS["module"] = "distill.teachers.torch_module:KIND"
 TEACHERS["efficientnet-lite0"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite1"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite2"] = "distill.teachers.efficientnet_lite:KIND"
@@ -47,7 +48,7 @@ def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Tea
 
 
 def _open(settings: config.Teacher, asked: Asked) -> Teacher:
-    fields = ("recipe", "onnx", "callable")
+    fields = ("recipe", "onnx", "callable", "module")
     if settings.pretrained in fields:
         raise DistillError(f"no pretrained teacher is called {settings.pretrained!r}")
     name = settings.pretrained or next(key for key in fields if getattr(settings, key))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -167,9 +165,6 @@ def _about(kept: Kept) -> KeptLabels:
 
 def digest_of(net: nn.Module) -> str:
     """sha256 of a network's state: names, shapes and numbers, whatever file they came in."""
-    found = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        array = value.detach().cpu().contiguous().numpy()
-        found.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+    from distill import state
+
+    return state.sha256(net)
