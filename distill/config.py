@@ -121,14 +121,15 @@ class TeacherInput:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
+    """Who answers. Exactly one of recipe, onnx, callable, module and pretrained is given."""
 
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
     onnx: str = ""  # path of an ONNX file: pictures in, logits or probabilities (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
     pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
-    source: str = ""  # where onnx or callable comes from, for the card
+    source: str = ""  # where onnx, callable or module comes from, for the card
+    module: str = _later("")  # "module:function" that gives an nn.Module, or a .pt2 program's path
     input: TeacherInput | None = field(default=None, metadata={"later": True})
     # how pictures are prepared for onnx
     output: str = _later("")  # of onnx, that answers; empty: the only one that fits its classes
@@ -137,10 +138,11 @@ class Teacher:
     depends: tuple[str, ...] = _later(())  # files beside the recipe that a callable's answers read
 
     def __post_init__(self) -> None:
-        given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
+        kinds = ("recipe", "onnx", "callable", "module", "pretrained")
+        given = [k for k in kinds if getattr(self, k)]
         _check(
             len(given) == 1,
-            f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
+            f"a teacher is one of {', '.join(kinds)}; given: {given or 'none'}",
         )
         of_onnx = self.input is None and not self.output
         _check(bool(self.onnx) or of_onnx, "input and output are those of an onnx teacher")
@@ -156,7 +158,7 @@ class Teacher:
 class Student:
     """What learns."""
 
-    architecture: str  # a name in distill.students.ARCHITECTURES
+    architecture: str  # a name in distill.students.ARCHITECTURES, or "module:function" of your own
     options: dict[str, bool | float | int | str] = field(default_factory=dict)  # its own arguments
     init: Literal["", "imagenet"] = ""  # the weights it starts from (efficientnet-lite only)
 

@@ -27,6 +27,7 @@ from distill.data.texts import Texts
 from distill.errors import DistillError, DivergedError
 from distill.losses import LOSSES, total
 from distill.memory import hold
+from distill.own_code import blamed
 from distill.pieces import padded
 from distill.progress import Progress, note, progress
 from distill.ranks import Ranks, copyable, count_for, mean_statistics, together
@@ -113,7 +114,8 @@ def _run(
     """
     hold()
     torch.manual_seed(plan.seed + 1_000_003 * ranks.rank)
-    student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = getattr(student, "layout", torch.channels_last)
+    student.to(device, memory_format=layout)  # type: ignore[call-overload]
     data = Batches(train, plan, device, ranks)
     kept = out / "checkpoint.pt"
     teacher = who(answers, data, kept.exists())
@@ -155,6 +157,15 @@ def check_sizes(student: nn.Module, train: Train) -> None:
             f"let it end with {own}" if own else "leave train.sizes out",
             ("train", "sizes"),
         )
+    for size in train.sizes:
+        with sized(student, size):
+            _try_size(student, size)
+
+
+def _try_size(student: nn.Module, size: int) -> None:
+    with blamed(f"the student, on pictures of {size} pixels (train.sizes),", "it is for one size"):
+        where = str(next(student.parameters()).device)
+        predict(student, np.zeros((1, size, size, 3), np.uint8), where)
 
 
 def _held_out(state: State, validation: Dataset | Texts, device: str, ranks: Ranks) -> np.ndarray:

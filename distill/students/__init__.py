@@ -29,10 +29,15 @@ def create(
 ) -> nn.Module:
     """A fresh network: float32 logits (n, classes) out.
 
+    architecture is a name of `ARCHITECTURES`, or `module:name` of an own one (`students.own`).
     image_size is the side in pixels that the first layer of a network for pictures resizes to;
     None is for one that reads texts. Raises `DistillError` for a name or an option that does not
     exist.
     """
+    if is_own(architecture):
+        from distill.students import own
+
+        return own.make(architecture, classes, image_size, options)
     if architecture not in ARCHITECTURES:
         hint = ARCHITECTURES.near(architecture)
         raise DistillError(f"no architecture {architecture!r}", hint, ("student", "architecture"))
@@ -80,6 +85,19 @@ def _check_names(architecture: str, network: Any, options: Mapping[str, Any]) ->
                 f"{meant}it has {', '.join(names)}",
                 ("student", "options", name),
             )
+
+
+def is_own(architecture: str) -> bool:
+    """Whether it is no name of `ARCHITECTURES` but `module:name`, in whoever asks' own code."""
+    return ":" in architecture
+
+
+def own_sha256(architecture: str) -> str:
+    """Of the source of an own architecture, with what it imports from beside it."""
+    from distill import own_code
+
+    own_code.find(architecture, "it gives an nn.Module")
+    return own_code.sha256(architecture)
 
 
 def _check_kinds(network: Any, given: Mapping[str, Any]) -> None:

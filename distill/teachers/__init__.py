@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from distill import config
+from distill import config, own_code
 from distill.errors import DistillError
 from distill.files import expanded
 from distill.table import Table
 from distill.teachers import classes as names_of
-from distill.teachers.python_callable import find
 from distill.teachers.teacher import Answer, Asked, Kind, Teacher
 
 __all__ = [
@@ -31,6 +30,7 @@ TEACHERS = Table("teacher")  # field of config.Teacher, or what `pretrained` say
 TEACHERS["recipe"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["onnx"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["callable"] = "distill.teachers.python_callable:KIND"
+TEACHERS["module"] = "distill.teachers.torch_module:KIND"
 TEACHERS["efficientnet-lite0"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite1"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite2"] = "distill.teachers.efficientnet_lite:KIND"
@@ -64,14 +64,24 @@ def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Tea
 def check(settings: config.Teacher, what: str) -> None:
     """Refuse a teacher of "pictures" or "texts" that is not there; it is not opened."""
     _kind(settings, what)
-    if settings.onnx and not expanded(settings.onnx).is_file():
-        hint = "a relative path starts at the working directory"
-        raise DistillError(f"there is no file {settings.onnx}", hint, ("teacher", "onnx"))
-    if settings.callable:
+    for key in ("onnx", "module"):
+        path = getattr(settings, key)
+        if path and ":" not in path and not expanded(path).is_file():
+            hint = "a relative path starts at the working directory"
+            raise DistillError(f"there is no file {path}", hint, ("teacher", key))
+    takes = "uint8 (n, h, w, 3) and gives logits (n, classes)"
+    wanted = {
+        "callable": f"it takes {takes}",
+        "module": f"it gives an nn.Module that takes {takes}",
+    }
+    for key in wanted:
+        address = getattr(settings, key)
+        if ":" not in address:
+            continue
         try:
-            find(settings.callable)
+            own_code.find(address, wanted[key])
         except DistillError as error:
-            raise DistillError(str(error), error.hint, ("teacher", "callable")) from error
+            raise DistillError(str(error), error.hint, ("teacher", key)) from error
 
 
 def _open(settings: config.Teacher, asked: Asked) -> Teacher:
@@ -104,7 +114,7 @@ def _matched(teacher: Teacher, asked: Asked, own: tuple[str, ...]) -> Teacher:
 
 def _kind(settings: config.Teacher, what: str) -> Kind:
     """How such a teacher is opened, which reads `what`."""
-    fields = ("recipe", "onnx", "callable")
+    fields = ("recipe", "onnx", "callable", "module")
     field = next((key for key in fields if getattr(settings, key)), "pretrained")
     key = ("teacher", field)
     if settings.pretrained in fields:

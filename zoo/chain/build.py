@@ -9,6 +9,7 @@ and a killed one goes on. Nothing is stored unless every gate is passed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,12 +71,23 @@ def build(
         check.folder(what, folder)
     with disk(work):
         work.mkdir(parents=True, exist_ok=True)
+    path = list(sys.path)
     try:
+        look_beside(recipe)
         with FileLock(work / ".lock", timeout=0):
             return chain(wanted, data, work, store, until, say, quick=quick).folder
     except Timeout:
         hint = "wait for it, or give this one a folder of its own: --work"
         raise StoreError(f"{work}: another build is at work here", hint) from None
+    finally:
+        sys.path[:] = path
+
+
+def look_beside(recipe: str) -> None:
+    """Modules of one's own, as a recipe names them, are found beside its file too."""
+    folder = str(recipes.path_of(recipe).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def chain(
@@ -163,6 +175,7 @@ def _lineage(wanted: Written) -> Iterator[Written]:
     found = [wanted]
     while (teacher := found[0].recipe.teacher) and teacher.recipe:
         older = _teacher_of(found[0], teacher.recipe)
+        look_beside(teacher.recipe)
         if recipes.digest(older.recipe) in (recipes.digest(one.recipe) for one in found):
             names = [one.recipe.name for one in (*reversed(found), older)]
             raise RecipeError(

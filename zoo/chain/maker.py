@@ -116,6 +116,15 @@ class Maker(ABC, Generic[R, D]):
         """What decides the weights, beside what every task has."""
         return {}
 
+    def own_code(self) -> dict[str, str]:
+        """What else decides them: the sha256 of a student's code that the recipe brings along."""
+        from distill import students
+
+        architecture = self.recipe.student.architecture
+        if not students.is_own(architecture):
+            return {}
+        return {"own code": students.own_sha256(architecture)}
+
     def fit(
         self, net: nn.Module, train: D, validation: D, seed: int, out: Path, kept: Kept | None
     ) -> list[dict[str, float]]:
@@ -131,7 +140,17 @@ class Maker(ABC, Generic[R, D]):
         """How many processes share a step of `fit` here."""
         from distill.train import process_count
 
-        return process_count(self.recipe.train, self.recipe.loss, train, device)  # type: ignore[arg-type]
+        count = process_count(self.recipe.train, self.recipe.loss, train, device)  # type: ignore[arg-type]
+        return 1 if count > 1 and self.stays_here(train) else count
+
+    def stays_here(self, train: D) -> bool:
+        """Whether the student is the recipe's own and cannot be handed to another process."""
+        from distill import students
+        from distill.ranks import copyable
+
+        if self.recipe.train.processes or not students.is_own(self.recipe.student.architecture):
+            return False
+        return not copyable(self.network(self.labels(train)))
 
     def calibrate(self, net: nn.Module, validation: D) -> float | None:
         """Scale the answers of `net` on held-out data; the temperature, None where it is not."""
