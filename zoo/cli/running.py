@@ -44,7 +44,8 @@ def run(
 
     Texts: a line for each text: probability, label and text; the label is unknown where the
     probability is below what the student's card says. With --top, probability and label of each
-    answer, whatever the threshold, and then the text. Without FILE and --text, stdin is read.
+    answer, whatever the threshold, and then the text. Without FILE and --text, stdin is read. Of
+    a folder of LABEL.txt accuracy is said as of pictures.
     """
     from zoo.cli.progress import watched
     from zoo.inputs.asked import Asked
