@@ -214,6 +214,45 @@ def test_the_innermost_root_that_was_given_does_not_hide_the_class() -> None:
     assert [found.of(file) for file in files] == ["cat", "dog", None]
 
 
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Four texts and an empty line in files of their labels; one of the English ones is Russian."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "en.txt").write_text("good\n\nmorning\nдобро\n", encoding="utf-8")
+    (tmp_path / "texts" / "ru.txt").write_text("доброе утро\n", encoding="utf-8")
+    return tmp_path / "texts"
+
+
+def test_texts_in_files_of_their_labels_give_accuracy_too(tiny_text: Path, written: Path) -> None:
+    done = run(tiny_text, written)
+    assert [line.split("\t")[2] for line in done.stdout.splitlines()] == [
+        *("good", "", "morning", "добро"),
+        "доброе утро",
+    ]
+    assert done.stderr.splitlines() == [
+        "accuracy 75.00 % (30.06 to 95.44, 95 %): 3 of 4 texts",
+        "  en taken for ru: 1 of 3",
+    ]
+    *rows, counted = map(json.loads, invoke("run", tiny_text, written, "--json").splitlines())
+    assert [row["class"] for row in rows] == ["en"] * 4 + ["ru"]
+    assert counted["accuracy"]["right"] == 3
+    assert [row["class"] for row in table(invoke("run", tiny_text, written, "--csv"))] == [
+        row["class"] for row in rows
+    ]
+
+
+def test_texts_of_no_known_label_stand_beside_them_uncounted(
+    tiny_text: Path, written: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more.txt").write_text("more\n")
+    given = (written, tmp_path / "more.txt", "-", "--text", "one", "--json")
+    done = run(tiny_text, *given, stdin=b"piped\n")
+    *rows, counted = map(json.loads, done.stdout.splitlines())
+    assert {row["text"]: row["class"] for row in rows}["one"] is None
+    assert [row["class"] for row in rows][-2:] == [None, None]
+    assert counted["accuracy"]["n"] == 4
+
+
 @pytest.mark.parametrize(
     ("root", "file"), [(".", "cat/1.png"), ("/", "/cat/1.png"), ("a/b/", "a/b/cat/x/1.png")]
 )

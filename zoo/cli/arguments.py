@@ -116,8 +116,8 @@ Files = Annotated[
         parser=place,
         metavar="FILE",
         help=(
-            "Pictures, and folders of them; or text files, a text a line. - is stdin: a picture's "
-            "bytes, or texts."
+            "Pictures, and folders of them; or text files, a text a line, and folders of "
+            "LABEL.txt. - is stdin: a picture's bytes, or texts."
         ),
     ),
 ]

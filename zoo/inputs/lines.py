@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo.errors import InputError, NotFound
+from zoo.inputs.asked import Asked
 from zoo.records.reader import near
 
+Texts = Iterator[list[str]]  # some at a time, as they arrive
 STDIN = "-"  # the file name that means standard input
 BLOCK_BYTES = 1 << 18  # read at once, at most
 BATCH = 4096  # texts answered at once, unless fewer are asked for
@@ -27,6 +29,18 @@ def texts(given: Sequence[str], files: Sequence[Path]) -> Iterator[list[str]]:
         yield list(given)
     for path in files or ([] if given else [Path(STDIN)]):
         yield from _lines_of(path)
+
+
+def parts(asked: Asked, labels: Sequence[str]) -> Iterator[tuple[str | None, Texts]]:
+    """All texts of a call, and the label of those in a folder of LABEL.txt; None: not known."""
+    if asked.texts or not asked.files:
+        yield None, texts(asked.texts, [])
+    for path in asked.files:
+        if str(path) != STDIN and path.is_dir():
+            for label, file in by_label(path, labels).items():
+                yield label, texts([], [file])
+        else:
+            yield None, texts([], [path])
 
 
 def by_label(folder: Path, labels: Sequence[str]) -> dict[str, Path]:

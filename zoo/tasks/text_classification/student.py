@@ -12,7 +12,7 @@ import numpy as np
 from zoo.errors import InputError, NothingGiven, ZooError
 from zoo.inputs import lines
 from zoo.inputs import text as reading
-from zoo.inputs.asked import Asked, Form
+from zoo.inputs.asked import Asked
 from zoo.students.classifier import (
     Classifier,
     Prediction,
@@ -22,7 +22,7 @@ from zoo.students.classifier import (
     softmax,
 )
 from zoo.students.student import metadata_value
-from zoo.tasks.text_classification.forms import form_of
+from zoo.tasks.text_classification.forms import Text, form_of
 
 UNKNOWN = "unknown"  # the answer below the threshold
 
@@ -46,12 +46,16 @@ class TextStudent(Classifier):
         self.unknown_below = _threshold(about, self.path)  # probability; 0: never unknown
 
     def told(self, asked: Asked) -> Iterator[str | ZooError]:
-        """A line for each text, or a row of a table, or one JSON object."""
+        """A line for each text, or a row of a table, or one JSON object.
+
+        Where folders of LABEL.txt are given, the accuracy of the likeliest label follows.
+        """
         if not asked.files and not asked.texts and sys.stdin.isatty():
             raise NothingGiven("give --text, text files, or a pipe")
-        texts = lines.texts(asked.texts, asked.files)
-        form = form_of(asked)(self.labels, self.decision, asked.top)
-        return rendered(self, texts, asked.batch or lines.BATCH, asked.top, form)
+        known = any(map(Path.is_dir, asked.files))
+        form = form_of(asked)(self.labels, self.decision, asked.top, known)
+        parts = lines.parts(asked, self.labels)
+        return rendered(self, parts, asked.batch or lines.BATCH, asked.top, form)
 
     def __call__(self, texts: str | Iterable[str], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
@@ -168,10 +172,16 @@ def answers(
 
 
 def rendered(
-    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int | None, form: Form
+    student: TextStudent,
+    parts: Iterable[tuple[str | None, Iterable[list[str]]]],
+    batch: int,
+    top: int | None,
+    form: Text,
 ) -> Iterator[str]:
-    """What `zoo run` prints, a part at a time, as `form` has it."""
+    """What `zoo run` prints, a part at a time, as `form` has it; parts have a label, or None."""
     yield from form.head()
-    for chunk in answers(student, texts, batch, top or 1):
-        yield "\n".join([form.row(text, answer) for text, answer in chunk])
+    for label, texts in parts:
+        form.wanted = label
+        for chunk in answers(student, texts, batch, top or 1):
+            yield "\n".join([form.row(text, answer) for text, answer in chunk])
     yield from form.end()
