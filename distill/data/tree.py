@@ -28,6 +28,7 @@ SPLITS: dict[str, Split] = {  # by a folder's name in lower case
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
+UNLABELLED = "without labels it is data.labelled: false, and the student learns from its teacher"
 LAYOUT = "the layout is split/class/name.ext with the splits train and test, or class/name.ext"
 
 
@@ -47,13 +48,15 @@ def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     files = list(files)
     every = {*folders, *(name.rpartition("/")[0] for name in files)}  # of debris alone, too
     wanted = [name for name in files if not ignored(name)]
-    wrapper = _wrapper(wanted)
-    inside = [name for name in wanted if "/" in name.removeprefix(wrapper)]
-    splits = _splits({name.removeprefix(wrapper).split("/")[0] for name in inside}, where)
-    examples = [_example(name, wrapper, splits, where) for name in inside]
-    _check_unique(examples, where)
-    _check_full(examples, wrapper, splits, every, where)
-    doubts = _strays(wanted, wrapper)
+    top = wrapper(wanted)
+    inside = [name for name in wanted if "/" in name.removeprefix(top)]
+    splits = _splits({name.removeprefix(top).split("/")[0] for name in inside}, where)
+    examples = [_example(name, top, splits, where) for name in inside]
+    if not examples and (doubts := _strays(wanted, top)):
+        raise DistillError(f"{where}: {doubts[0]}", f"{LAYOUT}; {UNLABELLED}")
+    check_unique(examples, where)
+    _check_full(examples, top, splits, every, where)
+    doubts = _strays(wanted, top)
     if not splits:
         examples = with_test(examples)
         return Listing(examples, (), (*doubts, *said(examples, "no train/ and test/")))
@@ -63,21 +66,22 @@ def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     return Listing(examples, (), doubts)
 
 
-def _wrapper(files: list[str]) -> str:
+def wrapper(files: list[str]) -> str:
     """`name/` if one folder that is not a split holds everything, else the empty string."""
     tops = {name.split("/")[0] for name in files if "/" in name}
-    if len(tops) == 1 and not _roles(tops):
+    if len(tops) == 1 and not roles(tops):
         return tops.pop() + "/"
     return ""
 
 
-def _roles(tops: Iterable[str]) -> dict[str, Split]:
+def roles(tops: Iterable[str]) -> dict[str, Split]:
+    """Those that are named like a split."""
     return {top: SPLITS[top.casefold()] for top in tops if top.casefold() in SPLITS}
 
 
 def _splits(tops: set[str], where: str) -> dict[str, Split]:
     """The split of each top folder; empty where they are classes."""
-    found = _roles(tops)
+    found = roles(tops)
     for split in found.values():
         names = sorted(top for top in found if found[top] == split)
         if len(names) > 1:
@@ -140,7 +144,8 @@ def _count(examples: list[Example], split: str) -> int:
     return sum(e.split == split for e in examples)
 
 
-def _check_unique(examples: list[Example], where: str) -> None:
+def check_unique(examples: list[Example], where: str) -> None:
+    """An archive may hold a name twice."""
     seen: set[str | int] = set()
     for example in examples:
         if example.key in seen:
