@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from distill import names
-from distill.data.record import Example, Split
+from distill.data.record import Example, Listing, Split
 from distill.errors import DistillError
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -158,6 +158,22 @@ def said(examples: Sequence[Example], why: str) -> tuple[str, ...]:
     )
     how = f"a fifth of {what}"
     return (f"{why}: {held} of {len(examples)} pictures, {how}, are held out as the test split",)
+
+
+def with_splits(examples: list[Example], why: str = "") -> Listing:
+    """As a source names them, `val` being the test split where there is no other.
+
+    why there are none, in words: then a fifth becomes test.
+    """
+    if why:
+        examples = with_test(examples)
+        return Listing(examples, (), said(examples, why))
+    splits = {example.split for example in examples}
+    if "test" in splits or "validation" not in splits:
+        return Listing(examples)
+    examples = [e._replace(split="test") if e.split == "validation" else e for e in examples]
+    count = sum(e.split == "test" for e in examples)
+    return Listing(examples, (), (f"no test/: the {count} pictures of val/ are the test split",))
 
 
 def with_test(examples: Iterable[Example]) -> list[Example]:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from distill.data.record import Example, Listing, Split
-from distill.data.split import SHOWN, said, with_test
+from distill.data.split import SHOWN, with_splits
 from distill.errors import DistillError
 from distill.names import SUFFIXES, ignored, is_picture
 
@@ -34,13 +34,19 @@ LAYOUT = "the layout is split/class/name.ext with the splits train and test, or 
 
 def member_name(name: str, where: str) -> str:
     """The name of an archive's member, tidied; an error if it points out of the archive."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name[:2]:
+    if leads_out(name):
         raise DistillError(
             f"{where}: the member {name!r} points out of the archive",
             "names must be relative, with forward slashes and no '..'; pack it again",
         )
-    return str(path)
+    return str(PurePosixPath(name))
+
+
+def leads_out(name: str) -> bool:
+    """Whether a name is no relative path below where it stands, on whatever system."""
+    path = PurePosixPath(name)
+    odd = "\\" in name or "\0" in name or ":" in name[:2]
+    return odd or path.is_absolute() or ".." in path.parts
 
 
 def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
@@ -57,13 +63,8 @@ def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     check_unique(examples, where)
     _check_full(examples, top, splits, every, where)
     doubts = _strays(wanted, top)
-    if not splits:
-        examples = with_test(examples)
-        return Listing(examples, (), (*doubts, *said(examples, "no train/ and test/")))
-    if "test" not in splits.values() and "validation" in splits.values():
-        examples = [e._replace(split="test") if e.split == "validation" else e for e in examples]
-        doubts += (f"no test/: the {_count(examples, 'test')} pictures of val/ are the test split",)
-    return Listing(examples, (), doubts)
+    found = with_splits(examples, "" if splits else "no train/ and test/")
+    return found._replace(doubts=(*doubts, *found.doubts))
 
 
 def wrapper(files: list[str]) -> str:
@@ -138,10 +139,6 @@ def _strays(files: list[str], wrapper: str) -> tuple[str, ...]:
     if not found:
         return ()
     return (f"{len(found)} pictures are in no class folder and passed over, as {found[0]}",)
-
-
-def _count(examples: list[Example], split: str) -> int:
-    return sum(e.split == split for e in examples)
 
 
 def check_unique(examples: list[Example], where: str) -> None:

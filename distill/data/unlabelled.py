@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from distill.data.record import Example, Listing
-from distill.data.split import said, with_test
+from distill.data.split import with_splits
 from distill.data.tree import check_unique, roles, wrapper
 from distill.errors import DistillError
 from distill.names import ignored, is_picture
@@ -29,10 +29,9 @@ def parse(files: Iterable[str], where: str) -> Listing:
     others = [name for name in seen if not is_picture(name)]
     count = f"{len(others)} files are not named like pictures and passed over"
     doubts = (f"{count}, as {others[0]}",) if others else ()
-    if any(example.split == "test" for example in examples):
-        return Listing(examples, (), doubts)
-    examples = with_test(examples)
-    return Listing(examples, (), (*doubts, *said(examples, "no train/ and test/")))
+    tested = any(example.split == "test" for example in examples)
+    found = with_splits(examples, "" if tested else "no train/ and test/")
+    return found._replace(doubts=(*doubts, *found.doubts))
 
 
 def _divided(names: Sequence[str]) -> list[Example]:
