@@ -4,6 +4,7 @@
 
 - a folder, `.zip` or `.tar[.gz|.xz|.bz2]` of `split/class/name.ext` (`tree`, `folder`, `archives`);
 - a Hub data set in parquet, `hub:ORG/NAME@REVISION`, or local parquet (`parquet`);
+- a table of paths and labels, `.csv`, `.tsv` or `.jsonl` (`tables`);
 - `digits`, scikit-learn's (`digits`).
 
 `sources.SOURCES` lists them. Each gives `Example` rows and, for the rows asked for, their pictures;
@@ -20,9 +21,10 @@ import numpy as np
 from distill.config import Data
 from distill.data import pictures
 from distill.data.pictures import Broken, decode_all
-from distill.data.record import Dataset, Example, Source, Split
+from distill.data.record import Bare, Dataset, Example, Listing, Source, Split
 from distill.data.sources import open_source
 from distill.data.split import check_left, classes_of, not_held_out, select
+from distill.data.unlabelled import without_labels
 
 __all__ = ["Dataset", "Split", "load"]
 
@@ -39,12 +41,14 @@ def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
     they have there. `root` is the directory in which
     a relative path is looked for first (none: the environment variable ZOO_DATA).
 
+    Where `data.labelled` is false there are no classes, and a label is nobody's (`unlabelled`).
+
     Anything wrong with the source is one DistillError that names the file. Where pictures of the
     split cannot be read it tells of those in all splits, or they are left out (`data.on_broken`).
     """
     source = open_source(data, root)
-    examples, order, doubts = source.listing()
-    classes = classes_of(examples, order, source.where, data.order == "natural")
+    examples, order, doubts = source.listing() if data.labelled else _unlabelled(source)
+    classes = classes_of(examples, order, source.where, data.order) if data.labelled else ()
     chosen = select(examples, split, data.validation, source.where)
     if split == "train":
         doubts += not_held_out(examples, data.validation)
@@ -59,6 +63,13 @@ def load(data: Data, split: Split, root: Path | None = None) -> Dataset:
         images, chosen = [one[good] for one in images], [chosen[i] for i in good]
         check_left(chosen, classes, split, source.where)
     return Dataset.of(images[0], chosen, classes, split, doubts, len(broken), *images[1:])
+
+
+def _unlabelled(source: Source) -> Listing:
+    """Every picture; of a source that knows labelled ones only, those without their labels."""
+    if isinstance(source, Bare):
+        return source.pictures()
+    return without_labels(source.listing())
 
 
 def _all_broken(

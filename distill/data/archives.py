@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from distill.data import tree
+from distill.data import tree, unlabelled
 from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 from distill.files import DAMAGED
@@ -74,6 +74,11 @@ class _Archive:
         entries = list(self._entries())
         files = [name for name, is_folder in entries if not is_folder]
         return tree.parse(files, [name for name, is_folder in entries if is_folder], self.where)
+
+    def pictures(self) -> Listing:
+        """Every picture, as if none had a label."""
+        files = [name for name, is_folder in self._entries() if not is_folder]
+        return unlabelled.parse(files, self.where)
 
     def _entries(self) -> Iterator[tuple[str, bool]]:
         """Name of every member, checked, and whether it is a folder."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,13 +54,21 @@ class Source(Protocol):
         """The pictures of `wanted`, each once, in any order."""
 
 
+@runtime_checkable
+class Bare(Protocol):
+    """A source that can do without labels."""
+
+    def pictures(self) -> Listing:
+        """Every picture, its label the empty string."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One split, decoded."""
 
     images: np.ndarray  # uint8 (n, s, s, 3), RGB
-    labels: np.ndarray  # int64 (n,), index into classes
-    classes: tuple[str, ...]  # in the order of their indices
+    labels: np.ndarray  # int64 (n,), index into classes; 0 where nobody has said them
+    classes: tuple[str, ...]  # in the order of their indices; empty: there are no labels yet
     split: str  # train, validation or test
     sha256: str  # of classes, split, relative names, labels and decoded pixels
     names: tuple[str, ...] = ()  # class/name of each picture, for messages
@@ -89,10 +97,17 @@ class Dataset:
     ) -> Dataset:
         """Pictures uint8 (n, s, s, 3) and the examples they were decoded from, in one order."""
         index = {name: i for i, name in enumerate(classes)}
-        labels = np.array([index[e.label] for e in chosen], dtype=np.int64)
-        names = tuple(f"{e.label}/{e.name}" for e in chosen)
+        labels = np.array([index[e.label] if index else 0 for e in chosen], dtype=np.int64)
+        names = tuple(f"{e.label}/{e.name}" if e.label else e.name for e in chosen)
         sha256 = digest(images, labels, classes, names, split, large)
         return cls(images, labels, classes, split, sha256, names, doubts, skipped, large)
+
+    def answered(self, labels: np.ndarray, classes: tuple[str, ...]) -> Dataset:
+        """The same pictures under labels int (n,), answers that a teacher gave.
+
+        The sha256 stays: it is of what was read.
+        """
+        return replace(self, labels=labels.astype(np.int64), classes=classes)
 
 
 def digest(

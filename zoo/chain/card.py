@@ -62,7 +62,8 @@ def _teacher(labelled: Labelled, found: dict[str, Any]) -> cards.TeacherFacts | 
     run = labelled.teacher_run
     if run is None:
         return None
-    score = _score(found["scores"]["teacher"]["accuracy"])
+    own = found["scores"].get("teacher")
+    score = _score(own["accuracy"]) if own else None
     facts = (run.name, run.source, run.sha256, run.licence, score)
     return cards.TeacherFacts(*facts, labeller=run.labeller)
 

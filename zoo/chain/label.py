@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.chain import quicken
+from zoo.chain import answer, quicken
 from zoo.chain.job import Job, Step
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
@@ -60,6 +60,8 @@ def run(
     if teacher is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         return Labelled(data, job.folder, None, None, None)
+    if job.maker.unlabelled:
+        data = replace(data, labels=job.maker.class_names(elder.file if elder else None))
     opened, record = _open(job, elder, data.labels)
     for note in opened.notes:
         job.say(f"  {note}")
@@ -68,6 +70,8 @@ def run(
         file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
         opened, record = _open(job, elder._replace(file=file), data.labels)
         record = replace(record, labeller=labeller)
+    if job.maker.unlabelled:
+        data = yield from answer.run(data, job, opened)
     folder = job.root / "labels"
     fresh: list[Kept] = []
 

@@ -74,6 +74,19 @@ class Maker(ABC, Generic[R, D]):
         """What is doubtful of the data; `DistillError` where it must not be trained on."""
         return Doubts(0, getattr(train, "doubts", ()))
 
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the data have no labels, so that the teacher's first answers stand for them."""
+        return False
+
+    def class_names(self, onnx: Path | None) -> tuple[str, ...]:
+        """What the teacher of unlabelled data calls its classes; `onnx` as in `teacher`."""
+        raise NotImplementedError
+
+    def answered(self, data: D, labels: np.ndarray, classes: tuple[str, ...]) -> D:
+        """The same unlabelled examples under labels int (n,), the teacher's first answers."""
+        return data.answered(labels, classes)  # type: ignore[attr-defined]
+
     @abstractmethod
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers; `onnx` is the file of another recipe's student."""

@@ -100,6 +100,8 @@ def _scores(
     labelled = compressed.exported.distilled.labelled
     outputs = {k: meter.outputs(folder / f, test) for k, f in FILES.items()}
     teacher = labelled.teacher(maker.examples(test)) if labelled.teacher else None
+    if maker.unlabelled and teacher is not None:
+        test = maker.answered(test, teacher.argmax(1), labelled.data.labels)
     found: dict[str, Any] = {}
     for precision, given in outputs.items():
         path, fp32 = folder / FILES[precision], outputs["fp32"]
@@ -111,7 +113,7 @@ def _scores(
             "peak_memory_mb": round(bench.peak_memory_mb(path, [meter.example(test)]), 1),
             "also": [meter.score(meter.outputs(path, d), d, n, "test") for n, d in others],
         }
-    if teacher is not None:
+    if teacher is not None and not maker.unlabelled:
         found["teacher"] = {"accuracy": meter.score(teacher, test, name, "test")}
     seeds = list(compressed.exported.distilled.weights.values())[1:]
     nets = (maker.network(labelled.data.labels, weights) for weights in seeds)

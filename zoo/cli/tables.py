@@ -84,7 +84,10 @@ def info(origin: str, entry: Entry) -> Iterator[Row]:
     yield "licence", entry.licence
     yield "registry", origin
     yield "repository", f"{hub}{entry.repo}@{entry.revision}"
-    yield "accuracy", f"{_score(facts)} on {facts.accuracy_dataset}"
+    yield (
+        facts.metric if facts.metric == "accuracy" else "score",
+        f"{_score(facts)} on {facts.accuracy_dataset}",
+    )
     yield "p50, ms", _latency(entry)
     for file, ref in entry.files.items():
         yield file, f"{ref.size} bytes, sha256 {ref.sha256}"

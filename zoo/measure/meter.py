@@ -76,6 +76,10 @@ class Meter(ABC, Generic[R, D]):
         """How far its probabilities are off, a fraction; None: it gives none."""
         return None
 
+    def needs(self) -> str:
+        """What a score takes beside the data and the files, in words; empty: nothing."""
+        return ""
+
     def dropped(self, data: D) -> int:
         """Examples of a test that were left out, for they stand in the source of train."""
         return 0

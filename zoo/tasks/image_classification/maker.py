@@ -86,6 +86,18 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         said = [doubt for split in splits for doubt in split.doubts]
         return Doubts(found.test, (*said, *found.doubts), sum(one.skipped for one in splits))
 
+    @property
+    def unlabelled(self) -> bool:
+        """As the recipe says."""
+        return not self.recipe.data.labelled
+
+    def class_names(self, onnx: Path | None) -> tuple[str, ...]:
+        """As the recipe says, or else as the teacher's file does."""
+        from distill.teachers.class_names import class_names
+
+        assert self.recipe.teacher is not None  # the recipe looked
+        return self.recipe.data.classes or class_names(self.recipe.teacher, onnx)
+
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
         from distill.teachers import open_teacher
@@ -196,8 +208,9 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return {"plain-fp32": folder / PLAIN}
 
     def data_facts(self, train: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
-        """The size at which the teacher saw the pictures, where it is its own."""
-        return {} if train.large is None else {"keep_size": train.large.shape[1]}
+        """The size at which the teacher saw the pictures, and whether they have labels."""
+        own = {} if train.large is None else {"keep_size": train.large.shape[1]}
+        return own | ({"labelled": False} if self.unlabelled else {})
 
     def macs(self, net: nn.Module) -> int:
         """Multiply-accumulates of one picture."""

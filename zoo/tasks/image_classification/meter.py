@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from zoo.students.student import Student
 
 BATCH = 16  # pictures that are read at once
+
+
+AGREEMENT = "agreement with its teacher"
 
 
 class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
@@ -49,10 +53,19 @@ class PictureMeter(ClassMeter[ImageRecipe, "Dataset"]):
         return logits_of(path, data.images, progress=progress)
 
     def score(self, outputs: np.ndarray, data: Dataset, dataset: str, split: str) -> Score:
-        """Top-1 accuracy."""
+        """Top-1 accuracy; where the labels are the teacher's answers, agreement with it."""
         from zoo.measure.verify import accuracy_score
 
-        return accuracy_score(outputs, data.labels, dataset=dataset, split=split)
+        found = accuracy_score(outputs, data.labels, dataset=dataset, split=split)
+        return found if self.recipe.data.labelled else replace(found, metric=AGREEMENT)
+
+    def calibration_error(self, outputs: np.ndarray, data: Dataset) -> float | None:
+        """None where nobody knows what is right."""
+        return super().calibration_error(outputs, data) if self.recipe.data.labelled else None
+
+    def needs(self) -> str:
+        """Its teacher, where the data have no labels."""
+        return "" if self.recipe.data.labelled else "its teacher's answers"
 
     def example(self, data: Dataset) -> np.ndarray:
         """One picture."""
