@@ -99,8 +99,8 @@ class TextData:
 class TeacherInput:
     """How pictures are prepared for a teacher whose file does not do it itself.
 
-    What is left out is said by the preset; without one, by the file and what lies beside it
-    (preprocessor_config.json, or timm's config.json).
+    What is left out is said by the preset, then by what lies beside the file
+    (preprocessor_config.json, or timm's config.json), then by the file's shape.
     """
 
     preset: Literal["", "imagenet", "inception", "clip", "openai", "none", "raw"] = ""

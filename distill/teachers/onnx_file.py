@@ -28,7 +28,7 @@ from distill.files import expanded
 from distill.teachers import beside, onnx_output, onnx_weights, preparation
 from distill.teachers.onnx_output import Known
 from distill.teachers.onnx_weights import Weights
-from distill.teachers.preparation import Preparation, Reads
+from distill.teachers.preparation import BYTES, Preparation, Reads
 from distill.teachers.teacher import BATCH, Answer, Asked, Kind, Teacher
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -50,8 +50,9 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     labels = asked.labels or _labels(session.get_modelmeta().custom_metadata_map, path)
     known = Known(len(labels) or asked.classes, bool(labels))
     output = onnx_output.choose(session.get_outputs(), settings.output, known, path)
-    told, where = (None, "") if settings.recipe else beside.find(path)
-    prepare = preparation.resolve(settings.input, _reads(session, path), told)
+    reads = _reads(session, path)
+    told, where = beside.find(path) if reads.kind != BYTES else (None, "")
+    prepare = preparation.resolve(settings.input, reads, told)
     on_gpu = CUDA in session.get_providers()
     fixed = _fixed_batch(session)
     run = _Run(session, output, path, fixed or (BATCH if on_gpu else PART), bool(fixed))
@@ -174,7 +175,7 @@ def _notes(prepare: Preparation, where: str, path: Path, side: int) -> tuple[str
     """How it is asked, where that is not as it stands."""
     if prepare.plain(side):
         return ()
-    told = f", as {where} says" if where and prepare.kind != "uint8" else ""
+    told = f", as {where} says" if where else ""
     return (f"{path.name} reads {prepare.said}{told}",)
 
 

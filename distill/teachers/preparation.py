@@ -44,8 +44,9 @@ USUAL = {  # what is tried where a teacher knows little, as a recipe says it
     ),
 }
 _VALUES = ("range", "mean", "std")
+BYTES = "tensor(uint8)"  # a file that reads them prepares by itself
 NUMBERS = {
-    "tensor(uint8)": "uint8",
+    BYTES: "uint8",
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
     "tensor(double)": "float64",
@@ -130,8 +131,7 @@ def resolve(
     `DistillError` where neither they nor the file itself say something that it takes to know.
     """
     said, kind = settings or TeacherInput(), _kind(file)
-    if beside is None or kind == "uint8":  # such a file prepares by itself
-        beside = TeacherInput()
+    beside = beside or TeacherInput()
     layout = _layout(file, said.layout)
     sides = _sides(file, layout, said.size, beside.size)
     found = _filled(_with_preset(said), beside)
@@ -211,7 +211,7 @@ def _layout(file: Reads, said: str) -> str:
         return "NCHW" if first else "NHWC"
     if sum(fits.values()) == 1:
         return next(layout for layout, fit in fits.items() if fit)
-    if file.kind == "tensor(uint8)" and not first:
+    if file.kind == BYTES and not first:
         return "NHWC"
     raise DistillError(
         f"the teacher {file.path} takes {file.kind} {file.shape}, NCHW or NHWC alike",

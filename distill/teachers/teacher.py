@@ -64,10 +64,13 @@ class Teacher:
 
         Raises `DistillError` when an answer has another shape, `NotFiniteError` when it has NaN.
         """
-        found = self.whole(examples)
+        return self.logits(self.whole(examples))
+
+    def logits(self, whole: np.ndarray) -> np.ndarray:
+        """Logits (n, classes) of what `whole` gave, (n, width)."""
         if self.gives == "probabilities":
-            found = np.log(np.maximum(found, CLIP))
-        return found[:, list(self.columns)] if self.columns else found
+            whole = np.log(np.maximum(whole, CLIP))
+        return whole[:, list(self.columns)] if self.columns else whole
 
     def whole(self, examples: np.ndarray | Sequence[str]) -> np.ndarray:
         """What it answers, float32 (n, width), before anything is made of it; raises as above."""

@@ -30,11 +30,12 @@ def onnx_file(
     channels_last: bool = False,
     outputs: tuple[tuple[str, int], ...] = (("logits", CLASSES),),
     weights: np.ndarray = WEIGHTS,
+    bias: float | np.ndarray = 0.0,
     softmax: bool = False,
     ones: bool = False,
     beside: str = "",
 ) -> Path:
-    """The file. Every output is mean @ weights, cut to its width; beside: where those are."""
+    """The file. Every output is mean @ weights + bias, cut to its width; beside: their place."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -43,9 +44,16 @@ def onnx_file(
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
-        helper.make_node("MatMul", ["mean", "weights"], ["answers"]),
+        helper.make_node("MatMul", ["mean", "weights"], ["products"]),
+        helper.make_node("Add", ["products", "bias"], ["answers"]),
     ]
-    values = {"axes": axes, "weights": weights, "zero": np.array([0]), "one": np.array([1])}
+    values = {
+        "bias": np.array(bias, np.float32),
+        "axes": axes,
+        "weights": weights,
+        "zero": np.array([0]),
+        "one": np.array([1]),
+    }
     said = "answers"
     if softmax:
         nodes.append(helper.make_node("Softmax", [said], ["shares"], axis=1))

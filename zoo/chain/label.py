@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.chain import answer, quicken
-from zoo.chain.job import Job, Step
+from zoo.chain.job import Job, Step, code
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
 from zoo.files import sha256
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from distill import config
     from distill.labels import Kept
     from distill.teachers import Teacher
+    from distill.trial import Trial
 
 
 class Elder(NamedTuple):
@@ -72,11 +73,11 @@ def run(
         record = replace(record, labeller=labeller)
     if job.maker.unlabelled:
         data = yield from answer.run(data, job, opened)
+    opened = yield from _tried(job, opened, data)
     folder = job.root / "labels"
     fresh: list[Kept] = []
 
     def make(out: Path) -> dict[str, Any]:
-        job.maker.try_teacher(opened, data.train)
         fresh.append(job.maker.keep(opened, data.train, folder))
         return {"key": fresh[0].key}
 
@@ -90,6 +91,57 @@ def run(
     if not done.fresh and (folder / done.result["key"][:16]).is_dir():
         fresh.append(_audited(job, opened, data, folder))
     return Labelled(data, folder, opened, record, fresh[0] if fresh else None)
+
+
+def tried(job: Job) -> tuple[Teacher, Trial]:
+    """The teacher of a recipe, and what it says of labelled examples; nothing is kept.
+
+    `RecipeError` where there is none, or none yet.
+    """
+    asked = job.recipe.teacher
+    if asked is None or asked.recipe:
+        problem = (
+            f"is the student of {asked.recipe}, which a build makes first" if asked else "none"
+        )
+        hint = "`zoo build` tries it before it labels" if asked else "add a teacher"
+        raise RecipeError(f"{job.name}: its teacher is {problem}", hint)
+    job.tell(f"reading {job.recipe.data.source}")
+    train = job.maker.load("train", job.data)
+    labels = job.maker.labels(train)
+    if not labels:
+        raise RecipeError(f"{job.name}: its data has no labels, so no answer is right or wrong")
+    opened, _ = _open(job, None, labels)
+    for note in opened.notes:
+        job.say(f"  {note}")
+    _check_labels(opened, labels)
+    return opened, job.maker.try_teacher(opened, train)
+
+
+def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
+    """The teacher, known for what it gives; `DistillError` where nobody should learn from it."""
+    if not data.labels:
+        return teacher
+
+    def make(out: Path) -> dict[str, Any]:
+        trial = job.maker.try_teacher(teacher, data.train)
+        trial.check()
+        return plain.to_dict(trial)  # type: ignore[no-any-return]
+
+    reads = {
+        "code": code("distill.trial"),
+        "teacher": teacher.sha256,
+        "data": data.train.sha256,
+    }
+    says = f"{teacher.name} is tried on labelled examples"
+    found = (yield Step("try", says, reads, make)).result
+    right = f"right in {found['accuracy']:.1%} of {found['n']}, "
+    shown = "" if job.maker.unlabelled else right  # these labels are its own answers
+    job.say(f"  {shown}its mean confidence is {found['confidence']:.2f}")
+    if found["gives"] == "probabilities":
+        job.say("  it gives probabilities: their logarithms are learned from")
+    for warning in found["warnings"]:
+        job.say(f"  warning: {warning}")
+    return teacher.giving(found["gives"])
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:

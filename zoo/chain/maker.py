@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compress.training import Train as Learn
     from distill.labels import Kept
     from distill.teachers import Teacher
+    from distill.trial import Trial
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")  # a split of data: it has a length and a sha256
@@ -99,14 +100,12 @@ class Maker(ABC, Generic[R, D]):
         """
         return None
 
-    def try_teacher(self, teacher: Teacher, train: D) -> None:
-        """Refuse a teacher whose answers to labelled examples are not plausible."""
+    def try_teacher(self, teacher: Teacher, train: D) -> Trial:
+        """What it says of labelled examples, where the classes have names."""
         from distill.trial import try_teacher
 
-        labels = self.labels(train)
-        if labels:
-            examples = self.examples(train)
-            try_teacher(teacher, examples, train.labels, labels)  # type: ignore[attr-defined]
+        names, examples = getattr(train, "names", ()), self.examples(train)
+        return try_teacher(teacher, examples, train.labels, self.labels(train), names)  # type: ignore[attr-defined]
 
     @abstractmethod
     def views(self) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.said import masked, shown
 
 if TYPE_CHECKING:
+    from distill.trial import Trial
     from zoo.fetch.kept import Kept
     from zoo.measure.bench import Comparison
     from zoo.measure.remeasure import Again
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 STUDENTS = ("NAME", "ACCURACY", "DATA", "SIZE", "MS", "SUMMARY")
 KEPT = ("NAME", "REVISION", "STATE", "BYTES", "OF", "REGISTRY")
+TRIED = ("CLASS", "RIGHT", "OF", "SHARE")
+LEAST = 20  # classes that a trial shows, those that are least often right
 VERDICTS = ("CHECK", "FOUND", "WANTED", "VERDICT")
 MEASURED = (
     *("FILE", "INPUT", "BATCH", "THREADS", "P50 MS", "P95 MS", "N"),
@@ -176,6 +179,18 @@ def verified(
 
 def word(ok: bool) -> str:
     return "ok" if ok else "DIFFERENT"
+
+
+def tried(trial: Trial) -> Iterator[Row]:
+    """The lines of `zoo teacher`: the classes that it knows least, and all together."""
+    worst = sorted(trial.classes, key=lambda one: one.right / (one.n or 1))
+    for one in worst[:LEAST]:
+        share = f"{one.right / one.n:.1%}" if one.n else "-"
+        yield one.name, str(one.right), str(one.n), share
+    right = str(sum(one.right for one in trial.classes))
+    yield f"all {len(worst)}", right, str(trial.n), f"{trial.accuracy:.1%}"
+    yield "mean confidence", "", "", f"{trial.confidence:.1%}"
+    yield "gives", "", "", trial.gives
 
 
 def facts(found: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:
