@@ -18,18 +18,25 @@ from typing import Any
 from distill import config
 from distill.errors import DistillError
 from distill.teachers.teacher import Asked, Kind, Teacher
+from distill.theirs import theirs
 
 
 def open_callable(settings: config.Teacher, asked: Asked) -> Teacher:
     """The teacher `settings.callable`; `DistillError` if there is no such function."""
     function = find(settings.callable)
+    file = str(getattr(sys.modules[settings.callable.partition(":")[0]], "__file__", ""))
+
+    def answer(examples: Any) -> Any:
+        with theirs(f"the teacher {settings.callable}", file):
+            return function(examples)
+
     return Teacher(
         name=settings.callable,
         source=settings.source or settings.callable,
         sha256=fingerprint(settings.callable, function),
         licence=settings.licence,
         classes=asked.classes,
-        answer=function,
+        answer=answer,
     )
 
 
@@ -78,7 +85,8 @@ def _module(name: str) -> Any:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return importlib.import_module(name)
+        with theirs(f"the teacher's module {name}", name.rpartition(".")[2] + ".py", ImportError):
+            return importlib.import_module(name)
     except ImportError as error:
         raise DistillError(
             f"the teacher's module {name} cannot be imported: {error}",
