@@ -44,11 +44,11 @@ STAGES = (
 
 
 def build(
-    recipe: str,
+    recipe: str | Path,
     *,
-    data: Path | None = None,
-    work: Path = Path("runs"),
-    store: Path | None = None,
+    data: str | Path | None = None,
+    work: str | Path = "runs",
+    store: str | Path | None = None,
     until: str = "store",
     say: Say = lambda line: None,
 ) -> Path:
@@ -64,6 +64,7 @@ def build(
     if until not in names:
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
     wanted, work = recipes.find(recipe), Path(work)
+    data, store = (Path(one) if one else None for one in (data, store))
     work.mkdir(parents=True, exist_ok=True)
     path = list(sys.path)
     try:
@@ -77,7 +78,7 @@ def build(
         sys.path[:] = path
 
 
-def look_beside(recipe: str) -> None:
+def look_beside(recipe: str | Path) -> None:
     """Modules of one's own, as a recipe names them, are found beside its file too."""
     folder = str(recipes.path_of(recipe).resolve().parent)
     if folder not in sys.path:
