@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.files import DAMAGED, write
 from distill.progress import progress
+from distill.teachers.teacher import NotFiniteError
 from distill.trial import STEADY, UNSTEADY, UNSTEADY_HINT, tolerance, unsteady
 from distill.views import View, Views, views_of
 
@@ -103,7 +104,8 @@ def keep(
             f"to answer of {len(views)} examples",
             "raise labels.share, or give data.words or data.counts",
         )
-    index, logits, rest = _records(ask, views, asked, config, folder, classes)
+    names = getattr(data, "names", ())
+    index, logits, rest = _records(ask, views, asked, config, folder, classes, names)
     place = np.full(len(views), -1)
     place[asked] = np.arange(len(asked))
     audit = _audit(index, logits, ask, views, asked, config.audit, classes)
@@ -112,7 +114,13 @@ def keep(
 
 
 def _records(
-    ask: Ask, views: Views, asked: np.ndarray, config: Labels, folder: Path, classes: int
+    ask: Ask,
+    views: Views,
+    asked: np.ndarray,
+    config: Labels,
+    folder: Path,
+    classes: int,
+    names: Sequence[str],
 ) -> tuple[np.ndarray, ...]:
     """What `_top` makes of every view, stacked; shards that lie in `folder` are not asked for."""
     parts: list[list[tuple[np.ndarray, ...]]] = []
@@ -127,7 +135,10 @@ def _records(
                 record = _read(path, len(rows), width)
                 if record is None:
                     examples = view.examples(torch.from_numpy(rows))
-                    record = _top(_answers(ask, examples, classes), width)
+                    try:
+                        record = _top(_answers(ask, examples, classes), width)
+                    except NotFiniteError as error:
+                        raise error.named([names[row] for row in rows] if names else []) from None
                     _write(path, number, *record)
                 parts[-1].append(record)
                 bar.update(len(rows), f"view {number + 1} of {config.views}")
@@ -143,7 +154,12 @@ def _asked(views: Views, config: Labels) -> np.ndarray:
 
 def _answers(ask: Ask, examples: Any, classes: int) -> np.ndarray:
     """The teacher's logits float32 (n, classes), each a number that fp16 holds."""
-    parts = [ask(examples[i : i + _BATCH]) for i in range(0, len(examples), _BATCH)]
+    parts = []
+    for start in range(0, len(examples), _BATCH):
+        try:
+            parts.append(ask(examples[start : start + _BATCH]))
+        except NotFiniteError as error:
+            raise NotFiniteError(error.teacher, start + error.row) from None
     with np.errstate(over="ignore"):  # becomes infinite, and is refused below
         logits = np.concatenate(parts).astype(np.float32)
     if logits.ndim != 2 or len(logits) != len(examples):
@@ -221,7 +237,8 @@ def _audit(
     if worst > most:
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",
-            "the teacher changed under the same name; delete the labels' folder",
+            "the teacher changed under the same name: name the files that it reads by "
+            "teacher.depends, or delete the labels' folder",
         )
     return Audit(count * len(logits), same / (count * len(logits)), worst)
 

@@ -1,50 +1,192 @@
-"""A teacher is tried on labelled examples before it labels anything; what is at chance is refused.
+"""A teacher is tried on labelled examples before it labels anything.
 
-Pure functions of answers and labels.
+What it says is looked at whole: right or not of each class, sure or not, logits or probabilities,
+classes in another order, pictures prepared in another way. What is at chance is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distill.errors import DistillError
+from distill.teachers.teacher import Gives, NotFiniteError, Teacher
 
 EXAMPLES = 400  # that a teacher is tried on, at most
 ENOUGH, MANY = 50, 100  # of fewer examples nothing is concluded; so many are good evidence
 CERTAIN = 3.0  # standard errors
 STEADY = 16  # examples that are asked about twice
+FEW = 128  # that other ways to prepare pictures are tried on, at most
+SUM = 5e-3  # by which a sum of probabilities may differ from 1: many of them, in fp16
 
 Ask = Callable[[Any], np.ndarray]
 """n examples -> logits (n, classes)"""
 
 
-def try_teacher(ask: Ask, examples: Any, labels: np.ndarray, classes: Sequence[str]) -> float:
-    """Accuracy of a teacher on labelled examples, labels int (n,); of many, some drawn at random.
+@dataclass(frozen=True)
+class OfClass:
+    """A class of the data in a trial."""
 
-    Raises `DistillError` where two answers to the same examples differ, where its classes stand in
-    another order (the permutation is shown), and where it is at chance.
+    name: str
+    n: int  # examples of it
+    right: int  # of them
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a teacher said of labelled examples."""
+
+    n: int  # examples
+    accuracy: float  # fraction of them
+    confidence: float  # mean of its largest probability
+    classes: tuple[OfClass, ...]  # in the order of the data
+    gives: Gives  # what its numbers are
+    warnings: tuple[str, ...] = ()  # what is doubtful, a sentence each
+    refused: tuple[str, str] | None = None  # why it must not be learned from, and what to do
+
+    def check(self) -> None:
+        """`DistillError` where it is refused."""
+        if self.refused is not None:
+            raise DistillError(*self.refused)
+
+
+def try_teacher(
+    teacher: Teacher,
+    examples: Any,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    names: Sequence[str] = (),
+) -> Trial:
+    """Ask about labelled examples, labels int (n,); of many, about some drawn at random.
+
+    names are those of the examples, for messages. `DistillError` where an answer cannot be used, or
+    where two answers to the same examples differ; whatever else is wrong, the trial says.
     """
     count = min(EXAMPLES, len(labels))
     rows = np.sort(np.random.default_rng(0).choice(len(labels), count, replace=False))
     chosen = examples[rows] if isinstance(examples, np.ndarray) else [examples[r] for r in rows]
-    logits, labels = ask(chosen), labels[rows]
-    if unsteady(ask, chosen[:STEADY], logits[:STEADY]):
+    called = [names[r] if len(names) > r else _called(examples[r]) for r in rows]
+    try:
+        whole = teacher.whole(chosen)
+    except NotFiniteError as error:
+        raise error.named(called) from None
+    teacher = teacher.giving(gives(whole))
+    logits, labels = teacher.logits(whole), labels[rows]
+    if unsteady(teacher, chosen[:STEADY], logits[:STEADY]):
         raise DistillError(UNSTEADY, UNSTEADY_HINT)
     answers = logits.argmax(1)
+    better = _better_way(teacher, chosen, answers, labels)
+    refused = _refused(answers, labels, classes, better)
+    doubts = [] if refused or better is None else [f"{better}: {_WAY_HINT}"]
+    return Trial(
+        n=count,
+        accuracy=float((answers == labels).mean()) if count else 0.0,
+        confidence=_confidence(logits),
+        classes=_by_class(answers, labels, classes),
+        gives=teacher.gives,
+        warnings=(*doubts, *_odd(whole, teacher.gives)),
+        refused=refused,
+    )
+
+
+def gives(answers: np.ndarray) -> Gives:
+    """Probabilities where each row of (n, width) has nothing negative and sums to 1."""
+    sums = answers.sum(axis=1, dtype=np.float64)
+    shares = len(answers) > 0 and answers.shape[1] > 1 and answers.min() >= 0
+    return "probabilities" if shares and np.abs(sums - 1).max() <= SUM else "logits"
+
+
+def _odd(answers: np.ndarray, what: Gives) -> list[str]:
+    if what == "probabilities" or not len(answers) or answers.min() < 0 or answers.max() > 1:
+        return []
+    return [
+        "all of its answers lie in 0 to 1 and do not sum to 1, as behind a sigmoid: a student "
+        "learns more from what stands before that (teacher.output, where the file gives it)"
+    ]
+
+
+def _confidence(logits: np.ndarray) -> float:
+    """Mean of the largest softmax probability of rows (n, classes)."""
+    if not len(logits):
+        return 0.0
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True).astype(np.float64))
+    return float((1 / shares.sum(axis=1)).mean())
+
+
+def _by_class(
+    answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> tuple[OfClass, ...]:
+    n = np.bincount(labels, minlength=len(classes)).tolist()
+    right = np.bincount(labels[answers == labels], minlength=len(classes)).tolist()
+    return tuple(OfClass(*facts) for facts in zip(classes, n, right, strict=True))
+
+
+def _called(example: Any) -> str:
+    return repr(example[:60]) if isinstance(example, str) else ""
+
+
+def _refused(
+    answers: np.ndarray, labels: np.ndarray, classes: Sequence[str], better: _Way | None
+) -> tuple[str, str] | None:
+    """Why nobody should learn from it, and what to do; None: nothing is known against it."""
     order = permutation(answers, labels, len(classes))
     if order is not None:
-        raise _other_order(order, answers, labels, classes)
+        right = (order[answers] == labels).mean()
+        if better is None or better.accuracy < right:
+            return _other_order(order, answers, labels, classes)
+    if better is not None and (order is not None or at_chance(answers, labels)):
+        return str(better), _WAY_HINT
     if at_chance(answers, labels):
-        raise DistillError(
+        return (
             f"the teacher is right in {_share(answers, labels)} of {len(labels)} labelled "
             "examples: no better than guessing",
             "its answers mean other classes than the data's, or it reads what is prepared "
             "otherwise; try it by hand on some of them",
         )
-    return float((answers == labels).mean())
+    return None
+
+
+class _Way(NamedTuple):
+    """Another way to prepare pictures, and how right a teacher is by it."""
+
+    name: str  # as a recipe says it
+    accuracy: float
+    before: float  # accuracy as it is prepared now
+    n: int
+
+    def __str__(self) -> str:
+        return (
+            f"the teacher's pictures are prepared in another way than it knows: of {self.n} "
+            f"labelled ones it is right in {self.before:.1%}, and in {self.accuracy:.1%} with "
+            f"teacher.input: {self.name}"
+        )
+
+
+_WAY_HINT = "its publisher says how: range, mean, std and order of colours"
+
+
+def _better_way(
+    teacher: Teacher, examples: Any, answers: np.ndarray, labels: np.ndarray
+) -> _Way | None:
+    """The best of the usual other ways, where it is surely better than the way it is."""
+    some = np.linspace(0, len(labels) - 1, min(FEW, len(labels))).astype(int)
+    if not teacher.others or not len(some):
+        return None
+    own, best = answers[some] == labels[some], None
+    for name, answer in teacher.others.items():
+        try:
+            found = replace(teacher, answer=answer)(examples[some])
+        except DistillError:  # it overflows, for one
+            continue
+        right = found.argmax(1) == labels[some]
+        way = _Way(name, float(right.mean()), float(own.mean()), len(some))
+        sure = _surely((right & ~own).sum(), (own & ~right).sum())
+        if sure and (best is None or way.accuracy > best.accuracy):
+            best = way
+    return best
 
 
 UNSTEADY = (
@@ -108,7 +250,11 @@ def permutation(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
 def _surely_better(counts: np.ndarray, right: np.ndarray) -> bool:
     """Whether answers are right by `right` (answer, label) surely more often than as they are."""
     plain = np.eye(len(counts), dtype=bool)
-    better, worse = counts[right & ~plain].sum(), counts[plain & ~right].sum()
+    return _surely(counts[right & ~plain].sum(), counts[plain & ~right].sum())
+
+
+def _surely(better: int, worse: int) -> bool:
+    """Whether examples that got right are more than those that got wrong, and not by chance."""
     return bool(better - worse > CERTAIN * np.sqrt(better + worse))
 
 
@@ -130,13 +276,14 @@ def _best_order(counts: np.ndarray) -> np.ndarray:
 
 def _other_order(
     order: np.ndarray, answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]
-) -> DistillError:
+) -> tuple[str, str]:
     moved = [i for i in range(len(classes)) if order[i] != i]
     shown = ", ".join(f"its {i} is {classes[order[i]]!r} (class {order[i]})" for i in moved[:12])
-    return DistillError(
+    return (
         f"the teacher's classes stand in another order: of labelled examples it is right in "
         f"{_share(answers, labels)}, and in {_share(order[answers], labels)} if {shown}",
-        "data.order: natural puts numbers in names as people count; else reorder its logits: "
+        "data.order: natural puts numbers in names as people count; teacher.classes says its own "
+        "names in its order; else reorder its logits: "
         f"logits[:, {np.argsort(order).tolist()}]",
     )
 

@@ -130,7 +130,7 @@ def kind_of(kind: Any, anchors: Anchors, several: bool = False) -> str:
         return f"section{ending} [{anchors[kind]}](#{_slug(anchors[kind])})"
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return _either(f"`{one}`" if one else '`""`' for one in inner)
+        return _either(f"`{one}`" if one != "" else '`""`' for one in inner)
     if origin in (Union, types.UnionType):
         kinds = [one for one in inner if one is not type(None)]
         kinds = [one for one in kinds if not (one is int and float in kinds)]

@@ -24,6 +24,7 @@ from distill import labels  # noqa: E402
 from distill.config import Augment, Labels  # noqa: E402
 from distill.data import Dataset  # noqa: E402
 from distill.errors import DistillError  # noqa: E402
+from distill.teachers import Teacher  # noqa: E402
 from distill.views import views_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -341,3 +342,16 @@ def test_logits_as_large_as_fp16_are_kept(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     _label_and_die(Path(sys.argv[1]))
+
+
+def test_a_picture_that_is_answered_by_nan_is_named(tmp_path: Path) -> None:
+    data = replace(dataset(), names=tuple(f"class/{n}.png" for n in range(N)))
+    broken = data.images[17]
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        hit = (pictures == broken).all((1, 2, 3))
+        return np.where(hit[:, None], np.nan, ask(pictures))
+
+    teacher = Teacher("big", "here", TEACHER, "MIT", CLASSES, answer, batch=3)
+    with pytest.raises(DistillError, match=r"not finite to class/17\.png"):
+        labels.keep(teacher, TEACHER, data, Augment(), CONFIG, tmp_path)

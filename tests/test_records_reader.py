@@ -175,6 +175,26 @@ def test_a_union_keeps_the_type_that_was_written() -> None:
     assert [type(value) for value in options.values()] == [int, float, str]
 
 
+@dataclass(frozen=True)
+class Named:
+    classes: str | tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("[a, b]", ("a", "b")), ("names.txt", "names.txt"), ("[]", ())]
+)
+def test_a_text_or_a_list_of_texts_is_either(text: str, wanted: Any) -> None:
+    document = parse_yaml(f"classes: {text}", "here", RecipeError)
+    assert read(Named, document, RecipeError).classes == wanted
+
+
+@pytest.mark.parametrize("text", ["[a, 1]", "7", "{a: b}"])
+def test_what_is_neither_is_one_error(text: str) -> None:
+    document = parse_yaml(f"classes: {text}", "here", RecipeError)
+    with pytest.raises(RecipeError, match="must be text"):
+        read(Named, document, RecipeError)
+
+
 @pytest.mark.parametrize("load", [load_yaml, load_json])
 def test_a_file_that_cannot_be_read_is_one_error(load: Any, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="No such file"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -36,7 +38,11 @@ def create(
         from distill.students import own
 
         return own.make(architecture, classes, image_size, options)
+    if architecture not in ARCHITECTURES:
+        hint = ARCHITECTURES.near(architecture)
+        raise DistillError(f"no architecture {architecture!r}", hint, ("student", "architecture"))
     network = ARCHITECTURES.load(architecture)
+    _check_names(architecture, network, options)
     size = {} if image_size is None else {"image_size": image_size}
     given = size | dict(options)
     try:
@@ -46,7 +52,39 @@ def create(
         raise DistillError(
             f"{architecture} cannot be made with {dict(options)}: {error}",
             "the arguments of each architecture stand in its class in distill/students/",
+            ("student", "options"),
         ) from error
+
+
+def try_out(net: nn.Module, example: Any) -> None:
+    """`net` answers to a tensor of one example, or sizes do not fit: a `DistillError`."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            net.eval()(example)
+    except (RuntimeError, ValueError, IndexError) as error:
+        shape = tuple(example.shape)
+        what = f"the student cannot read an example of the shape {shape}: {error}"
+        hint = "change data.image_size, or the options of the student"
+        raise DistillError(what, hint, ("student",)) from error
+
+
+def _check_names(architecture: str, network: Any, options: Mapping[str, Any]) -> None:
+    """A `DistillError` for an option that the network has not, with near matches."""
+    known = dict(inspect.signature(network).parameters)
+    if any(one.kind is one.VAR_KEYWORD for one in known.values()):
+        return
+    names = [name for name in known if name != "classes"]
+    for name in options:
+        if name not in names:
+            near = get_close_matches(name, names)
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
+            raise DistillError(
+                f"{architecture} cannot be made: it has no option {name!r}",
+                f"{meant}it has {', '.join(names)}",
+                ("student", "options", name),
+            )
 
 
 def is_own(architecture: str) -> bool:

@@ -64,7 +64,8 @@ def open_imagenet(settings: config.Teacher, asked: Asked) -> Teacher:
     if asked.classes != IMAGENET:
         raise DistillError(
             f"{name} knows {IMAGENET} ImageNet classes, the data has {asked.classes}",
-            "fine-tune it on the data by a recipe (student.init: imagenet), and name that recipe",
+            "fine-tune it on the data by a recipe (student.init: imagenet), and name that recipe; "
+            "or say its names, the data's among them: teacher.classes",
         )
     variant = name.removeprefix("efficientnet-")
     net = EfficientNetLite(IMAGENET, SIZES[variant], variant).eval()

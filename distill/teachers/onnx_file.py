@@ -1,4 +1,7 @@
-"""Any ONNX file as a teacher: one input uint8 (n, h, w, 3), one output of logits (n, classes).
+"""Any ONNX classifier as a teacher, as tools write it: pictures in, logits or probabilities out.
+
+Input: float32, float16 or uint8, NCHW or NHWC, of a fixed or free batch and size; what the file
+does not say of it is said by the recipe or by what lies beside it (`preparation`, `beside`).
 
 On a processor each core answers to a few pictures at a time, by itself: cores that share every
 layer of a batch wait for each other, the more the busier the machine is. The parts are of one size
@@ -12,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +24,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from distill import config
 from distill.errors import DistillError
-from distill.files import expanded, open_plain
+from distill.files import expanded
+from distill.teachers import beside, onnx_output, onnx_weights, preparation
+from distill.teachers.onnx_output import Known
+from distill.teachers.onnx_weights import Weights
+from distill.teachers.preparation import BYTES, Preparation, Reads
 from distill.teachers.teacher import BATCH, Answer, Asked, Kind, Teacher
 
-CONTRACT = (
-    "a teacher has one input uint8 (n, h, w, 3), n free, and one output float (n, classes); "
-    "put the preprocessing into the graph"
-)
-FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 PART = 16  # pictures of one call on a core: of 8 to 256 none were answered faster
 SHARED = 64 * PART  # pictures that the cores share before they wait for the last of them
@@ -40,28 +43,32 @@ _REFUSALS: tuple[type[Exception], ...] = tuple(  # what onnxruntime raises for a
 
 
 def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
-    """The teacher in the file; `DistillError` if it is no ONNX file or has another contract."""
-    if asked.onnx_path is None and not settings.onnx:
-        raise DistillError(
-            f"the teacher is the recipe {settings.recipe}, and its ONNX file was not given",
-            "build that recipe first",
-        )
-    path, classes = asked.onnx_path or expanded(settings.onnx), asked.classes
-    content = _read(path)
-    session = _session(content, path)
-    _check_input(session, asked.image_size, path)
-    output = _check_output(session, classes, path)
+    """The teacher in the file; `DistillError` where it can't be run or too little is known."""
+    path = _path(settings, asked)
+    weights = onnx_weights.read(path)
+    session = _session(weights, path)
+    labels = asked.labels or _labels(session.get_modelmeta().custom_metadata_map, path)
+    known = Known(len(labels) or asked.classes, bool(labels))
+    output = onnx_output.choose(session.get_outputs(), settings.output, known, path)
+    reads = _reads(session, path)
+    told, where = beside.find(path) if reads.kind != BYTES else (None, "")
+    prepare = preparation.resolve(settings.input, reads, told)
     on_gpu = CUDA in session.get_providers()
+    fixed = _fixed_batch(session)
+    run = _Run(session, output, path, fixed or (BATCH if on_gpu else PART), bool(fixed))
     callers = 1 if on_gpu else asked.threads or cores()
+    others = preparation.others(prepare).items()
     return Teacher(
         name=settings.recipe or path.stem,
         source=settings.source or path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=_sha256(weights, prepare, settings.output, asked.image_size),
         licence=settings.licence,
-        classes=classes,
-        answer=_answer(session, output, path, BATCH if on_gpu else PART, callers),
-        labels=_labels(session.get_modelmeta().custom_metadata_map, classes, path),
+        classes=known.classes,
+        answer=run.answer(prepare, callers),
+        labels=labels,
         batch=BATCH if on_gpu else SHARED,
+        others={said: run.answer(other, callers) for said, other in others},
+        notes=_notes(prepare, where, path, asked.image_size),
     )
 
 
@@ -72,96 +79,114 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _answer(
-    session: ort.InferenceSession, output: str, path: Path, part: int, callers: int
-) -> Answer:
-    """The file as a function; `callers` run it side by side, each on `part` pictures at a time."""
-    name = session.get_inputs()[0].name
+class _Run:
+    """A file at work: `part` pictures a call, exactly so many where its batch is fixed."""
 
-    def call(images: np.ndarray) -> np.ndarray:
+    def __init__(
+        self, session: ort.InferenceSession, output: str, path: Path, part: int, fixed: bool
+    ) -> None:
+        self.session, self.output, self.path = session, output, path
+        self.part, self.fixed = part, fixed
+        self.name = session.get_inputs()[0].name
+
+    def answer(self, prepare: Preparation, callers: int) -> Answer:
+        """The file as a function; `callers` run it side by side, each on a part at a time."""
+
+        def call(images: np.ndarray) -> np.ndarray:
+            return self._called(prepare(images), len(images))
+
+        def answer(images: np.ndarray) -> np.ndarray:
+            parts = [images[i : i + self.part] for i in range(0, len(images), self.part)]
+            if len(parts) <= 1:
+                return call(images)
+            with ThreadPoolExecutor(callers) as pool:
+                return np.concatenate(list(pool.map(call, parts)))
+
+        return answer
+
+    def _called(self, prepared: np.ndarray, n: int) -> np.ndarray:
+        """Rows (n, width); where the batch is fixed the last picture fills it up."""
+        if self.fixed:
+            prepared = prepared[np.minimum(np.arange(self.part), n - 1)]
         try:
-            return session.run([output], {name: images})[0]
+            found = self.session.run([self.output], {self.name: prepared})[0]
         except _REFUSALS as error:
             raise DistillError(
-                f"the teacher {path} fails on pictures {images.shape}: {error}", CONTRACT
+                f"the teacher {self.path} fails on pictures {prepared.shape}: {error}",
+                "say how it wants them: teacher.input: {layout, size, ...}",
             ) from error
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        parts = [images[i : i + part] for i in range(0, len(images), part)]
-        if len(parts) <= 1:
-            return call(images)
-        with ThreadPoolExecutor(callers) as pool:
-            return np.concatenate(list(pool.map(call, parts)))
-
-    return answer
+        found = onnx_output.rows(found)
+        return found[:n] if self.fixed and len(found) == self.part else found
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with open_plain(path) as file:
-            return file.read()
-    except OSError as error:
+def _path(settings: config.Teacher, asked: Asked) -> Path:
+    if asked.onnx_path is None and not settings.onnx:
         raise DistillError(
-            f"the teacher {path} cannot be read: {error}",
-            "a relative path starts at the working directory",
-        ) from error
+            f"the teacher is the recipe {settings.recipe}, and its ONNX file was not given",
+            "build that recipe first",
+        )
+    return asked.onnx_path or expanded(settings.onnx)
 
 
-def _session(content: bytes, path: Path) -> ort.InferenceSession:
+def _session(weights: Weights, path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # whoever calls is the thread
     options.log_severity_level = 3  # errors only; warnings are the runtime's own business
     available = ort.get_available_providers()
     try:
-        return ort.InferenceSession(content, options, [p for p in (CUDA, CPU) if p in available])
+        return ort.InferenceSession(
+            str(path) if weights.beside else weights.content,
+            options,
+            [p for p in (CUDA, CPU) if p in available],
+        )
     except _REFUSALS as error:
         raise DistillError(
             f"the teacher {path} is not an ONNX file that can be run: {error}",
-            "weights must be inside the file; check it with onnx.checker",
+            "check it with onnx.checker; what onnxruntime lacks cannot be a teacher",
         ) from error
 
 
-def _check_input(session: ort.InferenceSession, image_size: int, path: Path) -> None:
+def _reads(session: ort.InferenceSession, path: Path) -> Reads:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         names = ", ".join(i.name for i in inputs)
-        raise DistillError(f"the teacher {path} has {len(inputs)} inputs: {names}", CONTRACT)
-    kind, shape, side = inputs[0].type, inputs[0].shape, image_size
-    wanted = (None, side, side, 3)  # None: must be free
-    if kind != "tensor(uint8)" or len(shape) != 4 or not all(map(_fits, shape, wanted)):
         raise DistillError(
-            f"the teacher {path} takes {kind} {shape}, not uint8 (n, {side}, {side}, 3)", CONTRACT
+            f"the teacher {path} has {len(inputs)} inputs: {names}",
+            "a teacher reads pictures alone",
         )
+    return Reads(str(path), inputs[0].type, inputs[0].shape)
 
 
-def _check_output(session: ort.InferenceSession, classes: int, path: Path) -> str:
-    outputs = session.get_outputs()
-    kind, shape = outputs[0].type, outputs[0].shape
-    ok = len(outputs) == 1 and kind in FLOATS and len(shape) == 2 and _fits(shape[1], classes)
-    if not ok:
-        given = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs)
-        raise DistillError(
-            f"the teacher {path} gives {given}; the data has {classes} classes", CONTRACT
-        )
-    return outputs[0].name
+def _fixed_batch(session: ort.InferenceSession) -> int:
+    """Pictures that the file takes, no more and no fewer; 0: any number."""
+    batch = session.get_inputs()[0].shape[0]
+    return batch if isinstance(batch, int) and batch > 0 else 0
 
 
-def _fits(size: int | str | None, wanted: int | None) -> bool:
-    """Whether a dimension of the file (not a number: free) admits the size wanted."""
-    return not isinstance(size, int) or size == wanted
+def _sha256(weights: Weights, prepare: Preparation, output: str, side: int) -> str:
+    """Of the file, and of all that is done with it beside asking it as it stands."""
+    if prepare.plain(side) and not output:
+        return weights.sha256
+    facts = {"weights": weights.sha256, "prepare": asdict(prepare), "output": output}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _labels(metadata: Mapping[str, str], classes: int, path: Path) -> tuple[str, ...]:
+def _notes(prepare: Preparation, where: str, path: Path, side: int) -> tuple[str, ...]:
+    """How it is asked, where that is not as it stands."""
+    if prepare.plain(side):
+        return ()
+    told = f", as {where} says" if where else ""
+    return (f"{path.name} reads {prepare.said}{told}",)
+
+
+def _labels(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
     """Names of the classes, in order, if the file says them."""
     if "studentzoo.labels" not in metadata:
         return ()
     try:
-        labels = tuple(str(name) for name in json.loads(metadata["studentzoo.labels"]))
+        return tuple(str(name) for name in json.loads(metadata["studentzoo.labels"]))
     except (ValueError, TypeError) as error:
         raise DistillError(f"the labels in {path} are not a JSON list: {error}") from error
-    if len(labels) != classes:
-        raise DistillError(f"{path} names {len(labels)} classes; the data has {classes}")
-    return labels
 
 
 KIND = Kind(open_onnx, ("pictures",))

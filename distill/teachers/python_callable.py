@@ -1,16 +1,14 @@
 """Any Python function as a teacher: `module:function`, uint8 (n, h, w, 3) to logits (n, classes).
 
 The module is looked for as Python does, and in the working directory. What a function answers is
-known by a hash of its module's source and, where it has one, of its attribute `revision`: set it
-to a hash of the weights that it loads, so that kept labels are not taken for those of others.
+known by a hash of its module's source (in a package: of all that lies in the module's folder) and,
+where it has one, of its attribute `revision`. Files that it reads, weights above all, are named by
+`teacher.depends`, so that kept labels are not taken for those of others.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
-from pathlib import Path
 from typing import Any
 
 from distill import config, own_code
@@ -37,16 +35,9 @@ def open_callable(settings: config.Teacher, asked: Asked) -> Teacher:
 
 
 def fingerprint(address: str, function: Any) -> str:
-    """sha256, hexadecimal, of address, module's source and `revision`."""
-    hasher = hashlib.sha256(address.encode())
-    hasher.update(str(getattr(function, "revision", "")).encode() + b"\0")
-    try:
-        file = inspect.getsourcefile(sys.modules[address.partition(":")[0]])
-    except TypeError:  # a built-in module has no source
-        file = None
-    if file and Path(file).is_file():
-        hasher.update(Path(file).read_bytes())
-    return hasher.hexdigest()
+    """sha256, hexadecimal, of address, sources and `revision`."""
+    facts = f"{own_code.sha256(address)} {getattr(function, 'revision', '')}"
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
 KIND = Kind(open_callable, ("pictures", "texts"))

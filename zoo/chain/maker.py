@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from zoo.records.card import Input
 from zoo.records.recipe import Recipe
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from compress.training import Train as Learn
     from distill.labels import Kept
     from distill.teachers import Teacher
+    from distill.trial import Trial
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")  # a split of data: it has a length and a sha256
+
+
+class Doubts(NamedTuple):
+    """What is doubtful of data."""
+
+    doubles: int  # examples of test that train or validation has too
+    said: tuple[str, ...]  # to whoever builds, a sentence each
+    skipped: int = 0  # pictures of all splits that cannot be read and were left out
 
 
 class Maker(ABC, Generic[R, D]):
@@ -33,8 +42,24 @@ class Maker(ABC, Generic[R, D]):
     train_format = 1  # counts up when training makes something else of the same settings
     tolerance = 1e-3  # largest difference of a number between torch and ONNX
 
+    asks = ""  # what teachers of `distill.teachers` read here, "pictures" or "texts"; "": none do
+
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe
+
+    # --- before the first stage ---
+
+    def check(self) -> None:
+        """Refuse a student, or a training of it, that cannot be: what needs no data to be seen.
+
+        `DistillError`, with the key that is to blame.
+        """
+
+    def check_places(self, root: Path | None) -> None:
+        """Refuse data that is not there; none of it is read."""
+
+    def check_data(self, train: D) -> None:
+        """Refuse data of which nothing could be learned."""
 
     # --- label ---
 
@@ -46,12 +71,22 @@ class Maker(ABC, Generic[R, D]):
         """The names of its classes, in order."""
         return tuple(data.classes)  # type: ignore[attr-defined]
 
-    def doubts(self, train: D, validation: D, root: Path | None) -> tuple[int, tuple[str, ...]]:
-        """Examples of test that train or validation has too; what to say of the data, in sentences.
+    def doubts(self, train: D, validation: D, root: Path | None) -> Doubts:
+        """What is doubtful of the data; `DistillError` where it must not be trained on."""
+        return Doubts(0, getattr(train, "doubts", ()))
 
-        `DistillError` where it must not be trained on.
-        """
-        return 0, getattr(train, "doubts", ())
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the data have no labels, so that the teacher's first answers stand for them."""
+        return False
+
+    def class_names(self, onnx: Path | None) -> tuple[str, ...]:
+        """What the teacher of unlabelled data calls its classes; `onnx` as in `teacher`."""
+        raise NotImplementedError
+
+    def answered(self, data: D, labels: np.ndarray, classes: tuple[str, ...]) -> D:
+        """The same unlabelled examples under labels int (n,), the teacher's first answers."""
+        return data.answered(labels, classes)  # type: ignore[attr-defined]
 
     @abstractmethod
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
@@ -65,14 +100,12 @@ class Maker(ABC, Generic[R, D]):
         """
         return None
 
-    def try_teacher(self, teacher: Teacher, train: D) -> None:
-        """Refuse a teacher whose answers to labelled examples are not plausible."""
+    def try_teacher(self, teacher: Teacher, train: D) -> Trial:
+        """What it says of labelled examples, where the classes have names."""
         from distill.trial import try_teacher
 
-        labels = self.labels(train)
-        if labels:
-            examples = self.examples(train)
-            try_teacher(teacher, examples, train.labels, labels)  # type: ignore[attr-defined]
+        names, examples = getattr(train, "names", ()), self.examples(train)
+        return try_teacher(teacher, examples, train.labels, self.labels(train), names)  # type: ignore[attr-defined]
 
     @abstractmethod
     def views(self) -> Any:
@@ -178,11 +211,15 @@ class Maker(ABC, Generic[R, D]):
     def examples(self, data: D) -> Any:
         """What a teacher reads."""
 
+    def inputs(self, data: D) -> Any:
+        """What a student reads."""
+        return self.examples(data)
+
     def predict(self, net: nn.Module, data: D) -> np.ndarray:
         """What a network answers, as its file would: float32 (n, ...)."""
         from distill.train import predict
 
-        return predict(net, self.examples(data))
+        return predict(net, self.inputs(data))
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """Files that the published ones are timed beside, by their label."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.cli.app import MAKE, app, talk, text
-from zoo.cli.arguments import Name, Recipe, Registry, Stage, Until, place
+from zoo.cli import tables
+from zoo.cli.app import MAKE, app, json_out, talk, text
+from zoo.cli.arguments import Json, Name, Recipe, Registry, Stage, Until, place
 from zoo.cli.fetching import pulled
 from zoo.errors import ZooError
 from zoo.said import shown
@@ -18,15 +21,18 @@ if TYPE_CHECKING:
     from zoo.records.card import Card
 
 
+_Data = Annotated[
+    Path | None,
+    typer.Option(
+        parser=place, metavar="DIR", envvar="ZOO_DATA", help="Folder that holds the data."
+    ),
+]
+
+
 @app.command(rich_help_panel=MAKE)
 def build(
     recipe: Recipe,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            parser=place, metavar="DIR", envvar="ZOO_DATA", help="Folder that holds the data."
-        ),
-    ] = None,
+    data: _Data = None,
     work: Annotated[
         Path, typer.Option(parser=place, metavar="DIR", help="Folder for what the stages keep.")
     ] = Path("runs"),
@@ -46,16 +52,51 @@ def build(
     Distil, export, quantize, measure, publish; a second build goes on where it stopped. Prints the
     folder of the last stage.
     """
-    try:
+    with _trains("build"):
         from zoo.chain.build import build
 
         folder = build(recipe, data=data, work=work, store=store, until=until.value, say=talk)
+    text(str(folder))
+
+
+@app.command(rich_help_panel=MAKE)
+def teacher(
+    recipe: Recipe,
+    data: _Data = None,
+    as_json: Json = False,
+) -> None:
+    """Try a recipe's teacher.
+
+    It answers to 400 labelled examples, as before a build: how many are right, of which classes,
+    are classes in another order, pictures prepared in another way. Nothing is built.
+    """
+    from zoo.records import plain
+
+    with _trains("teacher"):
+        from zoo.chain.trial import examine
+
+        found = examine(recipe, data=data, say=talk)
+    if as_json:
+        json_out(plain.to_dict(found))
+    else:
+        text(tables.columns(tables.tried(found.trial), tables.TRIED))
+        for warning in found.trial.warnings:
+            talk(f"warning: {warning}")
+    found.trial.check()
+
+
+@contextmanager
+def _trains(command: str) -> Iterator[None]:
+    """What is not installed of what trains is named."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name not in _TRAIN:
             raise
         hint = "pip install 'studentzoo[train]'"
-        raise ZooError(f"`zoo build` needs {error.name}, which is not installed", hint) from None
-    text(str(folder))
+        raise ZooError(
+            f"`zoo {command}` needs {error.name}, which is not installed", hint
+        ) from None
 
 
 _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings
@@ -78,14 +119,14 @@ def show_card(
     from zoo.records.card import read
 
     if add is None:
-        return _markdown(read(_folder(name, registry)))
+        return _markdown(read(folder_of(name, registry)))
     if registry:
         raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
     entry = shelf.add_rows(name, add)
     return text(f"{entry.name}@{entry.revision}")
 
 
-def _folder(name: str, registry: list[str] | None) -> Path:
+def folder_of(name: str, registry: list[str] | None) -> Path:
     """Where a student's card is: in the store here, else it is pulled."""
     from zoo.stores import folders
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.said import masked, shown
 
 if TYPE_CHECKING:
+    from distill.trial import Trial
     from zoo.fetch.kept import Kept
     from zoo.measure.bench import Comparison
     from zoo.measure.remeasure import Again
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 STUDENTS = ("NAME", "ACCURACY", "DATA", "SIZE", "MS", "SUMMARY")
 KEPT = ("NAME", "REVISION", "STATE", "BYTES", "OF", "REGISTRY")
+TRIED = ("CLASS", "RIGHT", "OF", "SHARE")
+LEAST = 20  # classes that a trial shows, those that are least often right
 VERDICTS = ("CHECK", "FOUND", "WANTED", "VERDICT")
 MEASURED = (
     *("FILE", "INPUT", "BATCH", "THREADS", "P50 MS", "P95 MS", "N"),
@@ -84,7 +87,10 @@ def info(origin: str, entry: Entry) -> Iterator[Row]:
     yield "licence", entry.licence
     yield "registry", origin
     yield "repository", f"{hub}{entry.repo}@{entry.revision}"
-    yield "accuracy", f"{_score(facts)} on {facts.accuracy_dataset}"
+    yield (
+        facts.metric if facts.metric == "accuracy" else "score",
+        f"{_score(facts)} on {facts.accuracy_dataset}",
+    )
     yield "p50, ms", _latency(entry)
     for file, ref in entry.files.items():
         yield file, f"{ref.size} bytes, sha256 {ref.sha256}"
@@ -147,14 +153,14 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
     yield "sha256 of every file", "equal", "equal", "ok"
     for precision, one in golden.items():
         found, wanted = f"{one.max_difference:.2g} off", f"at most {one.tolerance:.2g}"
-        yield f"golden outputs, {precision}", found, wanted, _word(one.ok)
+        yield f"golden outputs, {precision}", found, wanted, word(one.ok)
     if scores:
         same = all(again.same_data for again in scores.values())
-        yield "test data", "the card's" if same else "others", "the card's", _word(same)
+        yield "test data", "the card's" if same else "others", "the card's", word(same)
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
-        yield f"{card.name}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
+        yield f"{card.name}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, word(again.ok)
 
 
 def verified(
@@ -171,8 +177,20 @@ def verified(
     }
 
 
-def _word(ok: bool) -> str:
+def word(ok: bool) -> str:
     return "ok" if ok else "DIFFERENT"
+
+
+def tried(trial: Trial) -> Iterator[Row]:
+    """The lines of `zoo teacher`: the classes that it knows least, and all together."""
+    worst = sorted(trial.classes, key=lambda one: one.right / (one.n or 1))
+    for one in worst[:LEAST]:
+        share = f"{one.right / one.n:.1%}" if one.n else "-"
+        yield one.name, str(one.right), str(one.n), share
+    right = str(sum(one.right for one in trial.classes))
+    yield f"all {len(worst)}", right, str(trial.n), f"{trial.accuracy:.1%}"
+    yield "mean confidence", "", "", f"{trial.confidence:.1%}"
+    yield "gives", "", "", trial.gives
 
 
 def facts(found: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:

@@ -3,8 +3,9 @@
     recipe = read(Recipe, load_yaml(path, RecipeError), RecipeError)
 
 A record may have fields of str, int, float, bool, Literal, `tuple`, `list`, `dict[str, X]`, another
-dataclass, `X | None`, a union of scalars, or Any (plain data, unread). What does not fit is one
-error of the class handed in: file and line (YAML) or file and key path (JSON), and near matches.
+dataclass, `X | None`, a union of scalars and one list, or Any (plain data, unread). What does not
+fit is one error of the class handed in: file and line (YAML) or file and key path (JSON), and near
+matches.
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ class _Reader:
         for exact in (type(value), *([float] if type(value) is int else [])):
             if exact in others:
                 return self.scalar(exact, value, path)
+        sequences = [m for m in others if get_origin(m) in (list, tuple)]
+        if isinstance(value, list) and len(sequences) == 1:
+            return self.value(sequences[0], value, path)
         wanted = " or ".join(_NAMES.get(get_origin(m) or m, str(m)) for m in members)
         raise self.wrong_type(wanted, value, path)
 
