@@ -46,11 +46,11 @@ STAGES = (
 
 
 def build(
-    recipe: str,
+    recipe: str | Path,
     *,
-    data: Path | None = None,
-    work: Path = Path("runs"),
-    store: Path | None = None,
+    data: str | Path | None = None,
+    work: str | Path = "runs",
+    store: str | Path | None = None,
     until: str = "store",
     quick: bool = False,
     settings: Sequence[str] = (),
@@ -72,6 +72,7 @@ def build(
     if until not in names:
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
     wanted, work = recipes.written(recipe, settings), Path(work)
+    data, store = (Path(one) if one else None for one in (data, store))
     for what, folder in (("--work", work), ("--store", store)):
         check.folder(what, folder)
     with disk(work):
@@ -88,7 +89,7 @@ def build(
         sys.path[:] = path
 
 
-def look_beside(recipe: str) -> None:
+def look_beside(recipe: str | Path) -> None:
     """Modules of one's own, as a recipe names them, are found beside its file too."""
     folder = str(recipes.path_of(recipe).resolve().parent)
     if folder not in sys.path:
