@@ -40,6 +40,12 @@ def build(classes, width=8):
     net = Net(classes, width)
     net.hook = lambda: None  # cannot be pickled
     return net
+
+def three():
+    return Net(3)
+
+def four():
+    return Net(4)
 """
 OWN = RECIPE.replace("{architecture: separable, options: {size: small}}", "{architecture: ARCH}")
 SAID: list[str] = []
@@ -103,8 +109,15 @@ def test_what_cannot_be_copied_is_trained_by_one_process_and_it_is_said(lab: Pat
         ('"tiny_net:Nett"', "tiny_net .* has no function 'Nett'"),
         ('"tiny_nett:Net"', "No module named 'tiny_nett'"),
         ('"tiny_net:Net", options: {widht: 3}', "unexpected keyword argument 'widht'"),
+        ('"tiny_net:four"', r"own\.yaml:\d+.*\(2, 4\) to 2 pictures; logits \(2, 3\)"),
     ],
 )
 def test_a_misspelt_one_is_one_line(lab: Path, student: str, said: str) -> None:
     with pytest.raises(DistillError, match=said):
         export(lab, student)
+    assert not list(Path("runs").rglob("done.json"))  # nothing was labelled
+
+
+@pytest.mark.train
+def test_its_classes_may_be_fixed(lab: Path) -> None:
+    assert list(export(lab, '"tiny_net:three"', epochs=4, until="distil").glob("student.pt"))

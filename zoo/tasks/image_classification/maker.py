@@ -38,15 +38,18 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         import torch
 
         from distill import augment, train
-        from distill.students import try_out
+        from distill.students import is_own, own_sha256, try_out
 
         recipe, side = self.recipe, self.recipe.data.image_size
         augment.draw(recipe.augment, 1, side, 0)
         self._check_init()
+        train.check_processes(recipe.train, recipe.loss)
+        if is_own(recipe.student.architecture):  # its classes may be fixed: see `check_data`
+            own_sha256(recipe.student.architecture)
+            return
         net = type(self)(replace(recipe, student=replace(recipe.student, init=""))).network(TWO)
         try_out(net, torch.zeros(1, side, side, 3, dtype=torch.uint8))
         train.check_sizes(net, recipe.train)
-        train.check_processes(recipe.train, recipe.loss)
 
     def _check_init(self) -> None:
         from distill.errors import DistillError
@@ -70,6 +73,21 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         check_count(len(train), self.recipe.train)
         views_of(train, self.views()).askable(self.recipe.labels.of)
+        self._check_own(self.labels(train))
+
+    def _check_own(self, labels: tuple[str, ...]) -> None:
+        """A student of the recipe's own is tried on as many classes as there are."""
+        from distill import train
+        from distill.errors import DistillError
+        from distill.students import is_own
+
+        if not labels or not is_own(self.recipe.student.architecture):
+            return
+        try:
+            train.check_sizes(self.network(labels), self.recipe.train)
+        except DistillError as error:
+            key = error.key or ("student", "architecture")
+            raise DistillError(str(error), error.hint, key) from error
 
     def load(self, split: Split, root: Path | None) -> Dataset:
         """One split, decoded."""
