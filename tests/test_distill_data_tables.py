@@ -34,9 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rows(**more: object) -> Rows:
-    found: Rows = [
-        {"path": f"img/{i:02d}.png", "label": ["cat", "dog"][i % 2]} for i in range(40)
-    ]
+    found: Rows = [{"path": f"img/{i:02d}.png", "label": ["cat", "dog"][i % 2]} for i in range(40)]
     return [row | more for row in found]
 
 
