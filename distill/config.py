@@ -30,7 +30,9 @@ def _paper(unused: float) -> Any:
 class Data:
     """Where the labelled examples are."""
 
-    source: str  # folder, zip or tar of split/class/name.ext; a table; hub:ORG/NAME@REV; digits
+    source: (
+        str  # folder, zip, tar of split/class/name.ext; table; hub:ORG/NAME@REV; parquet; digits
+    )
     licence: str  # SPDX id, or plain words where there is none
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people

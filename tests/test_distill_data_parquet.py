@@ -328,3 +328,23 @@ def test_a_data_set_that_the_hub_does_not_have_is_named(hub: str, tmp_path: Path
     done = from_hub(f"hub:studentzoo/plants@{COMMIT}", hub, tmp_path / "home")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"hub:studentzoo/plants@{COMMIT} cannot be fetched" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "sizes"),
+    [
+        (("all.parquet",), [12, 4, 4]),
+        (("train-0.parquet", "train-1.parquet", "test-0.parquet"), [30, 10, 20]),
+    ],
+)
+def test_without_labels_the_column_may_be_missing(
+    tmp_path: Path, files: tuple[str, ...], sizes: list[int]
+) -> None:
+    for name in files:
+        pixels = [{"bytes": png(i), "path": None} for i in range(20)]
+        pq.write_table(pa.table({"image": pixels}), tmp_path / name)
+    source = tmp_path if files[1:] else tmp_path / files[0]
+    data = Data(str(source), "CC0-1.0", image_size=8, validation=0.25, labelled=False)
+    parts = [load(data, split) for split in ("train", "validation", "test")]  # type: ignore[arg-type]
+    assert [len(part) for part in parts] == sizes
+    assert parts[0].classes == () and not parts[0].labels.any()

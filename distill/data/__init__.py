@@ -4,6 +4,7 @@
 
 - a folder, `.zip` or `.tar[.gz|.xz|.bz2]` of `split/class/name.ext` (`tree`, `folder`, `archives`);
 - a Hub data set in parquet, `hub:ORG/NAME@REVISION`, or local parquet (`parquet`);
+- a folder of WebDataset shards (`shards`);
 - a table of paths and labels, `.csv`, `.tsv` or `.jsonl` (`tables`);
 - `digits`, scikit-learn's (`digits`).
 

@@ -6,19 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distill.data import tree, unlabelled
-from distill.data.parquet import Parquet
-from distill.data.record import Example, Listing, Picture, Source
+from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 from distill.files import below, open_plain
 from distill.names import ignored
-
-
-def open_folder(path: Path) -> Source:
-    """A folder of pictures, or of parquet."""
-    tables = (table for form in ("*.parquet", "*/*.parquet") for table in path.glob(form))
-    if not all(ignored(table.relative_to(path).as_posix()) for table in tables):
-        return Parquet.open(path)
-    return Folder(path)
 
 
 class Folder:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from distill.data.record import Example, Listing, Picture
-from distill.data.split import said, with_test
+from distill.data.split import said, with_splits, with_test
 from distill.errors import DistillError
 from distill.files import open_plain
 from distill.names import ignored
@@ -83,6 +83,20 @@ class Parquet:
             return Listing(found, classes)
         found = with_test(found)
         return Listing(found, classes, said(found, "one file without splits"))
+
+    def pictures(self) -> Listing:
+        """Every row, as if none had a label; the column may be missing."""
+        found: list[Example] = []
+        rows_of: Counter[str] = Counter()
+        for path, split in self.files:
+            with _open(path) as file:
+                image_of(file.schema_arrow, str(path))
+                rows = range(rows_of[split], rows_of[split] + file.metadata.num_rows)
+            found += [
+                Example(split, "", f"{row:08d}", len(found) + i) for i, row in enumerate(rows)
+            ]
+            rows_of[split] = rows.stop
+        return with_splits(found, "" if rows_of["test"] else "no file of test")
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The pictures of `wanted`, in the order of the files."""
@@ -162,12 +176,17 @@ def split_of(path: PurePath) -> Literal["train", "test"] | None:
 def columns_of(schema: Any, where: str) -> Columns:
     """The columns of a pyarrow schema, by its `huggingface` metadata or by name."""
     features = _features(schema.metadata or {})
-    image = _column(schema.names, features, "Image", IMAGE_NAMES, where)
+    image = image_of(schema, where)
     label = _column(schema.names, features, "ClassLabel", LABEL_NAMES, where)
     names = features.get(label, {}).get("names") or ()
     if len(set(names)) != len(names):
         raise DistillError(f"{where}: two classes have the same name")
     return Columns(image, label, tuple(str(name) for name in names))
+
+
+def image_of(schema: Any, where: str) -> str:
+    """The column of pictures, alone."""
+    return _column(schema.names, _features(schema.metadata or {}), "Image", IMAGE_NAMES, where)
 
 
 def _features(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
@@ -229,7 +248,7 @@ def _pictures(
     """The rows `wanted` (row of the file: index to give it) of the picture column."""
     import pyarrow as pa
 
-    column, row = columns_of(file.schema_arrow, where).image, 0
+    column, row = image_of(file.schema_arrow, where), 0
     try:
         for batch in file.iter_batches(ROWS, columns=[column]):
             values = batch.column(0)
