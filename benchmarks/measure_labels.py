@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     recipe = recipes.find(chosen.recipe)
-    labelled = chain(recipe, chosen.data, chosen.work, until="label")
+    labelled = chain(recipes.written(chosen.recipe), chosen.data, chosen.work, until="label")
     whole, teacher = labelled.train, labelled.teacher
     if teacher is None:
         parser.error(f"{recipe.name} has no teacher")

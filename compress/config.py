@@ -107,14 +107,30 @@ class Rows:
 
 @dataclass(frozen=True)
 class Gates:
-    """What an attempt must reach on held-out data; all four, or nothing is published."""
+    """What an attempt must reach on held-out data; all of it, or nothing is published."""
 
     max_drop_points: float = 0.3  # percentage points of accuracy below the fp32 file
     min_agreement: float = 0.985  # fraction of pictures with the fp32 file's top-1
     max_speed_ratio: float = 1.0  # int8 latency / fp32 latency, the measured point value
     max_size_bytes: int = 0  # of the int8 file; 0: no limit
+    min_accuracy: float = field(
+        default=0.0,  # fraction that the int8 file must have right; 0: no bound
+        metadata=_LATER,
+    )
+    max_gap_points: float | None = field(
+        default=None,  # points of accuracy below the teacher; none: no bound
+        metadata=_LATER,
+    )
 
     def __post_init__(self) -> None:
+        _check(
+            0 <= self.min_accuracy <= 1,
+            f"min_accuracy is a fraction in [0, 1], not {self.min_accuracy}",
+        )
+        _check(
+            self.max_gap_points is None or self.max_gap_points >= 0,
+            f"max_gap_points must be >= 0, not {self.max_gap_points}",
+        )
         _check(
             self.max_drop_points >= 0, f"max_drop_points must be >= 0, not {self.max_drop_points}"
         )

@@ -22,9 +22,9 @@ class Judgement:
     accuracy: float | None  # fraction; None: there are no labels
     agreement: float  # fraction of pictures with the fp32 file's top-1
     drop_points: float | None  # percentage points of accuracy lost; negative where it gained
-    speed_ratio: float  # latency over the fp32 file's, from interleaved rounds
-    speed_ratio_low: float  # 95 % interval of that ratio
-    speed_ratio_high: float
+    speed_ratio: float | None  # latency over the fp32 file's, interleaved rounds; None: not timed
+    speed_ratio_low: float | None  # 95 % interval of that ratio
+    speed_ratio_high: float | None
     missed: tuple[str, ...] = ()  # bounds of the caller's own that it does not reach, in words
 
 
@@ -167,7 +167,9 @@ def _wrong(drop_points: float | None, agreement: float, gates: Gates) -> list[st
 def misses(judged: Judgement, size_bytes: int, gates: Gates) -> list[str]:
     """Every gate that this attempt does not reach, in words; a nan reaches none."""
     found = _wrong(judged.drop_points, judged.agreement, gates)
-    if not judged.speed_ratio <= gates.max_speed_ratio:
+    if judged.accuracy is not None and not judged.accuracy >= gates.min_accuracy:
+        found.append(f"accuracy {judged.accuracy:.2%} < {gates.min_accuracy:.2%}")
+    if judged.speed_ratio is not None and not judged.speed_ratio <= gates.max_speed_ratio:
         found.append(f"speed ratio {judged.speed_ratio:.3f} > {gates.max_speed_ratio:.3f}")
     if gates.max_size_bytes and size_bytes > gates.max_size_bytes:
         found.append(f"size {size_bytes} bytes > {gates.max_size_bytes}")

@@ -35,13 +35,19 @@ class View:
         return View(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
-def draw(augment: Augment, n: int, size: int, seed: int) -> View:
-    """The view with this number (seed >= 0) of n pictures of size x size pixels."""
+def check(augment: Augment, size: int) -> None:
+    """Pictures of size x size pixels have room for it."""
     if augment.crop_padding >= size:
         raise DistillError(
             f"crop_padding {augment.crop_padding} is too much for pictures of {size} pixels",
             "make augment.crop_padding smaller than data.image_size",
+            ("augment", "crop_padding"),
         )
+
+
+def draw(augment: Augment, n: int, size: int, seed: int) -> View:
+    """The view with this number (seed >= 0) of n pictures of size x size pixels."""
+    check(augment, size)
     rng = np.random.Generator(np.random.Philox(key=seed))
     pad = augment.crop_padding
     weight = np.ones(n)

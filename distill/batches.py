@@ -43,10 +43,7 @@ class Batches:
         self.plan, self.device, self.ranks = plan, device, ranks
         self.steps = self.views.steps(plan.train.batch_size)
         if self.steps == 0:
-            raise DistillError(
-                f"{len(data)} examples are fewer than a batch of {plan.train.batch_size}",
-                "make train.batch_size smaller",
-            )
+            raise _too_few(len(data), plan.train)
         self._epoch = -1
 
     def batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
@@ -64,6 +61,17 @@ class Batches:
         self._view = self.views.view(self._number)
         order = np.random.Generator(np.random.Philox(key=[self.plan.seed, epoch]))
         self._rows = self._view.batches(order, self.plan.train.batch_size)
+
+
+def check_count(count: int, train: Train) -> None:
+    """So many pictures fill a batch."""
+    if count < train.batch_size:
+        raise _too_few(count, train)
+
+
+def _too_few(count: int, train: Train) -> DistillError:
+    what = f"{count} examples are fewer than a batch of {train.batch_size}"
+    return DistillError(what, "make train.batch_size smaller", ("train", "batch_size"))
 
 
 def who(answers: Answers | None, data: Batches, began: bool) -> str:

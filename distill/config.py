@@ -5,7 +5,7 @@ A value out of its range is a `ValueError` that names the field. `zoo` reads the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from distill.losses import LOSSES
@@ -30,18 +30,41 @@ def _paper(unused: float) -> Any:
 class Data:
     """Where the labelled examples are."""
 
-    source: str  # folder, zip or tar of split/class/name.ext; hub:ORG/NAME@REV; .parquet; digits
+    source: str  # folder, zip or tar of split/class/name.ext; a table; hub:ORG/NAME@REV; digits
     licence: str  # SPDX id, or plain words where there is none
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
     image_size: int = 32  # pixels; pictures of another size are resized to this square
     validation: float = 0.1  # fraction of train held out: per class, by the sha256 of the name
     order: Literal["name", "natural"] = _later("name")  # of classes; natural: 2 before 10
+    on_broken: Literal["stop", "skip"] = _later("stop")  # skip: left out, told, counted on the card
+
+    keep_size: int = _later(
+        0
+    )  # pixels a side that views are drawn at and a teacher sees; 0: image_size
+    labelled: bool = _later(True)  # false: folders are no classes, the teacher's first answers are
+    classes: tuple[str, ...] = _later(())  # of the teacher, in its order, if it does not name them
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")
+        _check(
+            self.keep_size == 0 or self.keep_size >= self.image_size,
+            f"keep_size must be 0, as image_size, or at least that, not {self.keep_size}",
+        )
+        _check(
+            not (self.labelled and self.classes),
+            "classes are read where labelled is false: else they are those of the data",
+        )
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        _check(not twice, f"classes has {', '.join(twice)} more than once")
+        _check(len(self.classes) != 1, "classes must be two or more")
         _check(self.image_size >= 8, f"image_size must be at least 8 pixels, not {self.image_size}")
         _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
+
+    @property
+    def seen_size(self) -> int:
+        """Pixels a side of what a teacher sees."""
+        return self.keep_size or self.image_size
 
 
 @dataclass(frozen=True)
@@ -107,28 +130,35 @@ class TeacherInput:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who answers. Exactly one of recipe, onnx, callable and pretrained is given."""
+    """Who answers. Exactly one of recipe, onnx, callable, module and pretrained is given."""
 
     recipe: str = ""  # another recipe's name: the teacher is that recipe's student
     onnx: str = ""  # path of an ONNX file: pictures in, logits or probabilities (n, classes) out
     callable: str = ""  # "module:function": uint8 array (n, h, w, 3) -> float array (n, classes)
     pretrained: str = ""  # a name in distill.teachers.TEACHERS: efficientnet-lite0, lingua ...
     licence: str = ""  # SPDX id of the weights; of recipe and pretrained it is known
-    source: str = ""  # where onnx or callable comes from, for the card
+    source: str = ""  # where onnx, callable or module comes from, for the card
+    module: str = _later("")  # "module:function" that gives an nn.Module, or a .pt2 program's path
     input: TeacherInput | None = field(default=None, metadata={"later": True})
     # how pictures are prepared for onnx
     output: str = _later("")  # of onnx, that answers; empty: the only one that fits its classes
     classes: str | tuple[str, ...] = _later(())  # its own names, in its own order, or a file of
     # them: a name a line, a JSON list, a config.json with id2label; empty: those of the data
+    depends: tuple[str, ...] = _later(())  # files beside the recipe that a callable's answers read
 
     def __post_init__(self) -> None:
-        given = [k for k in ("recipe", "onnx", "callable", "pretrained") if getattr(self, k)]
+        kinds = ("recipe", "onnx", "callable", "module", "pretrained")
+        given = [k for k in kinds if getattr(self, k)]
         _check(
             len(given) == 1,
-            f"a teacher is one of recipe, onnx, callable, pretrained; given: {given or 'none'}",
+            f"a teacher is one of {', '.join(kinds)}; given: {given or 'none'}",
         )
         of_onnx = self.input is None and not self.output
         _check(bool(self.onnx) or of_onnx, "input and output are those of an onnx teacher")
+        _check(
+            bool(self.callable or not self.depends),
+            f"depends means nothing to a teacher that is {given[0]}: its own files are known",
+        )
         known = self.recipe or self.pretrained
         _check(bool(known or self.licence), f"licence of the {given[0]} teacher must be given")
 
@@ -137,14 +167,14 @@ class Teacher:
 class Student:
     """What learns."""
 
-    architecture: str  # a name in distill.students.ARCHITECTURES
+    architecture: str  # a name in distill.students.ARCHITECTURES, or "module:function" of your own
     options: dict[str, bool | float | int | str] = field(default_factory=dict)  # its own arguments
     init: Literal["", "imagenet"] = ""  # the weights it starts from (efficientnet-lite only)
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How a view is drawn from a picture. All off by default."""
+    """How a view is drawn from a picture, in pixels of image_size. All off by default."""
 
     crop_padding: int = 0  # pixels of reflected border before a random crop of the old size
     flip: bool = False  # mirrored left to right with probability 1/2
@@ -155,6 +185,11 @@ class Augment:
         _check(self.crop_padding >= 0, f"crop_padding must be >= 0, not {self.crop_padding}")
         _check(self.cutout >= 0, f"cutout must be >= 0, not {self.cutout}")
         _check(self.mixup >= 0, f"mixup must be >= 0, not {self.mixup}")
+
+    def times(self, factor: float) -> Augment:
+        """The same of pictures that are larger by `factor`."""
+        larger = {key: round(factor * getattr(self, key)) for key in ("crop_padding", "cutout")}
+        return replace(self, **larger)
 
 
 @dataclass(frozen=True)

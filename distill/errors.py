@@ -2,11 +2,14 @@
 
 
 class DistillError(Exception):
-    """Something the caller can mend: what is wrong, and in `hint` what to do about it."""
+    """Something the caller can mend: what is wrong, and in `hint` what to do about it.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `key` is the setting that is to blame, where it is known: ("student", "options", "width").
+    """
+
+    def __init__(self, message: str, hint: str = "", key: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint, self.key = hint, key
 
 
 class DivergedError(DistillError):

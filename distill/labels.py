@@ -237,7 +237,8 @@ def _audit(
     if worst > most:
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",
-            "the teacher changed under the same name; delete the labels' folder",
+            "the teacher changed under the same name: name the files that it reads by "
+            "teacher.depends, or delete the labels' folder",
         )
     return Audit(count * len(logits), same / (count * len(logits)), worst)
 

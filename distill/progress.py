@@ -60,6 +60,12 @@ class _Bar(Progress):
         self._bar.stop()
 
 
+def note(line: str) -> None:
+    """Say it once."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def progress(title: str, total: int, done: int = 0, shown: bool = True) -> Iterator[Progress]:
     """A progress display over total pictures, done of them before it starts."""

@@ -26,8 +26,10 @@ from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError, DivergedError
 from distill.losses import LOSSES, total
+from distill.memory import hold
+from distill.own_code import blamed
 from distill.pieces import padded
-from distill.progress import Progress, progress
+from distill.progress import Progress, note, progress
 from distill.ranks import Ranks, copyable, count_for, mean_statistics, together
 from distill.runs import check_sane, facts
 
@@ -71,16 +73,21 @@ def process_count(train: Train, loss: Loss, data: Dataset | Texts, device: str) 
     One on a GPU; where nothing is asked for, one for texts and for a loss that compares the
     examples of a whole batch. The latter with more is a `DistillError`.
     """
-    whole = LOSSES.load(loss.name).whole_batch
-    if whole and train.processes > 1:
+    check_processes(train, loss)
+    if device != "cpu":
+        return 1
+    alone = LOSSES.load(loss.name).whole_batch or not isinstance(data, Dataset)
+    return train.processes or (1 if alone else count_for(train))
+
+
+def check_processes(train: Train, loss: Loss) -> None:
+    """A loss that compares the examples of a whole batch is computed in one process."""
+    if LOSSES.load(loss.name).whole_batch and train.processes > 1:
         raise DistillError(
             f"the loss {loss.name} compares the examples of a whole batch",
             "leave train.processes out: then it is one",
+            ("train", "processes"),
         )
-    if device != "cpu":
-        return 1
-    alone = whole or not isinstance(data, Dataset)
-    return train.processes or (1 if alone else count_for(train))
 
 
 def _one_alone(plan: Plan, student: nn.Module, answers: Answers | None) -> Plan:
@@ -105,13 +112,17 @@ def _run(
 
     In a process that is not the first, the latter are those of its share alone.
     """
+    hold()
     torch.manual_seed(plan.seed + 1_000_003 * ranks.rank)
-    student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = getattr(student, "layout", torch.channels_last)
+    student.to(device, memory_format=layout)  # type: ignore[call-overload]
     data = Batches(train, plan, device, ranks)
     kept = out / "checkpoint.pt"
     teacher = who(answers, data, kept.exists())
     state = _begin(student, plan, facts(student, train, validation, plan, teacher))
     load(state, kept, device, ranks)
+    if state.step and ranks.first:
+        note(f"train: goes on in epoch {_epoch_of(state, data)} of {plan.train.epochs}")
     held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
     with progress(
         "train",
@@ -129,6 +140,11 @@ def _run(
     return state, held_out
 
 
+def _epoch_of(state: State, data: Batches) -> int:
+    """The one that its next step is in, or its last one, counted from 1."""
+    return min(state.step // data.steps, data.plan.train.epochs - 1) + 1
+
+
 def check_sizes(student: nn.Module, train: Train) -> None:
     """The sizes that pictures are shown at end with the one that the student works on."""
     if not train.sizes:
@@ -139,7 +155,17 @@ def check_sizes(student: nn.Module, train: Train) -> None:
         raise DistillError(
             f"train.sizes ends with {train.sizes[-1]}, and the student {what}",
             f"let it end with {own}" if own else "leave train.sizes out",
+            ("train", "sizes"),
         )
+    for size in train.sizes:
+        with sized(student, size):
+            _try_size(student, size)
+
+
+def _try_size(student: nn.Module, size: int) -> None:
+    with blamed(f"the student, on pictures of {size} pixels (train.sizes),", "it is for one size"):
+        where = str(next(student.parameters()).device)
+        predict(student, np.zeros((1, size, size, 3), np.uint8), where)
 
 
 def _held_out(state: State, validation: Dataset | Texts, device: str, ranks: Ranks) -> np.ndarray:
@@ -241,7 +267,7 @@ def _epoch(
     saved = time.monotonic()
     end = (state.step // data.steps + 1) * data.steps
     state.student.train()
-    with _sized(state.student, plan.train.size(state.step // data.steps)):
+    with sized(state.student, plan.train.size(state.step // data.steps)):
         while state.step < end:
             began = time.perf_counter()
             late = time.monotonic() - saved > CHECKPOINT_SECONDS
@@ -256,7 +282,7 @@ def _epoch(
 
 
 @contextmanager
-def _sized(student: nn.Module, size: int) -> Iterator[None]:
+def sized(student: nn.Module, size: int) -> Iterator[None]:
     """The student works on pictures of `size` pixels a side meanwhile, 0: as it is."""
     if not size:
         yield

@@ -19,13 +19,14 @@ from distill.data import Dataset
 from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.pieces import TextViews
+from distill.students.image import resized
 
 
 class View(Protocol):
     """Every example of a data set, seen one way."""
 
     def examples(self, rows: Tensor) -> Any:
-        """Rows (b,) as a teacher reads them: uint8 pictures (b, s, s, 3), or a list of texts."""
+        """Rows (b,) as a teacher reads them: uint8 pictures (b, k, k, 3), or a list of texts."""
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Rows (b,) as a student reads them."""
@@ -64,12 +65,19 @@ def views_of(data: Dataset | Texts, how: Augment | Pieces, device: str = "cpu") 
 
 
 class PictureViews:
-    """Pictures cropped, mirrored, cut out and mixed as `Augment` says."""
+    """Pictures cropped, mirrored, cut out and mixed as `Augment` says.
+
+    Of large pictures where the data has them: a teacher sees the view as it was drawn, a student
+    the same view at the size of `images`, as its own graph would resize it.
+    """
 
     def __init__(self, data: Dataset, how: Augment, device: str = "cpu") -> None:
         self.data, self.how = data, how
-        self.device = device if _has_room(device, data.images.nbytes) else "cpu"
-        self.images = torch.from_numpy(data.images).to(self.device)
+        self.device = device if _has_room(device, data.seen.nbytes) else "cpu"
+        self.images = torch.from_numpy(data.seen).to(self.device)
+        self.size = data.images.shape[1]  # of what a student reads
+        augment.check(how, self.size)
+        self.drawn = how.times(self.images.shape[1] / self.size)
         self.labels = torch.from_numpy(data.labels).to(self.device)
         self.key = {"data": data.sha256, "augment": asdict(how)}
 
@@ -78,14 +86,15 @@ class PictureViews:
 
     def askable(self, of: str) -> np.ndarray:
         if of != "all":
-            raise DistillError(f"labels.of is {of!r}, but the data are pictures", 'only "all" is')
+            what = f"labels.of is {of!r}, but the data are pictures"
+            raise DistillError(what, 'only "all" is', ("labels", "of"))
         return np.arange(len(self.data))
 
     def steps(self, size: int) -> int:
         return len(self.data) // size
 
     def view(self, number: int) -> _PictureView:
-        drawn = augment.draw(self.how, len(self.data), self.images.shape[1], number)
+        drawn = augment.draw(self.drawn, len(self.data), self.images.shape[1], number)
         return _PictureView(self, drawn.to(self.device))
 
 
@@ -102,11 +111,15 @@ class _PictureView:
         self.views, self.drawn = views, drawn
 
     def examples(self, rows: Tensor) -> np.ndarray:
-        return self.inputs(rows).cpu().numpy()
+        return self._drawn(rows).cpu().numpy()
 
     def inputs(self, rows: Tensor) -> Tensor:
+        planes = self._drawn(rows).permute(0, 3, 1, 2)
+        return resized(planes, self.views.size).to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _drawn(self, rows: Tensor) -> Tensor:
         rows = rows.to(self.views.device)
-        return augment.apply(self.views.how, self.drawn, self.views.images, rows)
+        return augment.apply(self.views.drawn, self.drawn, self.views.images, rows)
 
     def targets(self, rows: Tensor) -> Tensor:
         classes, rows = len(self.views.data.classes), rows.to(self.views.device)

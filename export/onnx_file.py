@@ -20,26 +20,48 @@ from export.answers import FAULTS, logits_of, reason
 from export.errors import ExportError
 from export.files import save
 from export.head import LOGITS, PLANES, graft
-from export.own_input import normalisation
+from export.own_input import normalisation, resized
 
 LOGGERS = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "torch.export", "torch._dynamo")
+OTHER_SIZE = "is image_size the one that it was made for?"
+ON_BYTES = (
+    "a module takes pictures uint8 (n, h, w, 3) and normalises them, in forward or in a child "
+    "called `input`; one that takes planes goes into a module that makes them of pictures"
+)
 OPSET = 20  # antialiased Resize is there from 18 on
 
 
 def to_onnx(
-    module: nn.Module, path: str | Path, *, image_size: int, metadata: Mapping[str, str]
+    module: nn.Module,
+    path: str | Path,
+    *,
+    image_size: int,
+    metadata: Mapping[str, str],
+    pictures: np.ndarray | None = None,
 ) -> Path:
     """Write a student as ONNX: `image` uint8 (n, h, w, 3) of any size to `logits` (n, classes).
 
-    The module's child `input` (resize and normalise) is replaced by the same thing in ONNX
-    operators; metadata stands in the file as it is given. The module itself is left alone. The file
-    was opened, run and compared with the module before it is there; `ExportError` if it is off.
+    The module takes such pictures too. Its child `input` (resize and normalise) is replaced by the
+    same thing in ONNX operators, its own mean, scale and order of colours among it; a module
+    without one stands in the file whole, and gets pictures resized to image_size. metadata stands
+    in the file as it is given. The module itself is left alone.
+
+    The file was opened, run and compared with the module as it was handed in before it is there:
+    on random bytes and on `pictures`, real ones uint8 (n, h, w, 3), resized to image_size;
+    `ExportError` if it is off.
     """
     model = finish(core(module, image_size), image_size, metadata)
     student = copy.deepcopy(module).cpu().float().eval()
-    pictures = list(np.random.default_rng(0).integers(0, 256, (5, image_size, image_size, 3), "u1"))
-    name = str(path)
-    return save(model, path, lambda file: parity.check_share(student, file, pictures, name))
+    tried = list(np.random.default_rng(0).integers(0, 256, (5, image_size, image_size, 3), "u1"))
+    tried += [] if pictures is None else _squares(pictures, image_size)
+    return save(model, path, lambda file: parity.check_share(student, file, tried, str(path)))
+
+
+def _squares(pictures: np.ndarray, size: int) -> list[np.ndarray]:
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+        what = f"pictures are {pictures.dtype} {pictures.shape}"
+        raise ExportError(what, "they must be uint8 (n, h, w, 3)")
+    return list(resized(torch.from_numpy(pictures), size).numpy())
 
 
 def plain_export(module: nn.Module, path: str | Path, *, image_size: int) -> Path:
@@ -78,22 +100,22 @@ def _number_tensors(graph: onnx.GraphProto) -> None:
 
 
 def core(module: nn.Module, image_size: int) -> onnx.ModelProto:
-    """The network behind its `input` child, on normalised planes float32 (n, 3, size, size)."""
-    if not isinstance(getattr(module, "input", None), nn.Module):
-        raise ExportError(
-            f"{type(module).__name__} has no child called 'input'",
-            "a student's first child, `input`, resizes and normalises the picture",
-        )
+    """The network behind its `input` child, on normalised planes float32 (n, 3, size, size).
+
+    Without such a child it is the whole module, on uint8 (n, size, size, 3).
+    """
     name = type(module).__name__
     network = copy.deepcopy(module).cpu().float().eval()
-    network.input = normalisation(network.get_submodule("input"), image_size, name)
-    planes = torch.zeros(2, 3, image_size, image_size)
+    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    if isinstance(getattr(module, "input", None), nn.Module):
+        network.input = normalisation(network.get_submodule("input"), image_size, name)
+        example = torch.zeros(2, 3, image_size, image_size)
     with _silence():
-        network = _giving_logits(network, planes, name)
+        network = _giving_logits(network, example, name)
         try:
             program = torch.onnx.export(
                 network,
-                (planes,),
+                (example,),
                 dynamo=True,
                 external_data=False,
                 verbose=False,
@@ -129,8 +151,10 @@ def _giving_logits(network: nn.Module, planes: torch.Tensor, name: str) -> nn.Mo
         with torch.inference_mode():
             answer = network(planes)
     except FAULTS as error:
-        what = f"forward of {name} fails on planes {tuple(planes.shape)}: {reason(error)}"
-        raise ExportError(what, "is image_size the one that it was made for?") from error
+        on_bytes = planes.dtype == torch.uint8
+        kind = "bytes" if on_bytes else "planes"
+        what = f"forward of {name} fails on {kind} {tuple(planes.shape)}: {reason(error)}"
+        raise ExportError(what, ON_BYTES if on_bytes else OTHER_SIZE) from error
     logits = logits_of(answer)
     if logits.ndim != 2 or len(logits) != len(planes) or not logits.is_floating_point():
         what = f"forward of {name} gives {logits.dtype} {tuple(logits.shape)} of {len(planes)}"

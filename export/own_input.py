@@ -53,7 +53,7 @@ def normalisation(own: nn.Module, size: int, name: str) -> nn.Module:
     seen = [_planes(own, picture, name) for picture in others]
     if any(planes.shape[2:] == wanted.shape[2:] for planes in seen):  # it resizes: as the head?
         for picture, planes in zip(others, seen, strict=True):
-            given = found(_head(_resized(picture, size)))
+            given = found(_head(resized(picture, size)))
             what = "of another size, {} x {}".format(*picture.shape[1:3])
             _check(planes, given, ROUNDINGS * step, name, what)
     return nn.Identity() if same else found
@@ -74,7 +74,8 @@ def _head(picture: torch.Tensor) -> torch.Tensor:
     return (picture.permute(0, 3, 1, 2).float() - ZERO) * SCALE
 
 
-def _resized(picture: torch.Tensor, size: int) -> torch.Tensor:
+def resized(picture: torch.Tensor, size: int) -> torch.Tensor:
+    """Bytes uint8 (n, h, w, 3) as the head resizes them: (n, size, size, 3)."""
     planes = picture.permute(0, 3, 1, 2)
     planes = nn.functional.interpolate(planes, [size, size], mode="bilinear", antialias=True)
     return planes.permute(0, 2, 3, 1)

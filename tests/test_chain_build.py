@@ -263,7 +263,7 @@ def test_a_refused_build_leaves_what_was_published_before() -> None:
 
 @pytest.mark.train
 def test_killed_in_labelling_and_in_training_it_ends_with_the_same_weights(
-    lab: Path, built: Path
+    lab: Path, built: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     killed("^label: .* view 1 of 2")
     assert [path.parent.name for path in Path("runs").rglob("*.npz")] == ["view-000"]
@@ -272,6 +272,7 @@ def test_killed_in_labelling_and_in_training_it_ends_with_the_same_weights(
     assert not (checkpoint.parent / "done.json").exists()
     assert not Path("store").exists() and not Path("registry.yaml").exists()
     folder = make()
+    assert re.search("train: goes on in epoch [34] of 12", capfd.readouterr().err)
     assert weights_sha256(folder) == weights_sha256(built / "store" / NAME)
     assert not checkpoint.exists()
     hashes = [local.load(place / "registry.yaml")[NAME].files for place in (lab, built)]
@@ -292,7 +293,7 @@ def test_a_teacher_is_built_by_its_own_recipe_and_not_published(lab: Path) -> No
     assert (folder / FILES["fp32"]).is_file() and "nothing is published" in said[-1]
     assert not Path("store").exists()
     rewrite(CALLABLE, "recipe: teacher.yaml")
-    exported = chain(recipe.find("student.yaml"), None, Path("runs"), until="export")
+    exported = chain(recipe.written("student.yaml"), None, Path("runs"), until="export")
     learned = exported.distilled.labelled
     assert learned.teacher and learned.teacher.name == "colours-teacher.ce"
     (trained,) = Path("runs/colours-teacher.ce").glob("train-*/done.json")

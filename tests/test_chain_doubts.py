@@ -61,7 +61,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def label() -> tuple[Labelled, list[str]]:
     """The first stage, and what it told."""
     told: list[str] = []
-    made = chain(recipe.find("student.yaml"), None, Path("runs"), until="label", say=told.append)
+    made = chain(recipe.written("student.yaml"), None, Path("runs"), until="label", say=told.append)
     return made, [line for line in told if "warning" in line]
 
 
@@ -119,3 +119,45 @@ def test_what_was_held_out_of_classes_alone_is_told(lab: Path) -> None:
     made, (warning, *_) = label()
     assert "12 of 72 pictures, a fifth of each class" in warning
     assert len(made.data.train) + len(made.data.validation) == 60
+
+
+def test_a_broken_picture_of_test_stops_the_build_before_the_teacher_is_asked(lab: Path) -> None:
+    (lab / "counts/test/3/1.png").write_bytes(b"cut off")
+    (lab / "counts/train/7/2.png").write_bytes(b"")
+    with pytest.raises(DistillError, match=r"2 pictures cannot be read: .*7/2\.png: .*3/1\.png: "):
+        label()
+    assert not list(Path("runs").rglob("*.npz"))
+
+
+def test_what_is_left_out_is_told_and_counted_on_the_card(lab: Path, files: Path) -> None:
+    (lab / "counts/test/3/1.png").write_bytes(b"cut off")
+    (lab / "counts/train/7/2.png").write_bytes(b"")
+    text = RECIPE.replace("image_size: 8", "image_size: 8, order: natural, on_broken: skip")
+    (lab / "student.yaml").write_text(text)
+    made, warnings = label()
+    assert made.data.skipped == 2 and len(warnings) == 2
+    assert "pictures of test left out because they cannot be read: 1 (" in warnings[1]
+    card = cards.read(files / "sample-card.json")
+    assert '"skipped"' not in cards.to_json(card)  # a card from before keeps its bytes
+    data = dataclasses.replace(card.data, skipped=2)
+    shown = page.render(dataclasses.replace(card, data=data))
+    assert "; 2 could not be read and were left out" in shown
+
+
+def test_a_teacher_sees_pictures_at_their_own_size(lab: Path, files: Path) -> None:
+    """The answers of 8 pixels are not those of 16: the step before was kept under another key."""
+    text = RECIPE.replace("image_size: 8", "image_size: 8, order: natural")
+    (lab / "student.yaml").write_text(text)
+    before, _ = label()
+    strict = "    assert images.shape[1:] == (16, 16, 3)\n    return"
+    (lab / "counting.py").write_text(COUNTING.replace("    return", strict))
+    sys.modules.pop("counting")
+    (lab / "student.yaml").write_text(text.replace("image_size: 8", "image_size: 8, keep_size: 16"))
+    made, _ = label()
+    assert made.data.train.seen.shape[1:] == (16, 16, 3)
+    assert made.data.train.images.shape[1:] == (8, 8, 3)
+    assert made.data.train.sha256 != before.data.train.sha256
+    card = cards.read(files / "sample-card.json")
+    assert '"keep_size"' not in cards.to_json(card)
+    data = dataclasses.replace(card.data, keep_size=16)
+    assert "at 16 pixels a side" in page.render(dataclasses.replace(card, data=data))

@@ -135,7 +135,7 @@ def test_a_run_keeps_the_number_of_processes_that_it_began_with(
     shutil.copytree(labs / "whole", tmp_path / "lab")
     enter(monkeypatch, tmp_path / "lab")
     monkeypatch.setattr(distil, "device", lambda: ("cpu", "as it is"))
-    made = chain(recipe.find("student.yaml"), None, Path("runs"), until="distil")
+    made = chain(recipe.written("student.yaml"), None, Path("runs"), until="distil")
     job = Job(recipe.find("student.yaml"), None, Path("runs"), None, lambda line: None)
     four = replace(job.recipe.train, processes=4)
     assert distil.settled(made.labelled, job).processes == 1

@@ -110,7 +110,7 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(lab)
         patch.setattr(distil, "device", lambda: ("cpu", "as it is"))
-        chain(recipe.find("teacher.yaml"), None, Path("runs"), until="export")
+        chain(recipe.written("teacher.yaml"), None, Path("runs"), until="export")
     yield lab
 
 
@@ -140,7 +140,7 @@ def _entered(lab: Path, patch: pytest.MonkeyPatch) -> Path:
 def built(timed: Timed, until: str = "label", said: list[str] | None = None) -> Any:
     """The record of the student's stage."""
     say = (lambda line: None) if said is None else said.append
-    wanted = recipe.find("student.yaml")
+    wanted = recipe.written("student.yaml")
     return chain(wanted, None, Path("runs"), Path("store"), until, say, timed=timed)
 
 

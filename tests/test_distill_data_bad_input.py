@@ -322,7 +322,7 @@ def test_a_flipped_bit_in_a_zip_is_found(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[60] ^= 1  # in the compressed bytes of the first member
     path.write_bytes(content)
-    assert "train/cat/0.png is damaged" in str(error_of(path, validation=0.01))
+    assert "train/cat/0.png: it is damaged" in str(error_of(path, validation=0.01))
 
 
 def test_data_that_is_not_there_says_where_to_get_it(

@@ -189,7 +189,11 @@ def test_a_function_is_known_by_its_source_and_revision(here: Path) -> None:
     assert open_function("big_net:late").sha256 != first
     sys.modules["big_net"].answer.revision = "2"
     second = open_function("big_net:answer").sha256
-    (here / "big_net.py").write_text("# changed\n")
+    module = here / "big_net.py"
+    module.write_text(module.read_text() + "# changed\n")
+    with pytest.raises(DistillError, match="changed after it was imported"):
+        open_function("big_net:answer")
+    del sys.modules["big_net"]
     assert len({first, second, open_function("big_net:answer").sha256}) == 3
 
 

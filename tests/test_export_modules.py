@@ -18,6 +18,7 @@ from export import parity
 from export.errors import ExportError
 from export.files import Runner
 from export.onnx_file import to_onnx
+from export.own_input import resized
 
 SIZE = 12
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -77,6 +78,77 @@ def test_the_module_s_own_normalisation_is_kept(tmp_path, own):
 
 def test_a_module_with_its_own_normalisation_is_quantized(tmp_path):
     net = Net(Input(MEAN, STD))
+    path = export(net, tmp_path)
+    twin = int8.quantize(path, tmp_path / "int8.onnx", [PICTURES], Attempt("a"))
+    wanted = net(torch.from_numpy(PICTURES)).detach().numpy()
+    assert np.linalg.norm(Runner(twin)(PICTURES) - wanted) < 0.03 * np.linalg.norm(wanted)
+
+
+class Whole(Net):
+    """Normalises in its forward, without a child of its own for that."""
+
+    def __init__(self, order=(0, 1, 2)):
+        super().__init__(nn.Identity())
+        del self.input
+        self.mean, self.std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+        self.order = list(order)
+
+    def features(self, image):
+        planes = image.permute(0, 3, 1, 2)[:, self.order].float() / 255
+        return F.relu(self.conv((planes - self.mean) / self.std)).mean((2, 3))
+
+
+def real(n, size):
+    """As photographs are: smooth, of few colours, with whites and blacks burnt out."""
+    coarse = torch.rand(n, 3, 4, 4, generator=torch.Generator().manual_seed(n)) * 1.6 - 0.3
+    planes = F.interpolate(coarse, [size, size], mode="bicubic").clamp(0, 1) * 255
+    return planes.permute(0, 2, 3, 1).byte().numpy()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_what_forward_does_to_bytes_is_kept(tmp_path, order):
+    net = Whole(order)
+    path = to_onnx(net, tmp_path / "m.onnx", image_size=SIZE, metadata={}, pictures=real(6, SIZE))
+    assert [(i.name, i.type) for i in Runner(path)._session.get_inputs()] == [
+        ("image", "tensor(uint8)")
+    ]
+    assert parity.check(net, path, [*PICTURES, *real(9, SIZE)], 1e-4) <= 1e-4
+    large = torch.from_numpy(real(2, 3 * SIZE))
+    small = resized(large, SIZE)
+    off = Runner(path)(large.numpy()) - net(small).detach().numpy()
+    assert np.abs(off).max() < 0.02  # a byte of a resize
+
+
+@pytest.mark.parametrize("own", [Input(MEAN, STD), Input(MEAN, STD, (2, 1, 0))])
+def test_parity_is_shown_on_real_pictures_of_any_size(tmp_path, own):
+    net, photos = Net(own), real(7, 40)
+    path = to_onnx(net, tmp_path / "m.onnx", image_size=SIZE, metadata={}, pictures=photos)
+    assert parity.check(net, path, real(7, SIZE), 1e-3) <= 1e-3
+
+
+@pytest.mark.parametrize("wrong", [PICTURES.astype(np.float32), PICTURES[0], PICTURES[..., :1]])
+def test_pictures_of_another_kind_are_named(tmp_path, wrong):
+    with pytest.raises(ExportError, match="pictures are ") as caught:
+        to_onnx(Net(), tmp_path / "m.onnx", image_size=SIZE, metadata={}, pictures=wrong)
+    assert "uint8 (n, h, w, 3)" in caught.value.hint
+
+
+class Peeking(Net):
+    """Reads planes, and the picture again beside them: bytes that are white."""
+
+    def forward(self, image):
+        white = (image.flatten(1).float() > 250).float().mean(1, keepdim=True)
+        return super().forward(image) + 9 * white
+
+
+def test_a_module_that_reads_the_picture_twice_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="off the module"):
+        export(Peeking(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_on_bytes_is_quantized(tmp_path):
+    net = Whole()
     path = export(net, tmp_path)
     twin = int8.quantize(path, tmp_path / "int8.onnx", [PICTURES], Attempt("a"))
     wanted = net(torch.from_numpy(PICTURES)).detach().numpy()

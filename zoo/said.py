@@ -4,16 +4,20 @@
     one_line(text)      that, on one line of bounded length: what an error says of others
     masked(text)        no secret of an address in it
     as_json(data)       JSON that holds the very text, and no such character
+    as_csv(cells)       a line of CSV without such characters
     escaped(error)      for `codecs`: the same where an encoding lacks a character
 
 A registry's summary, a file's name, a label, a server's answer: whoever prints one uses these.
-They stand on nothing but the standard library's `re` and `json`.
+They stand on nothing but the standard library.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 ERROR_LIMIT = 4000  # characters of one line of an error; a list of reasons may be long
@@ -56,6 +60,13 @@ def one_line(said: object, limit: int = 300) -> str:
 def as_json(data: Any, indent: int | None = None) -> str:
     """JSON that means the very text, and does nothing to a terminal."""
     return shown(json.dumps(data, indent=indent, ensure_ascii=False), keep="\n")
+
+
+def as_csv(cells: Iterable[object]) -> str:
+    """One row (RFC 4180), without the end of its line; what is not plainly seen is escaped."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return shown(line.getvalue().removesuffix("\r\n"), keep="\n\t" + JOINERS)
 
 
 def _clean(text: str, keep: str) -> str:

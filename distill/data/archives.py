@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from distill.data import tree
+from distill.data import tree, unlabelled
 from distill.data.record import Example, Listing, Picture
 from distill.errors import DistillError
 from distill.files import DAMAGED
@@ -75,6 +75,11 @@ class _Archive:
         files = [name for name, is_folder in entries if not is_folder]
         return tree.parse(files, [name for name, is_folder in entries if is_folder], self.where)
 
+    def pictures(self) -> Listing:
+        """Every picture, as if none had a label."""
+        files = [name for name, is_folder in self._entries() if not is_folder]
+        return unlabelled.parse(files, self.where)
+
     def _entries(self) -> Iterator[tuple[str, bool]]:
         """Name of every member, checked, and whether it is a folder."""
         raise NotImplementedError
@@ -89,9 +94,7 @@ class Zip(_Archive):
             members = {str(PurePosixPath(i.filename)): i for i in archive.infolist()}
             for place, example in enumerate(wanted):
                 name = f"{self.where}: {example.key}"
-                with _reading(name):
-                    content = archive.read(members[str(example.key)])
-                yield Picture(place, name, content)
+                yield Picture(place, name, _content(archive, members[str(example.key)]))
 
     def _entries(self) -> Iterator[tuple[str, bool]]:
         budget = _Budget(self.path)
@@ -110,6 +113,14 @@ class Zip(_Archive):
             raise DistillError(
                 f"{self.where}: the member {info.filename} is encrypted", "pack it without"
             )
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | DistillError:
+    """What stands in a member, or why it cannot be read."""
+    try:
+        return archive.read(member)
+    except DAMAGED as error:
+        return DistillError(f"it is damaged in the archive: {error}", "pack or fetch it again")
 
 
 class Tar(_Archive):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distill.data import tree
+from distill.data import tree, unlabelled
 from distill.data.parquet import Parquet
 from distill.data.record import Example, Listing, Picture, Source
 from distill.errors import DistillError
@@ -30,7 +30,16 @@ class Folder:
 
     def listing(self) -> Listing:
         """Every example, by name; nothing is opened."""
-        files, folders = [], []
+        return tree.parse(*self._names(), self.where)
+
+    def pictures(self) -> Listing:
+        """Every picture, as if none had a label."""
+        return unlabelled.parse(self._names()[0], self.where)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Of files and of folders."""
+        files: list[str] = []
+        folders: list[str] = []
         try:
             for name, path in below(self.path, ignored):
                 if path.is_dir():
@@ -41,18 +50,22 @@ class Folder:
                     raise _special(path)
         except OSError as error:
             raise DistillError(f"{self.where} cannot be listed: {error}") from error
-        return tree.parse(files, folders, self.where)
+        return files, folders
 
     def read(self, wanted: Sequence[Example]) -> Iterator[Picture]:
         """The files of `wanted`, in their order."""
         for place, example in enumerate(wanted):
             path = self.path / str(example.key)
-            try:
-                with open_plain(path) as file:
-                    content = file.read()
-            except OSError as error:
-                raise DistillError(f"{path} cannot be read: {error}") from error
-            yield Picture(place, str(path), content)
+            yield Picture(place, str(path), content_of(path))
+
+
+def content_of(path: Path) -> bytes | DistillError:
+    """What stands in a plain file, or why it cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return file.read()
+    except OSError as error:
+        return DistillError(f"cannot be read: {error.strerror or error}")
 
 
 def _special(path: Path) -> DistillError:

@@ -237,17 +237,17 @@ def _pictures(
                 values = values.field("bytes")
             for value in values:
                 if row in wanted:
-                    yield Picture(wanted[row], f"{where}: row {row}", _bytes(value, where, row))
+                    yield Picture(wanted[row], f"{where}: row {row}", _bytes(value))
                 row += 1
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _damaged(where, error) from error
 
 
-def _bytes(value: Any, where: str, row: int) -> bytes:
+def _bytes(value: Any) -> bytes | DistillError:
     content = value.as_py()
-    if not isinstance(content, bytes):
-        raise DistillError(f"{where}: row {row} holds no picture", "pictures must be in the file")
-    return content
+    if isinstance(content, bytes):
+        return content
+    return DistillError("it holds no picture", "pictures must be in the file")
 
 
 def _open(path: Path) -> pyarrow.parquet.ParquetFile:

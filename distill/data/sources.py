@@ -24,6 +24,7 @@ SOURCES["hub:"] = "distill.data.parquet:from_hub"
 SOURCES["/"] = "distill.data.folder:open_folder"
 SOURCES[".zip"] = "distill.data.archives:Zip"
 SOURCES |= dict.fromkeys(TAR_SUFFIXES, "distill.data.archives:Tar")
+SOURCES |= dict.fromkeys((".csv", ".tsv", ".jsonl"), "distill.data.tables:Table")
 SOURCES[".parquet"] = "distill.data.parquet:Parquet.open"
 
 

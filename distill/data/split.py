@@ -8,10 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from distill import names
-from distill.data.record import Example, Split
+from distill.data.record import Example, Listing, Split
 from distill.errors import DistillError
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SHOWN = 10  # classes in a message
 TEST_FRACTION = 0.2  # of a source that has no test split of its own
 
 
@@ -65,11 +66,11 @@ def _divided(examples: Iterable[Example], validation: float) -> dict[Split, list
 
 
 def classes_of(
-    examples: Sequence[Example], order: tuple[str, ...], where: str, natural: bool = False
+    examples: Sequence[Example], order: tuple[str, ...], where: str, sort: str = "name"
 ) -> tuple[str, ...]:
     """The classes in `order`, else sorted by name; train and test must have examples of each.
 
-    natural: numbers in names count as numbers.
+    sort "natural": numbers in names count as numbers.
     """
     found = {split: {e.label for e in examples if e.split == split} for split in SPLITS}
     needed: tuple[Split, ...] = ("train", "test")
@@ -81,16 +82,33 @@ def classes_of(
             )
     every = found["train"] | found["test"] | found["validation"]
     _check_spelling(every, found, where)
-    classes = order or tuple(sorted(every, key=names.natural if natural else str))
-    for split in needed:
-        missing = [name for name in classes if name not in found[split]]
-        if missing:
-            raise DistillError(
-                f"{where}: {split}/{missing[0]} is missing: the {split} split has no example of "
-                f"the class {missing[0]!r}",
-                f"{len(missing)} such class(es); every class needs examples in both splits",
-            )
+    classes = order or tuple(sorted(every, key=names.natural if sort == "natural" else str))
+    missing = [f"{s}/{name}" for s in needed for name in classes if name not in found[s]]
+    if missing:
+        raise _missing(missing, where, "every class needs examples in both splits")
     return classes
+
+
+def check_left(chosen: Sequence[Example], classes: Sequence[str], split: Split, where: str) -> None:
+    """What is left of a split without its broken pictures is enough to train and to measure on."""
+    found = {example.label for example in chosen}
+    bare = [f"{split}/{name}" for name in classes if name not in found]
+    hint = "all of its pictures there are broken: replace some of them"
+    if bare and (split != "validation" or not chosen):
+        raise _missing(bare, where, hint)
+    if not chosen:
+        raise DistillError(f"{where}: the {split} split is empty", hint)
+
+
+def _missing(places: Sequence[str], where: str, hint: str) -> DistillError:
+    """places are split/class."""
+    some = ", ".join(places[:SHOWN]) + (" and others" if len(places) > SHOWN else "")
+    split, _, name = places[0].partition("/")
+    if len(places) == 1:
+        what = f"is missing: the {split} split has no example of the class {name!r}"
+    else:
+        what = f"are missing: {len(places)} classes have no example in a split"
+    return DistillError(f"{where}: {some} {what}", hint)
 
 
 def _check_spelling(every: set[str], found: dict[Split, set[str]], where: str) -> None:
@@ -133,8 +151,29 @@ def said(examples: Sequence[Example], why: str) -> tuple[str, ...]:
     if not examples:
         return ()
     held = sum(e.split == "test" for e in examples)
-    how = "a fifth of each class by the sha256 of class/name"
+    what = (
+        "each class by the sha256 of class/name"
+        if examples[0].label
+        else "them by the sha256 of the name"
+    )
+    how = f"a fifth of {what}"
     return (f"{why}: {held} of {len(examples)} pictures, {how}, are held out as the test split",)
+
+
+def with_splits(examples: list[Example], why: str = "") -> Listing:
+    """As a source names them, `val` being the test split where there is no other.
+
+    why there are none, in words: then a fifth becomes test.
+    """
+    if why:
+        examples = with_test(examples)
+        return Listing(examples, (), said(examples, why))
+    splits = {example.split for example in examples}
+    if "test" in splits or "validation" not in splits:
+        return Listing(examples)
+    examples = [e._replace(split="test") if e.split == "validation" else e for e in examples]
+    count = sum(e.split == "test" for e in examples)
+    return Listing(examples, (), (f"no test/: the {count} pictures of val/ are the test split",))
 
 
 def with_test(examples: Iterable[Example]) -> list[Example]:

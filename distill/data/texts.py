@@ -150,20 +150,38 @@ def _place(place: str, data: TextData, root: Path | None) -> Lines:
     return {name: _lines(files[name], f"{place}: {name}.txt") for name in sorted(files)}
 
 
+def check_places(data: TextData, root: Path | None) -> None:
+    """Every place that the data names is there, or a `DistillError` with its key; none is read."""
+    places: dict[tuple[str, ...], str] = {("source",): data.source, ("words",): data.words}
+    places |= {("tests", name): place for name, place in data.tests.items()}
+    for key, place in {**places, ("counts",): data.counts}.items():
+        try:
+            if place:
+                _wheel(data, root) if key == ("counts",) else _found(place, data.home, root)
+        except DistillError as error:
+            raise DistillError(str(error), error.hint, ("data", *key)) from error
+
+
 def _read(place: str, home: str, root: Path | None) -> dict[str, bytes]:
     """The content of each class's file."""
+    path, inner = _found(place, home, root)
+    return _by_class(_on_disk(path) if path.is_dir() else _archived(path, inner), place)
+
+
+def _found(place: str, home: str, root: Path | None) -> tuple[Path, str]:
+    """The folder, or the archive and what of it, that a place means."""
     parts = PurePosixPath(place).parts
     at = next((i for i, p in enumerate(parts) if p.lower().endswith(TAR_SUFFIXES)), None)
     if at is not None:
         path = locate(str(PurePosixPath(*parts[: at + 1])), home, root)
         if path.is_file():
-            return _by_class(_archived(path, "/".join(parts[at + 1 :])), place)
+            return path, "/".join(parts[at + 1 :])
     path = locate(place, home, root)
     if not path.is_dir():
         raise DistillError(
             f"{path} is not a place of texts", f"a folder or {', '.join(TAR_SUFFIXES)}; {LAYOUT}"
         )
-    return _by_class(_on_disk(path), place)
+    return path, ""
 
 
 def _on_disk(folder: Path) -> Iterator[tuple[str, bytes]]:

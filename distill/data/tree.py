@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from distill.data.record import Example, Listing, Split
-from distill.data.split import said, with_test
+from distill.data.split import SHOWN, with_splits
 from distill.errors import DistillError
 from distill.names import SUFFIXES, ignored, is_picture
 
@@ -28,18 +28,25 @@ SPLITS: dict[str, Split] = {  # by a folder's name in lower case
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
+UNLABELLED = "without labels it is data.labelled: false, and the student learns from its teacher"
 LAYOUT = "the layout is split/class/name.ext with the splits train and test, or class/name.ext"
 
 
 def member_name(name: str, where: str) -> str:
     """The name of an archive's member, tidied; an error if it points out of the archive."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name[:2]:
+    if leads_out(name):
         raise DistillError(
             f"{where}: the member {name!r} points out of the archive",
             "names must be relative, with forward slashes and no '..'; pack it again",
         )
-    return str(path)
+    return str(PurePosixPath(name))
+
+
+def leads_out(name: str) -> bool:
+    """Whether a name is no relative path below where it stands, on whatever system."""
+    path = PurePosixPath(name)
+    odd = "\\" in name or "\0" in name or ":" in name[:2]
+    return odd or path.is_absolute() or ".." in path.parts
 
 
 def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
@@ -47,37 +54,35 @@ def parse(files: Iterable[str], folders: Iterable[str], where: str) -> Listing:
     files = list(files)
     every = {*folders, *(name.rpartition("/")[0] for name in files)}  # of debris alone, too
     wanted = [name for name in files if not ignored(name)]
-    wrapper = _wrapper(wanted)
-    inside = [name for name in wanted if "/" in name.removeprefix(wrapper)]
-    splits = _splits({name.removeprefix(wrapper).split("/")[0] for name in inside}, where)
-    examples = [_example(name, wrapper, splits, where) for name in inside]
-    _check_unique(examples, where)
-    _check_full(examples, wrapper, splits, every, where)
-    doubts = _strays(wanted, wrapper)
-    if not splits:
-        examples = with_test(examples)
-        return Listing(examples, (), (*doubts, *said(examples, "no train/ and test/")))
-    if "test" not in splits.values() and "validation" in splits.values():
-        examples = [e._replace(split="test") if e.split == "validation" else e for e in examples]
-        doubts += (f"no test/: the {_count(examples, 'test')} pictures of val/ are the test split",)
-    return Listing(examples, (), doubts)
+    top = wrapper(wanted)
+    inside = [name for name in wanted if "/" in name.removeprefix(top)]
+    splits = _splits({name.removeprefix(top).split("/")[0] for name in inside}, where)
+    examples = [_example(name, top, splits, where) for name in inside]
+    if not examples and (doubts := _strays(wanted, top)):
+        raise DistillError(f"{where}: {doubts[0]}", f"{LAYOUT}; {UNLABELLED}")
+    check_unique(examples, where)
+    _check_full(examples, top, splits, every, where)
+    doubts = _strays(wanted, top)
+    found = with_splits(examples, "" if splits else "no train/ and test/")
+    return found._replace(doubts=(*doubts, *found.doubts))
 
 
-def _wrapper(files: list[str]) -> str:
+def wrapper(files: list[str]) -> str:
     """`name/` if one folder that is not a split holds everything, else the empty string."""
     tops = {name.split("/")[0] for name in files if "/" in name}
-    if len(tops) == 1 and not _roles(tops):
+    if len(tops) == 1 and not roles(tops):
         return tops.pop() + "/"
     return ""
 
 
-def _roles(tops: Iterable[str]) -> dict[str, Split]:
+def roles(tops: Iterable[str]) -> dict[str, Split]:
+    """Those that are named like a split."""
     return {top: SPLITS[top.casefold()] for top in tops if top.casefold() in SPLITS}
 
 
 def _splits(tops: set[str], where: str) -> dict[str, Split]:
     """The split of each top folder; empty where they are classes."""
-    found = _roles(tops)
+    found = roles(tops)
     for split in found.values():
         names = sorted(top for top in found if found[top] == split)
         if len(names) > 1:
@@ -115,10 +120,17 @@ def _check_full(
     """Every class folder holds something."""
     full = {str(PurePosixPath(str(e.key)).parent) for e in examples}
     tops = [f"{wrapper}{split}/" for split in splits] or [wrapper]
+    empty = []
     for folder in sorted(folders - full):
         top, _, label = folder.rpartition("/")
         if label and (f"{top}/" if top else "") in tops and examples and not ignored(folder):
-            raise DistillError(f"{where}: the class folder {folder} is empty", LAYOUT)
+            empty.append(folder)
+    if empty:
+        kind = "class folder" + ("s" if len(empty) > 1 else "")
+        some = ", ".join(empty[:SHOWN]) + (" and others" if len(empty) > SHOWN else "")
+        raise DistillError(
+            f"{where}: the {kind} {some} {'are' if empty[1:] else 'is'} empty", LAYOUT
+        )
 
 
 def _strays(files: list[str], wrapper: str) -> tuple[str, ...]:
@@ -129,11 +141,8 @@ def _strays(files: list[str], wrapper: str) -> tuple[str, ...]:
     return (f"{len(found)} pictures are in no class folder and passed over, as {found[0]}",)
 
 
-def _count(examples: list[Example], split: str) -> int:
-    return sum(e.split == split for e in examples)
-
-
-def _check_unique(examples: list[Example], where: str) -> None:
+def check_unique(examples: list[Example], where: str) -> None:
+    """An archive may hold a name twice."""
     seen: set[str | int] = set()
     for example in examples:
         if example.key in seen:

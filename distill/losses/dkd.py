@@ -41,4 +41,5 @@ def _others(logits: Tensor, true: Tensor) -> Tensor:
 KIND = Kind(
     lambda loss, s, t, target: dkd(s, t, target, loss.temperature, loss.alpha, loss.beta),
     {"temperature": 4.0, "ce": 1.0, "kd": 1.0, "alpha": 1.0, "beta": 8.0, "warmup_epochs": 20},
+    labels=True,
 )

@@ -22,3 +22,4 @@ class Kind(NamedTuple):
     """(settings, student, teacher, target) -> a mean over n, in nats; None: no teacher is heard"""
     paper: Mapping[str, float]  # name of each setting -> what the paper gives it
     whole_batch: bool = False  # it compares the examples of a batch, so that a share says less
+    labels: bool = False  # its term reads the true class, beside the cross-entropy

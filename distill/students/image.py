@@ -6,6 +6,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def resized(planes: Tensor, size: int) -> Tensor:
+    """uint8 (n, 3, h, w) to whole numbers in [0, 255], (n, 3, size, size).
+
+    Bilinear, antialiased; what has the size passes untouched.
+    """
+    if planes.shape[2:] == (size, size):
+        return planes
+    planes = planes if planes.is_cpu else planes.float()  # CUDA resizes floats only
+    planes = F.interpolate(planes, [size, size], mode="bilinear", antialias=True)
+    return planes.round().clamp(0, 255)
+
+
 class ImageInput(nn.Module):
     """Resize (bilinear, antialiased) to a square and normalise: the only preprocessing there is.
 
@@ -19,10 +31,5 @@ class ImageInput(nn.Module):
         self.size = size
 
     def forward(self, image: Tensor) -> Tensor:
-        planes = image.permute(0, 3, 1, 2)
-        if planes.shape[2:] != (self.size, self.size):
-            planes = planes if planes.is_cpu else planes.float()  # CUDA resizes floats only
-            target = [self.size, self.size]
-            planes = F.interpolate(planes, target, mode="bilinear", antialias=True)
-            planes = planes.round().clamp(0, 255)
+        planes = resized(image.permute(0, 3, 1, 2), self.size)
         return (planes.float() - 128.0) / 64.0

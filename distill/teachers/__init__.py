@@ -8,18 +8,29 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from distill import config
+from distill import config, own_code
 from distill.errors import DistillError
+from distill.files import expanded
 from distill.table import Table
 from distill.teachers import classes as names_of
 from distill.teachers.teacher import Answer, Asked, Kind, Teacher
 
-__all__ = ["TEACHERS", "Answer", "Asked", "Kind", "Teacher", "open_teacher", "open_text_teacher"]
+__all__ = [
+    "TEACHERS",
+    "Answer",
+    "Asked",
+    "Kind",
+    "Teacher",
+    "check",
+    "open_teacher",
+    "open_text_teacher",
+]
 
 TEACHERS = Table("teacher")  # field of config.Teacher, or what `pretrained` says -> its Kind
 TEACHERS["recipe"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["onnx"] = "distill.teachers.onnx_file:KIND"
 TEACHERS["callable"] = "distill.teachers.python_callable:KIND"
+TEACHERS["module"] = "distill.teachers.torch_module:KIND"
 TEACHERS["efficientnet-lite0"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite1"] = "distill.teachers.efficientnet_lite:KIND"
 TEACHERS["efficientnet-lite2"] = "distill.teachers.efficientnet_lite:KIND"
@@ -50,17 +61,31 @@ def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Tea
     return _open(settings, Asked("texts", len(classes), classes))
 
 
+def check(settings: config.Teacher, what: str) -> None:
+    """Refuse a teacher of "pictures" or "texts" that is not there; it is not opened."""
+    _kind(settings, what)
+    for key in ("onnx", "module"):
+        path = getattr(settings, key)
+        if path and ":" not in path and not expanded(path).is_file():
+            hint = "a relative path starts at the working directory"
+            raise DistillError(f"there is no file {path}", hint, ("teacher", key))
+    takes = "uint8 (n, h, w, 3) and gives logits (n, classes)"
+    wanted = {
+        "callable": f"it takes {takes}",
+        "module": f"it gives an nn.Module that takes {takes}",
+    }
+    for key in wanted:
+        address = getattr(settings, key)
+        if ":" not in address:
+            continue
+        try:
+            own_code.find(address, wanted[key])
+        except DistillError as error:
+            raise DistillError(str(error), error.hint, ("teacher", key)) from error
+
+
 def _open(settings: config.Teacher, asked: Asked) -> Teacher:
-    fields = ("recipe", "onnx", "callable")
-    if settings.pretrained in fields:
-        raise DistillError(f"no pretrained teacher is called {settings.pretrained!r}")
-    name = settings.pretrained or next(key for key in fields if getattr(settings, key))
-    kind = TEACHERS.load(name)
-    if asked.what not in kind.reads:
-        raise DistillError(
-            f"{getattr(settings, name, name)} is not a teacher of {asked.what}",
-            "give one that is in distill.teachers.TEACHERS, or callable: module:function",
-        )
+    kind = _kind(settings, asked.what)
     own = names_of.own(settings.classes)
     if own and not asked.names:
         raise DistillError("teacher.classes is given, but the data's classes have no names")
@@ -85,3 +110,23 @@ def _matched(teacher: Teacher, asked: Asked, own: tuple[str, ...]) -> Teacher:
             f"{teacher.name} names {teacher.classes} classes; the data has {asked.classes}"
         )
     return teacher
+
+
+def _kind(settings: config.Teacher, what: str) -> Kind:
+    """How such a teacher is opened, which reads `what`."""
+    fields = ("recipe", "onnx", "callable", "module")
+    field = next((key for key in fields if getattr(settings, key)), "pretrained")
+    key = ("teacher", field)
+    if settings.pretrained in fields:
+        raise DistillError(f"no pretrained teacher is called {settings.pretrained!r}", "", key)
+    name = settings.pretrained or field
+    if name not in TEACHERS:
+        raise DistillError(f"no {TEACHERS.what} {name!r}", TEACHERS.near(name), key)
+    kind: Kind = TEACHERS.load(name)
+    if what not in kind.reads:
+        raise DistillError(
+            f"{getattr(settings, field)} is not a teacher of {what}",
+            "give one that is in distill.teachers.TEACHERS, or callable: module:function",
+            key,
+        )
+    return kind

@@ -49,7 +49,7 @@ def draw(card: Card, run: dict[str, Any]) -> dict[str, bytes]:
     """File name -> SVG of every figure."""
     drawn: dict[str, Callable[[], Figure]] = {
         LATENCY: lambda: _latency_figure(card),
-        CURVES: lambda: _curves_figure(curves(run)),
+        CURVES: lambda: _curves_figure(curves(run), card.data.labelled),
         CLASSES: lambda: _classes_figure(card),
     }
     digests = sources(card, run)
@@ -129,7 +129,7 @@ def _setup(row: Measurement) -> str:
 def _accuracy_rows(card: Card) -> list[tuple[str, float, float, float]]:
     """(precision, value, low, high) as people see them, the teacher last."""
     scores = [(precision, v.accuracy) for precision, v in card.variants.items()]
-    if card.teacher:
+    if card.teacher and card.teacher.accuracy:
         scores.append(("teacher", card.teacher.accuracy))
     return [
         (name, _seen(s.scale, s.value), _seen(s.scale, s.low), _seen(s.scale, s.high))
@@ -244,12 +244,14 @@ def _draw_classes(axes: Axes, rows: list[tuple[str, float]], height: int) -> Non
 # --- training curves -----------------------------------------------------------------------------
 
 
-def _curves_figure(seeds: dict[str, list[dict[str, float]]]) -> Figure:
+def _curves_figure(seeds: dict[str, list[dict[str, float]]], labelled: bool) -> Figure:
+    """Without labels, what training counts as right is what the teacher answers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 2.8), layout="constrained")
     keys = {key for rows in seeds.values() for row in rows for key in row}
-    wanted = [("loss", 1, "loss"), ("accuracy", 100, "accuracy, %")]
+    right = "accuracy, %" if labelled else "agreement with the teacher, %"
+    wanted = [("loss", 1, "loss"), ("accuracy", 100, right)]
     shown = [one for one in wanted if any(key.endswith(one[0]) for key in keys)]
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (word, factor, label) in zip(panels, shown, strict=True):
@@ -269,7 +271,8 @@ def _draw_curves(
     for k, key in enumerate(key for key in keys if key.endswith(word)):
         for s, (seed, rows) in enumerate(seeds.items()):
             points = [(row["epoch"], factor * row[key]) for row in rows if row.get(key) is not None]
-            name = key.replace("_", " ") + (f", seed {seed}" if len(seeds) > 1 else "")
+            name = key.removesuffix(word).replace("_", " ") + label.split()[0].rstrip(",")
+            name += f", seed {seed}" if len(seeds) > 1 else ""
             look: dict[str, Any] = {
                 "color": colors[s % 5],
                 "linestyle": styles[k % 4],

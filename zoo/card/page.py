@@ -16,7 +16,7 @@ from zoo.records.measures import Scale, Score
 _COLUMNS = 5  # of the table of classes
 _NO_LIMIT = ("max_size_bytes", 0)
 _FIGURES = {
-    "latency.svg": "Latency and accuracy of the published files",
+    "latency.svg": "Latency and {scores} of the published files",
     "curves.svg": "Training curves",
     "classes.svg": "Accuracy by label",
 }
@@ -35,9 +35,9 @@ def body(said: Words, figures: Sequence[str] = ()) -> str:
     parts = [
         said.use(),
         _accuracy(said),
-        _by_class(said, _pictures(figures, "classes.svg")),
+        _by_class(said, _pictures(said, figures, "classes.svg")),
         said.peers(),
-        latency.section(card, said.single, _pictures(figures, "latency.svg")),
+        latency.section(card, said.single, _pictures(said, figures, "latency.svg")),
         _ladder(said),
         _lineage(said, figures),
         _again(card),
@@ -81,10 +81,10 @@ def _accuracy(said: Words) -> str:
     head = ["File", heading(score), "95 % interval", "n", "Agrees with teacher, %"]
     head += ["Agrees with fp32, %", "ECE, %", "Size", "Peak memory, MB"]
     rows = [_accuracy_row(precision, variant) for precision, variant in card.by_use()]
-    if card.teacher:
+    if card.teacher and card.teacher.accuracy:
         rows.append(("teacher", *_score_cells(card.teacher.accuracy), "-", "-", "-", "-", "-"))
     return paragraphs(
-        "## Accuracy",
+        f"## {said.scores()}",
         f"{capital(score.metric)} on {_set(said, ', ', ' split')}, which nothing was "
         "trained, chosen or calibrated on. The weights are those of the last epoch.",
         said.accuracy(),
@@ -228,7 +228,7 @@ def _lineage(said: Words, figures: Sequence[str]) -> str:
         ("Code", f"`{card.code_commit}`, {card.created}"),
     ]
     return "\n\n".join(
-        ["## Lineage", table(("What", "Which"), facts), *_pictures(figures, "curves.svg")]
+        ["## Lineage", table(("What", "Which"), facts), *_pictures(said, figures, "curves.svg")]
     )
 
 
@@ -258,24 +258,29 @@ def _labeller(found: Labeller) -> str:
 def _counted(card: Card) -> str:
     data = card.data
     doubles = f" ({data.doubles:,} of them are trained on, too)" if data.doubles else ""
-    return f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test{doubles}"
+    skipped = f"; {data.skipped:,} could not be read and were left out" if data.skipped else ""
+    counts = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
+    return f"{counts}{doubles}{skipped}"
 
 
 def _again(card: Card) -> str:
+    labels = card.data.labelled  # without them it takes the teacher: a build
+    again = f"zoo verify {card.name} --data ROOT    # accuracy on the test split\n"
     return f"""## Measure again
 
 ```sh
 zoo verify {card.name}                # sha256 of every file, golden outputs on this processor
-zoo verify {card.name} --data ROOT    # accuracy on the test split
-zoo bench {card.name} --compare       # latency here, beside the card's
+{again if labels else ""}zoo bench {card.name} --compare       # latency here, beside the card's
 ```"""
 
 
 # --- pieces --------------------------------------------------------------------------------------
 
 
-def _pictures(figures: Sequence[str], *wanted: str) -> list[str]:
-    return [f"![{_FIGURES[name]}]({name})" for name in wanted if name in figures]
+def _pictures(said: Words, figures: Sequence[str], *wanted: str) -> list[str]:
+    scores = said.scores().lower()
+    shown = ((name, _FIGURES[name].format(scores=scores)) for name in wanted if name in figures)
+    return [f"![{what}]({name})" for name, what in shown]
 
 
 def _gate(value: float) -> str:

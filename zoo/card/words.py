@@ -69,6 +69,10 @@ student = zoo.load("{card.name}")
 From a shell: `zoo run {card.name} {self.example}`. The file `{card.variants[card.best].file}` takes
 `{card.input.name}`, {card.input.dtype} in the layout {card.input.layout}, in any ONNX runtime."""
 
+    def scores(self) -> str:
+        """The heading over them."""
+        return "Accuracy"
+
     def accuracy(self) -> str:
         """What the metric means, under its first line; empty: it needs no words."""
         return ""

@@ -9,18 +9,20 @@ and a killed one goes on. Nothing is stored unless every gate is passed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.chain import card, compress, distil, export, label, measure, store
-from zoo.chain.job import Done, Job, Say, Timed, once
-from zoo.chain.made import Steps
-from zoo.errors import NotFound, RecipeError, StoreError
+from zoo.chain import card, check, compress, distil, export, label, measure, store, table
+from zoo.chain.job import Done, Job, Say, Timed, begun, once
+from zoo.chain.made import Compressed, Steps, Stored
+from zoo.errors import NotFound, RecipeError, StoreError, disk
 from zoo.measure import bench
 from zoo.records import reader
 from zoo.records import recipe as recipes
-from zoo.records.recipe import Recipe
+from zoo.records.names import FILES
+from zoo.records.recipe import Written
 
 
 class Stage(NamedTuple):
@@ -49,11 +51,13 @@ def build(
     work: Path = Path("runs"),
     store: Path | None = None,
     until: str = "store",
+    quick: bool = False,
     say: Say = lambda line: None,
 ) -> Path:
     """Make the student of a recipe (a name or a file) and publish it; returns its folder.
 
-    With `until`, the chain ends after that stage, whose folder is returned. A recipe without
+    With `until`, the chain ends after that stage, whose folder is returned; with `quick` nothing is
+    timed, and it ends before the test split is read. A recipe without
     `compress` is a teacher's: it is trained and exported, and stays in `work`. Raises `GateError`,
     with every attempt's reason, when no attempt passes.
     """
@@ -62,38 +66,75 @@ def build(
     names = [stage.name for stage in STAGES]
     if until not in names:
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
-    wanted, work = recipes.find(recipe), Path(work)
-    work.mkdir(parents=True, exist_ok=True)
+    wanted, work = recipes.written(recipe), Path(work)
+    for what, folder in (("--work", work), ("--store", store)):
+        check.folder(what, folder)
+    with disk(work):
+        work.mkdir(parents=True, exist_ok=True)
+    path = list(sys.path)
     try:
+        look_beside(recipe)
         with FileLock(work / ".lock", timeout=0):
-            return chain(wanted, data, work, store, until, say).folder
+            return chain(wanted, data, work, store, until, say, quick=quick).folder
     except Timeout:
         hint = "wait for it, or give this one a folder of its own: --work"
         raise StoreError(f"{work}: another build is at work here", hint) from None
+    finally:
+        sys.path[:] = path
+
+
+def look_beside(recipe: str) -> None:
+    """Modules of one's own, as a recipe names them, are found beside its file too."""
+    folder = str(recipes.path_of(recipe).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def chain(
-    wanted: Recipe,
+    written: Written,
     data: Path | None,
     work: Path,
     store: Path | None = None,
     until: str = "store",
     say: Say = lambda line: None,
     timed: Timed = bench.beside,
+    quick: bool = False,
 ) -> Any:
     """The record of the last stage; the teachers that are recipes' students are made first.
 
-    `timed` judges whether the 8-bit file of such a teacher labels faster.
+    All that the recipes say is checked before the first stage (`check`). `timed` judges whether the
+    8-bit file of such a teacher labels faster.
     """
+    wanted = written.recipe
     if wanted.compress is None and until in ("compress", "measure", "card"):
         hint = "add compress and gates, or end with export"
         raise RecipeError(f"{wanted.name} has no compress section: there is no {until}", hint)
-    jobs = [Job(recipe, data, work, store, say, timed) for recipe in _lineage(wanted)]
-    found = [label.read(job) for job in reversed(jobs)]  # of the wanted one first
+    names = [stage.name for stage in STAGES]
+    if quick and wanted.compress is not None:
+        until = min(until, "compress", key=names.index)
+    jobs = [Job(r, data, work, store, say, timed, quick, d) for r, d in _lineage(written)]
+    for job in reversed(jobs):  # of the wanted one first
+        check.recipe(job)
+    found = [label.read(job) for job in reversed(jobs)]
+    for job, read in zip(reversed(jobs), found, strict=True):
+        check.data(job, read)
     elder: label.Elder | None = None
     for job in jobs[:-1]:
         elder = label.Elder.of(job.recipe, _run(job, (found.pop(), elder), "export"))
-    return _run(jobs[-1], (found.pop(), elder), until)
+    made = _run(jobs[-1], (found.pop(), elder), until)
+    table.tell(jobs[-1], made, _verdict(made, until, quick))
+    return made
+
+
+def _verdict(made: Any, until: str, quick: bool) -> str:
+    """What came of it."""
+    if isinstance(made, Stored):
+        return f"published: {made.folder}"
+    if not isinstance(made, Compressed):
+        return f"not published: the build ends with {until}; its files are in {made.folder}"
+    why = "nothing was timed (quick)" if quick else f"the build ends with {until}"
+    files = f"{made.exported.folder / FILES['fp32']} and {made.winner}"
+    return f"not published: {why}; its files are {files}"
 
 
 def _run(job: Job, made: Any, until: str) -> Any:
@@ -118,23 +159,35 @@ def _driven(job: Job, steps: Steps[Any]) -> Any:
         except StopIteration as end:
             return end.value
         job.tell(step.says)
-        done = once(step.root or job.folder, step)
+        root = step.root or job.folder
+        if begun(root, step):
+            job.say("  was begun before, and goes on with what it kept")
+        done = once(root, step)
         if not done.fresh:
             job.say("  was done before")
 
 
-def _lineage(wanted: Recipe) -> Iterator[Recipe]:
+def _lineage(wanted: Written) -> Iterator[Written]:
     """The recipes of its teachers, the oldest first, and itself.
 
     `RecipeError` if one comes back among the teachers of its teacher.
     """
     found = [wanted]
-    while found[0].teacher and found[0].teacher.recipe:
-        older = recipes.find(found[0].teacher.recipe)
-        if recipes.digest(older) in map(recipes.digest, found):
-            names = [one.name for one in (*reversed(found), older)]
+    while (teacher := found[0].recipe.teacher) and teacher.recipe:
+        older = _teacher_of(found[0], teacher.recipe)
+        look_beside(teacher.recipe)
+        if recipes.digest(older.recipe) in (recipes.digest(one.recipe) for one in found):
+            names = [one.recipe.name for one in (*reversed(found), older)]
             raise RecipeError(
                 f"{' learns from '.join(names)}: nobody begins", "give one of them another teacher"
             )
         found.insert(0, older)
     yield from found
+
+
+def _teacher_of(younger: Written, name: str) -> Written:
+    try:
+        return recipes.written(name)
+    except NotFound as error:
+        where = younger.document.where(("teacher", "recipe"))
+        raise NotFound(f"{where}: {error}", error.hint) from None

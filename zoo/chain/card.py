@@ -50,7 +50,7 @@ def run(
         variants={precision: _variant(precision, found, measured.folder) for precision in FILES},
         seeds=_spread(found["scores"]["seeds"]),
         attempts=tuple(cards.Attempt(**row) for row in measured.compressed.attempts),
-        gates={k: float(v) for k, v in plain.to_dict(gates).items()},
+        gates={k: float(v) for k, v in plain.essentials(gates).items() if v is not None},
         latency=tuple(Measurement(**row) for row in found["latency"]),
         **maker.card_facts(found["scores"]["more"]),
     )
@@ -62,7 +62,8 @@ def _teacher(labelled: Labelled, found: dict[str, Any]) -> cards.TeacherFacts | 
     run = labelled.teacher_run
     if run is None:
         return None
-    score = _score(found["scores"]["teacher"]["accuracy"])
+    own = found["scores"].get("teacher")
+    score = _score(own["accuracy"]) if own else None
     facts = (run.name, run.source, run.sha256, run.licence, score)
     return cards.TeacherFacts(*facts, labeller=run.labeller)
 
@@ -78,6 +79,7 @@ def _data(labelled: Labelled, data: Any, found: dict[str, Any], job: Job) -> car
         validation=len(read.validation),
         test=found["n"],
         doubles=read.doubles,
+        skipped=read.skipped,
         **job.maker.data_facts(read.train, found["dropped"]),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -39,6 +37,8 @@ def run(
 ) -> Steps[Distilled]:
     """Every seed."""
     train = settled(labelled, job)
+    if job.maker.stays_here(labelled.data.train):
+        job.say(f"  {student.architecture} cannot be copied: one process trains it")
     maker = type(job.maker)(replace(job.recipe, train=train))
     decided, kept = reads(labelled, job, train), cache(partial(answers, labelled, job))
     done = {}
@@ -80,7 +80,8 @@ def reads(labelled: Labelled, job: Job, train: config.Train) -> dict[str, Any]:
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     student, labels, loss = job.recipe.student, job.recipe.labels, job.recipe.loss
     del settings["seeds"]
-    return job.maker.reads() | {
+    own = job.maker.reads() | job.maker.own_code()
+    return own | {
         "format": [TRAIN_FORMAT, job.maker.train_format],
         "student": plain.essentials(student),
         "data": [data.train.sha256, data.validation.sha256],
@@ -164,9 +165,6 @@ def _about(kept: Kept) -> KeptLabels:
 
 def digest_of(net: nn.Module) -> str:
     """sha256 of a network's state: names, shapes and numbers, whatever file they came in."""
-    found = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        array = value.detach().cpu().contiguous().numpy()
-        found.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+    from distill import state
+
+    return state.sha256(net)

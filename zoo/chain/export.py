@@ -35,7 +35,7 @@ def run(distilled: Distilled, job: Job, *, licence: str) -> Steps[Exported]:
         "weights": sha256(weights),
         "labels": list(data.labels),
         "code": [code("export"), *job.task_code],
-    }
+    } | job.maker.own_code()
     done = yield Step("export", "exporting", reads, make)
     return Exported(distilled, done.folder, done.result["parity"])
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.chain.maker import Maker
-from zoo.files import write_text
+from zoo.errors import disk
+from zoo.files import expanded, write_text
 from zoo.measure import bench
 from zoo.measure.devices import Call
 from zoo.measure.meter import Meter, meter
@@ -22,6 +23,7 @@ from zoo.records import task
 from zoo.records.plain import canonical
 from zoo.records.recipe import Recipe
 from zoo.records.task import Task
+from zoo.records.text import Document
 
 DONE = "done.json"
 Say = Callable[[str], None]
@@ -58,6 +60,8 @@ class Job:
     store: Path | None  # where it is published; None: the default store
     say: Say  # a line for whoever watches
     timed: Timed = bench.beside  # judges whether a teacher's 8-bit file is faster
+    quick: bool = False  # nothing is timed, so nothing may be published
+    document: Document = field(default=Document({}, "the recipe"), repr=False)  # tells lines
 
     @property
     def name(self) -> str:
@@ -94,6 +98,10 @@ class Job:
         """What is kept of this student."""
         return self.root / self.name
 
+    def beside(self, name: str) -> Path:
+        """What the recipe names as beside its own file."""
+        return Path(self.document.name).absolute().parent / expanded(name)
+
     def tell(self, line: str) -> None:
         """Say it of this student."""
         self.say(f"{self.name}: {line}")
@@ -108,10 +116,17 @@ def once(root: Path, step: Step) -> Done:
     found = _result(folder / DONE)
     if found is not None:
         return Done(folder, found, False)
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     result = json.loads(canonical(step.make(folder)))
     write_text(folder / DONE, json.dumps({"reads": json.loads(text), "result": result}, indent=1))
     return Done(folder, result, True)
+
+
+def begun(root: Path, step: Step) -> bool:
+    """Whether it was begun before for the same `reads`, and not done."""
+    folder = folder_of(root, step.name, step.reads)
+    return folder.is_dir() and _result(folder / DONE) is None
 
 
 def folder_of(root: Path, name: str, reads: Any) -> Path:

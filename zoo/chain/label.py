@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.chain import quicken
+from zoo.chain import answer, quicken
 from zoo.chain.job import Job, Step, code
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
+from zoo.files import sha256
 from zoo.records import plain
 from zoo.records.names import FILES
 from zoo.records.recipe import Recipe, digest
@@ -41,10 +43,10 @@ def read(job: Job) -> Read:
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     validation = job.maker.load("validation", job.data)
-    doubles, doubts = job.maker.doubts(train, validation, job.data)
-    for doubt in doubts:
+    found = job.maker.doubts(train, validation, job.data)
+    for doubt in found.said:
         job.say(f"  warning: {doubt}")
-    return Read(train, validation, job.maker.labels(train), doubles)
+    return Read(train, validation, job.maker.labels(train), found.doubles, found.skipped)
 
 
 def run(
@@ -54,19 +56,16 @@ def run(
     teacher: config.Teacher | None,
     labels: config.Labels,
 ) -> Steps[Labelled]:
-    """What was kept before is asked for again only in part, as an audit, when it is used."""
+    """What was kept before is asked for again only in part, as an audit, in every build."""
     data, elder = before
     if teacher is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         return Labelled(data, job.folder, None, None, None)
-    opened, record = _open(job, elder, data.labels)
-    for note in opened.notes:
-        job.say(f"  {note}")
-    _check_labels(opened, data.labels)
-    if elder is not None:
-        file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
-        opened, record = _open(job, elder._replace(file=file), data.labels)
-        record = replace(record, labeller=labeller)
+    if job.maker.unlabelled:
+        data = replace(data, labels=job.maker.class_names(elder.file if elder else None))
+    opened, record = yield from _chosen(job, elder, data)
+    if job.maker.unlabelled:
+        data = yield from answer.run(data, job, opened)
     opened = yield from _tried(job, opened, data)
     folder = job.root / "labels"
     fresh: list[Kept] = []
@@ -81,8 +80,29 @@ def run(
         "labels": plain.essentials(labels),
     }
     says = f"{opened.name} labels {labels.views} views"
-    yield Step("label", says, reads, make)
+    done = yield Step("label", says, reads, make)
+    if not done.fresh and (folder / done.result["key"][:16]).is_dir():
+        fresh.append(_audited(job, opened, data, folder))
     return Labelled(data, folder, opened, record, fresh[0] if fresh else None)
+
+
+def _chosen(job: Job, elder: Elder | None, data: Read) -> Steps[tuple[Teacher, TeacherRun]]:
+    """Who answers, by the file that labels, and its record."""
+    opened, record = _known(job, elder, data.labels)
+    if elder is None:
+        return opened, record
+    file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
+    opened, record = _open(job, elder._replace(file=file), data.labels)
+    return opened, replace(record, labeller=labeller)
+
+
+def _known(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
+    """As `_open`; what was decided of it without being asked is told, its classes are looked at."""
+    opened, record = _open(job, elder, labels)
+    for note in opened.notes:
+        job.say(f"  {note}")
+    _check_labels(opened, labels)
+    return opened, record
 
 
 def tried(job: Job) -> tuple[Teacher, Trial]:
@@ -100,12 +120,9 @@ def tried(job: Job) -> tuple[Teacher, Trial]:
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     labels = job.maker.labels(train)
-    if not labels:
+    if job.maker.unlabelled or not labels:
         raise RecipeError(f"{job.name}: its data has no labels, so no answer is right or wrong")
-    opened, _ = _open(job, None, labels)
-    for note in opened.notes:
-        job.say(f"  {note}")
-    _check_labels(opened, labels)
+    opened, _ = _known(job, None, labels)
     return opened, job.maker.try_teacher(opened, train)
 
 
@@ -124,10 +141,10 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
         "teacher": teacher.sha256,
         "data": data.train.sha256,
     }
-    says = f"{teacher.name} is tried on labelled examples"
+    says = f"{teacher.name} is tried on some examples"
     found = (yield Step("try", says, reads, make)).result
-    right = f"right in {found['accuracy']:.1%} of {found['n']}"
-    job.say(f"  {right}, its mean confidence is {found['confidence']:.2f}")
+    right = "" if job.maker.unlabelled else f"right in {found['accuracy']:.1%} of {found['n']}, "
+    job.say(f"  {right}its mean confidence is {found['confidence']:.2f}")
     if found["gives"] == "probabilities":
         job.say("  it gives probabilities: their logarithms are learned from")
     for warning in found["warnings"]:
@@ -138,7 +155,7 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
     """Who answers, under the sha256 of its file, and its record, with that of its weights."""
     if elder is None:
-        found = job.maker.teacher(labels, None)
+        found = _depending(job, job.maker.teacher(labels, None))
         return found, _record(found)
     recipe, file, training = elder
     found = replace(
@@ -155,6 +172,25 @@ def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teach
         training=training,
     )
     return found, record
+
+
+def _depending(job: Job, teacher: Teacher) -> Teacher:
+    """The teacher, known by the files too that the recipe says its answers depend on."""
+    names = job.recipe.teacher.depends if job.recipe.teacher else ()
+    if not names:
+        return teacher
+    found = hashlib.sha256(teacher.sha256.encode())
+    for name in names:
+        found.update(f"{name}\0{sha256(job.beside(name))}\0".encode())
+    return replace(teacher, sha256=found.hexdigest())
+
+
+def _audited(job: Job, teacher: Teacher, data: Read, folder: Path) -> Kept:
+    """What was kept, compared with the live teacher: it may be another by now."""
+    kept = job.maker.keep(teacher, data.train, folder)
+    found = kept.audit
+    job.say(f"  {found.rows:,} answers asked again: {found.agreement:.2%} alike")
+    return kept
 
 
 def _record(teacher: Teacher) -> TeacherRun:

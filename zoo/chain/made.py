@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.chain.job import Done, Step
 from zoo.records.card import Card
+from zoo.records.measures import Score
 from zoo.records.run import TeacherRun, Training
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Read:
     validation: Any
     labels: tuple[str, ...]  # names of the classes, empty where there are none
     doubles: int = 0  # examples of the test split that are trained on, or chosen by, too
+    skipped: int = 0  # pictures of all splits that cannot be read and were left out
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What others do on the data that 8-bit files are judged on."""
+
+    fp32: Score
+    teacher: Score | None = None  # None: there is none
+    agreement: float | None = None  # fraction that both answer alike
+
+
+@dataclass(frozen=True)
 class Compressed:
     """The 8-bit file that passed every gate."""
 
@@ -69,6 +80,7 @@ class Compressed:
     folder: Path  # of all attempts
     winner: Path
     attempts: list[dict[str, Any]]  # as `records.card.Attempt` has them
+    known: Known
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from zoo.records.card import Input
 from zoo.records.recipe import Recipe
@@ -24,6 +24,14 @@ R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")  # a split of data: it has a length and a sha256
 
 
+class Doubts(NamedTuple):
+    """What is doubtful of data."""
+
+    doubles: int  # examples of test that train or validation has too
+    said: tuple[str, ...]  # to whoever builds, a sentence each
+    skipped: int = 0  # pictures of all splits that cannot be read and were left out
+
+
 class Maker(ABC, Generic[R, D]):
     """What a task decides on the way from one recipe to its files, in the order of the chain.
 
@@ -34,8 +42,24 @@ class Maker(ABC, Generic[R, D]):
     train_format = 1  # counts up when training makes something else of the same settings
     tolerance = 1e-3  # largest difference of a number between torch and ONNX
 
+    asks = ""  # what teachers of `distill.teachers` read here, "pictures" or "texts"; "": none do
+
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe
+
+    # --- before the first stage ---
+
+    def check(self) -> None:
+        """Refuse a student, or a training of it, that cannot be: what needs no data to be seen.
+
+        `DistillError`, with the key that is to blame.
+        """
+
+    def check_places(self, root: Path | None) -> None:
+        """Refuse data that is not there; none of it is read."""
+
+    def check_data(self, train: D) -> None:
+        """Refuse data of which nothing could be learned."""
 
     # --- label ---
 
@@ -47,12 +71,22 @@ class Maker(ABC, Generic[R, D]):
         """The names of its classes, in order."""
         return tuple(data.classes)  # type: ignore[attr-defined]
 
-    def doubts(self, train: D, validation: D, root: Path | None) -> tuple[int, tuple[str, ...]]:
-        """Examples of test that train or validation has too; what to say of the data, in sentences.
+    def doubts(self, train: D, validation: D, root: Path | None) -> Doubts:
+        """What is doubtful of the data; `DistillError` where it must not be trained on."""
+        return Doubts(0, getattr(train, "doubts", ()))
 
-        `DistillError` where it must not be trained on.
-        """
-        return 0, getattr(train, "doubts", ())
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the data have no labels, so that the teacher's first answers stand for them."""
+        return False
+
+    def class_names(self, onnx: Path | None) -> tuple[str, ...]:
+        """What the teacher of unlabelled data calls its classes; `onnx` as in `teacher`."""
+        raise NotImplementedError
+
+    def answered(self, data: D, labels: np.ndarray, classes: tuple[str, ...]) -> D:
+        """The same unlabelled examples under labels int (n,), the teacher's first answers."""
+        return data.answered(labels, classes)  # type: ignore[attr-defined]
 
     @abstractmethod
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
@@ -94,6 +128,15 @@ class Maker(ABC, Generic[R, D]):
         """What decides the weights, beside what every task has."""
         return {}
 
+    def own_code(self) -> dict[str, str]:
+        """What else decides them: the sha256 of a student's code that the recipe brings along."""
+        from distill import students
+
+        architecture = self.recipe.student.architecture
+        if not students.is_own(architecture):
+            return {}
+        return {"own code": students.own_sha256(architecture)}
+
     def fit(
         self, net: nn.Module, train: D, validation: D, seed: int, out: Path, kept: Kept | None
     ) -> list[dict[str, float]]:
@@ -109,7 +152,17 @@ class Maker(ABC, Generic[R, D]):
         """How many processes share a step of `fit` here."""
         from distill.train import process_count
 
-        return process_count(self.recipe.train, self.recipe.loss, train, device)  # type: ignore[arg-type]
+        count = process_count(self.recipe.train, self.recipe.loss, train, device)  # type: ignore[arg-type]
+        return 1 if count > 1 and self.stays_here(train) else count
+
+    def stays_here(self, train: D) -> bool:
+        """Whether the student is the recipe's own and cannot be handed to another process."""
+        from distill import students
+        from distill.ranks import copyable
+
+        if self.recipe.train.processes or not students.is_own(self.recipe.student.architecture):
+            return False
+        return not copyable(self.network(self.labels(train)))
 
     def calibrate(self, net: nn.Module, validation: D) -> float | None:
         """Scale the answers of `net` on held-out data; the temperature, None where it is not."""
@@ -158,11 +211,15 @@ class Maker(ABC, Generic[R, D]):
     def examples(self, data: D) -> Any:
         """What a teacher reads."""
 
+    def inputs(self, data: D) -> Any:
+        """What a student reads."""
+        return self.examples(data)
+
     def predict(self, net: nn.Module, data: D) -> np.ndarray:
         """What a network answers, as its file would: float32 (n, ...)."""
         from distill.train import predict
 
-        return predict(net, self.examples(data))
+        return predict(net, self.inputs(data))
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """Files that the published ones are timed beside, by their label."""

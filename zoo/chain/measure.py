@@ -26,7 +26,7 @@ def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
     """Into a fresh folder: the student's files with golden vectors, and their figures."""
     from export import golden
 
-    exported = compressed.exported
+    exported, tests = compressed.exported, job.meter.tests(job.data)
     distilled, labelled = exported.distilled, exported.distilled.labelled
     folder = job.folder / "card"
     shutil.rmtree(folder, ignore_errors=True)
@@ -41,19 +41,21 @@ def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
         "teacher": labelled.teacher.sha256 if labelled.teacher else "",
         "seeds": {str(seed): one.weights_sha256 for seed, one in distilled.seeds.items()},
         "data": plain.to_dict(data),
+        "test": {name: test.sha256 for name, test in tests.items()},
         "code": job.task_code,
     }
     done = yield Step(
         "measure",
         "measuring on the test split",
         reads,
-        lambda out: _measure(compressed, folder, job),
+        lambda out: _measure(compressed, folder, tests, job),
     )
     return Measured(compressed, folder, done.result)
 
 
-def _measure(compressed: Compressed, folder: Path, job: Job) -> dict[str, Any]:
-    tests = job.meter.tests(job.data)
+def _measure(
+    compressed: Compressed, folder: Path, tests: dict[str, Any], job: Job
+) -> dict[str, Any]:
     first = next(iter(tests.values()))
     job.tell(f"latency in {ROUNDS} interleaved rounds")
     published = {k: folder / f for k, f in FILES.items()}
@@ -98,6 +100,8 @@ def _scores(
     labelled = compressed.exported.distilled.labelled
     outputs = {k: meter.outputs(folder / f, test) for k, f in FILES.items()}
     teacher = labelled.teacher(maker.examples(test)) if labelled.teacher else None
+    if maker.unlabelled and teacher is not None:
+        test = maker.answered(test, teacher.argmax(1), labelled.data.labels)
     found: dict[str, Any] = {}
     for precision, given in outputs.items():
         path, fp32 = folder / FILES[precision], outputs["fp32"]
@@ -109,7 +113,7 @@ def _scores(
             "peak_memory_mb": round(bench.peak_memory_mb(path, [meter.example(test)]), 1),
             "also": [meter.score(meter.outputs(path, d), d, n, "test") for n, d in others],
         }
-    if teacher is not None:
+    if teacher is not None and not maker.unlabelled:
         found["teacher"] = {"accuracy": meter.score(teacher, test, name, "test")}
     seeds = list(compressed.exported.distilled.weights.values())[1:]
     nets = (maker.network(labelled.data.labels, weights) for weights in seeds)

@@ -7,12 +7,14 @@ but `tasks`, of which one is found by its name.
 app        the application, its errors and its output
 finding    list, search, info         fetching   pull, bundle, cache
 running    run                        measuring  bench, verify, doctor
+unpublished ONNX files in place of names, for bench and verify
+comparing  compare
 making     build, card              compressing compress
 publishing publish
 storing    store gc, store fsck      serving    serve, token add|list|revoke
 """
 
-from zoo.cli import finding, fetching, running, measuring, making, compressing  # noqa: F401, I001 (the order of the help)
+from zoo.cli import finding, fetching, running, measuring, comparing, making, compressing  # noqa: F401, I001 (the order of the help)
 from zoo.cli import publishing, storing, serving  # noqa: F401
 from zoo.cli.app import app, main
 

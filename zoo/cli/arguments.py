@@ -84,6 +84,22 @@ NameOrPath = Annotated[
         metavar="NAME", help="Of a student, its folder or file.", autocompletion=complete_name
     ),
 ]
+NamesOrFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME|FILE...",
+        help="Of a student; or ONNX files of any kind, which end in .onnx.",
+        autocompletion=complete_name,
+    ),
+]
+NameOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="Of a student; or an ONNX file, which ends in .onnx.",
+        autocompletion=complete_name,
+    ),
+]
 Registry = Annotated[
     list[str] | None,
     typer.Option(
@@ -99,7 +115,10 @@ Files = Annotated[
     typer.Argument(
         parser=place,
         metavar="FILE",
-        help="Pictures, and folders of them; or text files, a text a line, - for stdin.",
+        help=(
+            "Pictures, and folders of them; or text files, a text a line, and folders of "
+            "LABEL.txt. - is stdin: a picture's bytes, or texts."
+        ),
     ),
 ]
 Texts = Annotated[
@@ -111,6 +130,9 @@ Batch = Annotated[int | None, typer.Option(min=1, help="Pictures (16) or texts (
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonLines = Annotated[
     bool, typer.Option("--json", help="Print one JSON object a picture or text, each on a line.")
+]
+Csv = Annotated[
+    bool, typer.Option("--csv", help="Print a table: a line of names, a row a picture or text.")
 ]
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipe)

@@ -119,14 +119,14 @@ def show_card(
     from zoo.records.card import read
 
     if add is None:
-        return _markdown(read(_folder(name, registry)))
+        return _markdown(read(folder_of(name, registry)))
     if registry:
         raise typer.BadParameter("rows are added to the students here", param_hint="--registry")
     entry = shelf.add_rows(name, add)
     return text(f"{entry.name}@{entry.revision}")
 
 
-def _folder(name: str, registry: list[str] | None) -> Path:
+def folder_of(name: str, registry: list[str] | None) -> Path:
     """Where a student's card is: in the store here, else it is pulled."""
     from zoo.stores import folders
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.cli import tables
+from zoo.cli import tables, unpublished
 from zoo.cli.app import USE, app, json_out, text
-from zoo.cli.arguments import Device, Json, Name, Registry, place
+from zoo.cli.arguments import (
+    Device,
+    Json,
+    NameOrFile,
+    NamesOrFiles,
+    Registry,
+    place,
+)
 from zoo.cli.fetching import pulled
+from zoo.cli.unpublished import Wish
 from zoo.errors import IntegrityError
 
-_BENCH_JSON = "Print what `zoo card NAME --add FILE` reads; with --compare, the comparison."
+_BENCH_JSON = (
+    "Of a NAME print what `zoo card NAME --add FILE` reads; with --compare, the comparison."
+)
 
 
 @app.command(rich_help_panel=USE)
 def bench(
-    name: Name,
+    names: NamesOrFiles,
     device: Annotated[Device, typer.Option(help="What runs it.")] = Device.cpu,
     batch: Annotated[int, typer.Option(min=1, help="Pictures or texts a call.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
@@ -31,7 +42,21 @@ def bench(
 
     The files take turns within each round; the control is the fp32 file against itself. Text
     students are timed on words of 8 and sentences of 100 letters.
+
+    ONNX files that are not published are timed side by side, each beside the first: students on
+    what they read, others on random numbers in the shape of their input.
     """
+    files = unpublished.files(names)
+    if files and compare:
+        raise typer.BadParameter("a file has no card", param_hint="--compare")
+    wish = Wish(device.value, batch, threads, rounds)
+    if files:
+        return unpublished.bench(files, wish, as_json)
+    return _bench(names[0], wish, compare, registry, as_json)
+
+
+def _bench(name: str, wish: Wish, compare: bool, registry: list[str] | None, as_json: bool) -> None:
+    """Of a published student."""
     from zoo.cli import progress as bars
     from zoo.measure import bench, remeasure
     from zoo.records import plain
@@ -39,14 +64,7 @@ def bench(
 
     folder = pulled(name, registry=registry, verify=False)
     with bars.steps("rounds") as progress:
-        found = remeasure.latency(
-            folder,
-            device=device.value,
-            batch=batch,
-            threads=threads,
-            rounds=rounds,
-            progress=progress,
-        )
+        found = remeasure.latency(folder, **asdict(wish), progress=progress)
     beside = bench.compare(read(folder).latency, found.rows) if compare else None
     if as_json:
         return json_out(plain.to_dict(found if beside is None else beside))
@@ -57,7 +75,7 @@ def bench(
 
 @app.command(rich_help_panel=USE)
 def verify(
-    name: Name,
+    name: NameOrFile,
     data: Annotated[
         Path | None,
         typer.Option(parser=place, metavar="ROOT", help="Measure accuracy on the data in ROOT."),
@@ -68,7 +86,18 @@ def verify(
     """Check a student on this processor.
 
     Hashes and golden outputs always; accuracy on the test split where --data is given.
+
+    An ONNX file that is not published has no hashes: it is opened, asked and, where --data is a
+    folder of labelled examples (LABEL/NAME.jpg, or LABEL.txt with a text a line), scored. What its
+    metadata lacks is said, and how to add it.
     """
+    if files := unpublished.files([name]):
+        return unpublished.verify(files[0], data, as_json)
+    return _verify(name, data, registry, as_json)
+
+
+def _verify(name: str, data: Path | None, registry: list[str] | None, as_json: bool) -> None:
+    """Of a published student."""
     from zoo.cli import progress as bars
     from zoo.measure import remeasure
     from zoo.records import plain

@@ -87,7 +87,10 @@ def info(origin: str, entry: Entry) -> Iterator[Row]:
     yield "licence", entry.licence
     yield "registry", origin
     yield "repository", f"{hub}{entry.repo}@{entry.revision}"
-    yield "accuracy", f"{_score(facts)} on {facts.accuracy_dataset}"
+    yield (
+        facts.metric if facts.metric == "accuracy" else "score",
+        f"{_score(facts)} on {facts.accuracy_dataset}",
+    )
     yield "p50, ms", _latency(entry)
     for file, ref in entry.files.items():
         yield file, f"{ref.size} bytes, sha256 {ref.sha256}"
@@ -150,14 +153,14 @@ def verdicts(golden: Mapping[str, Verdict], scores: Mapping[str, Again]) -> Iter
     yield "sha256 of every file", "equal", "equal", "ok"
     for precision, one in golden.items():
         found, wanted = f"{one.max_difference:.2g} off", f"at most {one.tolerance:.2g}"
-        yield f"golden outputs, {precision}", found, wanted, _word(one.ok)
+        yield f"golden outputs, {precision}", found, wanted, word(one.ok)
     if scores:
         same = all(again.same_data for again in scores.values())
-        yield "test data", "the card's" if same else "others", "the card's", _word(same)
+        yield "test data", "the card's" if same else "others", "the card's", word(same)
     for precision, again in scores.items():
         card, now = again.card, again.now
         wanted = f"{card.value:.4f} ({card.low:.4f}-{card.high:.4f}), n {card.n}"
-        yield f"{card.name}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, _word(again.ok)
+        yield f"{card.name}, {precision}", f"{now.value:.4f}, n {now.n}", wanted, word(again.ok)
 
 
 def verified(
@@ -174,7 +177,7 @@ def verified(
     }
 
 
-def _word(ok: bool) -> str:
+def word(ok: bool) -> str:
     return "ok" if ok else "DIFFERENT"
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo.errors import InputError, NotFound
+from zoo.inputs.asked import Asked
+from zoo.records.reader import near
 
+Texts = Iterator[list[str]]  # some at a time, as they arrive
 STDIN = "-"  # the file name that means standard input
 BLOCK_BYTES = 1 << 18  # read at once, at most
 BATCH = 4096  # texts answered at once, unless fewer are asked for
@@ -26,6 +29,38 @@ def texts(given: Sequence[str], files: Sequence[Path]) -> Iterator[list[str]]:
         yield list(given)
     for path in files or ([] if given else [Path(STDIN)]):
         yield from _lines_of(path)
+
+
+def parts(asked: Asked, labels: Sequence[str]) -> Iterator[tuple[str | None, Texts]]:
+    """All texts of a call, and the label of those in a folder of LABEL.txt; None: not known."""
+    if asked.texts or not asked.files:
+        yield None, texts(asked.texts, [])
+    for path in asked.files:
+        if str(path) != STDIN and path.is_dir():
+            for label, file in by_label(path, labels).items():
+                yield label, texts([], [file])
+        else:
+            yield None, texts([], [path])
+
+
+def by_label(folder: Path, labels: Sequence[str]) -> dict[str, Path]:
+    """Label -> the file LABEL.txt in a folder; each of them must be called like a label."""
+    from distill.names import ignored
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no folder of texts", _BY_LABEL)
+    there = [path for path in sorted(folder.iterdir()) if not ignored(path.name)]
+    files = {path.name[: -len(SUFFIX)]: path for path in there if path.name.endswith(SUFFIX)}
+    if not files:
+        raise InputError(f"{folder}: no {SUFFIX} files in it", _BY_LABEL)
+    if other := [name for name in files if name not in labels]:
+        what = f"{folder}: the student has no label {', '.join(other[:3])}"
+        raise InputError(what, near(other[0], labels) or _BY_LABEL)
+    return files
+
+
+SUFFIX = ".txt"
+_BY_LABEL = "labelled texts are files LABEL.txt in one folder, a text a line"
 
 
 def _lines_of(path: Path) -> Iterator[list[str]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from zoo.errors import InputError, NothingGiven
-from zoo.inputs.asked import Asked
+from zoo.inputs.asked import Asked, Form
+from zoo.inputs.lines import STDIN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,13 +26,13 @@ MAX_BATCH = 256
 
 
 def found(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and the pictures (by their suffix) below each folder, sorted.
+    """Files as given, - too, and the pictures (by their suffix) below each folder, sorted.
 
     What training passes over in a folder is passed over here too.
     """
     files: list[Path] = []
     for path in paths:
-        files += _below(path) if path.is_dir() else [path]
+        files += _below(path) if str(path) != STDIN and path.is_dir() else [path]
     return files
 
 
@@ -51,16 +54,22 @@ def _below(folder: Path) -> list[Path]:
 # --- what `zoo run` does with them ---------------------------------------------------------------
 
 
+def listed(asked: Asked) -> list[Path]:
+    """The files of a call."""
+    if not asked.files:
+        raise NothingGiven("give pictures, or folders of them; - is standard input")
+    return found(asked.files)
+
+
 def told(
-    answer: Callable[[list[Path]], Iterable[T]], show: Callable[[Path, T], str], asked: Asked
+    answer: Callable[[list[Any]], Iterable[Any]], form: Form, files: Sequence[Path], asked: Asked
 ) -> Iterator[str | InputError]:
-    """A line for each picture, as `show` has it, or what is wrong with it; in order.
+    """What `form` makes of each picture's answer, or what is wrong with it; in order.
 
     A broken picture stops no other, but is an InputError in the end; of a single one at once.
     """
-    if not asked.files:
-        raise NothingGiven("give pictures, or folders of them")
-    files, failed = found(asked.files), list[InputError]()
+    failed: list[InputError] = []
+    yield from form.head()
     for path, one in asked.watched(_answers(answer, files, asked.batch or 16), len(files)):
         if isinstance(one, InputError):
             if len(files) == 1:
@@ -68,7 +77,8 @@ def told(
             failed.append(one)
             yield one
         else:
-            yield show(path, one)
+            yield form.row(path, one)
+    yield from form.end()
     if failed:
         hints = dict.fromkeys(error.hint for error in failed if error.hint)
         message = f"{len(failed)} of {len(files)} pictures could not be read"
@@ -76,15 +86,15 @@ def told(
 
 
 def _answers(
-    answer: Callable[[list[Path]], Iterable[T]], files: Sequence[Path], batch: int
+    answer: Callable[[list[Any]], Iterable[T]], files: Sequence[Path], batch: int
 ) -> Iterator[tuple[Path, T | InputError]]:
     waiting = iter(files)
     while chunk := list(islice(waiting, batch)):
-        yield from zip(chunk, _answer(answer, chunk), strict=True)
+        yield from zip(chunk, _answer(answer, list(map(_opened, chunk))), strict=True)
 
 
 def _answer(
-    answer: Callable[[list[Path]], Iterable[T]], chunk: list[Path]
+    answer: Callable[[list[Any]], Iterable[T]], chunk: list[Any]
 ) -> Iterator[T | InputError]:
     """The answers of one batch; where a picture breaks it, each is tried alone."""
     try:
@@ -93,8 +103,29 @@ def _answer(
         if len(chunk) == 1:
             yield error
             return
-        for path in chunk:
-            yield from _answer(answer, [path])
+        for given in chunk:
+            yield from _answer(answer, [given])
+
+
+class _Piped(io.BytesIO):
+    """What came from standard input: it can be read once, and a picture may be tried twice."""
+
+    name = "standard input"
+
+
+def _opened(path: Path) -> Path | BinaryIO:
+    """A path as it is; of -, what stands on standard input."""
+    if str(path) != STDIN:
+        return path
+    from distill.data.image import MAX_DECODE_BYTES
+
+    if sys.stdin.isatty():
+        raise NothingGiven("standard input is a terminal: pipe a picture into it")
+    content = sys.stdin.buffer.read(MAX_DECODE_BYTES + 1)
+    if len(content) > MAX_DECODE_BYTES:
+        limit = f"the limit is {MAX_DECODE_BYTES / 1e6:.0f} MB"
+        raise InputError(f"standard input: too long for one picture; {limit}", "save it as a file")
+    return _Piped(content)
 
 
 # --- as arrays -----------------------------------------------------------------------------------

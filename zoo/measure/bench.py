@@ -157,17 +157,12 @@ def rows(
 
 def _figures(blocks: Blocks, label: str) -> dict[str, Any]:
     """What was timed of one file, by the names of Measurement's fields."""
-    import numpy as np
-
-    milliseconds = np.concatenate(blocks[label]) * 1e3
     none = (None, None, None)
     reference = blocks.get(REFERENCE)
     value, low, high = ratio(blocks[label], reference) if reference else none
     control = ratio(reference, blocks[CONTROL]) if reference else none
     return {
-        "p50_ms": round(float(np.percentile(milliseconds, 50)), 4),
-        "p95_ms": round(float(np.percentile(milliseconds, 95)), 4),
-        "n": len(milliseconds),
+        **calls_of(blocks[label]),
         "ratio_to_fp32": value,
         "ratio_low": low,
         "ratio_high": high,
@@ -175,6 +170,15 @@ def _figures(blocks: Blocks, label: str) -> dict[str, Any]:
         "control_low": control[1],
         "control_high": control[2],
     }
+
+
+def calls_of(blocks: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Median and 95th percentile of all calls in milliseconds, and how many they were."""
+    import numpy as np
+
+    milliseconds = np.concatenate(blocks) * 1e3
+    p50, p95 = (round(float(np.percentile(milliseconds, share)), 4) for share in (50, 95))
+    return {"p50_ms": p50, "p95_ms": p95, "n": len(milliseconds)}
 
 
 def ratio(

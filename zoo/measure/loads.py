@@ -57,6 +57,34 @@ class PictureLoad:
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 
+@dataclass(frozen=True)
+class OwnLoad:
+    """Random numbers in the shape that a file names itself."""
+
+    in_torch: ClassVar[bool] = True
+    batch: int  # examples
+    shape: tuple[int, ...]  # of one
+    seed: int = 0
+
+    def feed(self, kind: str) -> np.ndarray:
+        """Floats are normal, bytes even; other numbers, such as those of tokens, are 1."""
+        import numpy as np
+
+        shape, rng = (self.batch, *self.shape), np.random.default_rng(self.seed)
+        name = kind.removeprefix("tensor(").removesuffix(")")
+        name = {"float": "float32", "double": "float64"}.get(name, name)
+        if name in ("float32", "float64", "float16"):
+            return rng.standard_normal(shape).astype(name)
+        if name == "uint8":
+            return rng.integers(0, 256, shape, dtype=np.uint8)
+        if name in ("bool", "int8", "int16", "int32", "int64"):
+            return np.ones(shape, name)
+        raise InputError(f"a file that reads {kind} cannot be timed on random numbers")
+
+    def facts(self) -> dict[str, int | None]:
+        return {"batch": self.batch, "image_size": None, "text_length": None}
+
+
 WORD, SENTENCE = 8, 100  # code points: the lengths that texts are timed at
 
 

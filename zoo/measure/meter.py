@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from zoo.errors import ZooError
 from zoo.records import task
 from zoo.records.card import Input
 from zoo.records.measures import Score
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.measure.loads import Load
+    from zoo.measure.tally import Tally
+    from zoo.students.student import Student
 
 R = TypeVar("R", bound=Recipe)
+Progress = Callable[[int, int], None]  # done, in all
 D = TypeVar("D")  # a split of data: it has a length and a sha256
 
 
@@ -54,6 +58,12 @@ class Meter(ABC, Generic[R, D]):
     def loads_of(given: Input, batch: int) -> list[Load]:
         """What `zoo bench` times, of a student with this input."""
 
+    @staticmethod
+    def counted(student: Student, root: Path, progress: Progress | None = None) -> Tally:
+        """What a student answers to the labelled examples below `root`: `zoo verify FILE`."""
+        what = f"{student.name}: students of its task are measured on their recipe's data only"
+        raise ZooError(what, "build it, and give `zoo verify` its name")
+
     def reader(self) -> int:
         """The version of what reads its data: of one set, two may give other hashes."""
         return 1
@@ -65,6 +75,10 @@ class Meter(ABC, Generic[R, D]):
     def calibration_error(self, outputs: np.ndarray, data: D) -> float | None:
         """How far its probabilities are off, a fraction; None: it gives none."""
         return None
+
+    def needs(self) -> str:
+        """What a score takes beside the data and the files, in words; empty: nothing."""
+        return ""
 
     def dropped(self, data: D) -> int:
         """Examples of a test that were left out, for they stand in the source of train."""

@@ -97,6 +97,11 @@ def accuracy(folder: Path, root: Path, progress: Progress | None = None) -> dict
     recorded = _run(folder)
     recipe = _recipe(recorded, folder)
     measures = meter(recipe)
+    if needed := measures.needs():
+        raise CardError(
+            f"{card.name} was measured against {needed}, which are not here",
+            "build it again from its recipe to measure it again",
+        )
     tests = measures.tests(root)
     jobs = list(itertools.product(tests.items(), card.variants.items()))
     found = {}

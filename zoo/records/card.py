@@ -62,7 +62,7 @@ class TeacherFacts:
     source: str  # where its weights come from
     sha256: str  # of its weights
     licence: str  # SPDX id, or plain words
-    accuracy: Score  # measured by us, on the student's test split, by the same metric
+    accuracy: Score | None  # measured by us, as the student's; None: the test split has no labels
     labeller: Labeller | None = None  # its file that answered; None: its only one, or not recorded
 
     def __post_init__(self) -> None:
@@ -97,6 +97,9 @@ class DataFacts:
     counts: Origin | None = None  # of the drawn words; None: not recorded, or there are none
     dropped: dict[str, int] | None = None  # test set -> texts left out, for train's source has them
     doubles: int = 0  # of test: equal in every pixel to one that is trained on, or chosen by
+    skipped: int = 0  # of the source: could not be read, and are in none of these numbers
+    keep_size: int = 0  # pixels a side at which the teacher saw them; 0: as the student reads them
+    labelled: bool = True  # false: the teacher's first answers stand for labels, of test too
 
     def __post_init__(self) -> None:
         check_hex(self.sha256, 64, "sha256")

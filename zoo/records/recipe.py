@@ -13,7 +13,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import NotFound, RecipeError
 from zoo.files import PACKAGE
@@ -70,8 +70,17 @@ class Recipe:
             )
         if self.teacher is not None and self.loss.name == "ce":
             raise ValueError('teacher is given, but the loss "ce" does not learn from one')
+        if self.teacher is None and self.gates and self.gates.max_gap_points is not None:
+            raise ValueError("gates has max_gap_points, but there is no teacher to be near to")
         if (self.compress is None) != (self.gates is None):
             raise ValueError("compress and gates belong together: give both, or neither")
+
+
+class Written(NamedTuple):
+    """A recipe, and what it was read from."""
+
+    recipe: Recipe
+    document: Document  # tells the line of a key
 
 
 def read(path: str | Path) -> Recipe:
@@ -124,6 +133,12 @@ def path_of(name_or_path: str | Path) -> Path:
 def find(name_or_path: str | Path) -> Recipe:
     """The recipe of that name, or in that file."""
     return read(path_of(name_or_path))
+
+
+def written(name_or_path: str | Path) -> Written:
+    """The same with its document."""
+    document = load_yaml(path_of(name_or_path), RecipeError)
+    return Written(bind(document), document)
 
 
 def _folder() -> Path:

@@ -73,7 +73,7 @@ class Run:
     parity: dict[str, float]  # largest difference of a logit between ONNX and torch, and the bound
     versions: dict[str, str]  # where it was exported, quantized and measured
     seeds: dict[str, Training]  # seed -> its training; the first one is published
-    words: dict[str, Any] | None = None  # as in the card's data: drawn, listed, counts, dropped
+    words: dict[str, Any] | None = None  # as in the card's data: drawn, listed, keep_size ...
     reader: int = 1  # version of what read the data: `data` holds hashes of what it gave
 
 

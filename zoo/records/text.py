@@ -39,8 +39,9 @@ class Document:
     lines: dict[KeyPath, int] = dataclasses.field(default_factory=dict)  # YAML: 1-based, by key
 
     def where(self, path: KeyPath) -> str:
-        """`recipe.yaml:12: train.epochs`, or without the line where it is not known."""
-        line = self.lines.get(path)
+        """`recipe.yaml:12: train.epochs`; the line is that of the nearest key which is written."""
+        above = (path[:end] for end in range(len(path), 0, -1))
+        line = next((self.lines[key] for key in above if key in self.lines), self.lines.get(path))
         place = f"{self.name}:{line}" if line else self.name
         return f"{place}: {_dotted(path)}" if path else place
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +16,10 @@ Prediction = list[tuple[str, float]]  # (label, probability), the likeliest firs
 
 class Classifier(Student):
     """A student whose output is logits float32 (n, classes), with the labels in its file."""
+
+    keys = MappingProxyType(
+        {"studentzoo.labels": 'json.dumps(open("labels.txt", "rb").read().decode().splitlines())'}
+    )
 
     def _read(self, about: dict[str, str]) -> None:
         self.labels = _labels(about, self)

@@ -7,7 +7,8 @@ and its length. The metadata are the fields 14; all others, the graph among them
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+import shlex
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,16 @@ def read(path: Path) -> dict[str, str]:
     except (EOFError, OSError, ValueError):
         pass  # whoever opens it says what is wrong
     return found
+
+
+def how_to_add(path: Path, values: Mapping[str, str]) -> str:
+    """A command that puts metadata into a file; `values` are key -> Python that makes the text."""
+    pairs = ", ".join(f'"{key}": {value}' for key, value in values.items())
+    code = (
+        "import json, onnx, sys; p = sys.argv[1]; m = onnx.load(p); "
+        f"[m.metadata_props.add(key=k, value=v) for k, v in {{{pairs}}}.items()]; onnx.save(m, p)"
+    )
+    return f"python -c {shlex.quote(code)} {shlex.quote(str(path))}"
 
 
 def _fields(file: BinaryIO, wanted: Collection[int]) -> Iterator[tuple[int, bytes]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 _HINT = "give the name of a student (`zoo list`), the folder of one, or its ONNX file"
+_BESIDE = "its weights are in a file of their own: put that beside it, by its very name"
 ONNX_HINT = "give an ONNX file that `zoo build` or `zoo pull` wrote"
 ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     error
@@ -48,11 +49,10 @@ def create(
         return ort.InferenceSession(what, options, providers=[provider])
     except ORT_ERRORS as problem:
         name = "the model" if isinstance(source, bytes) else source
-        raise InputError(
-            f"{name}: not an ONNX file that onnxruntime {ort.__version__} can run: "
-            f"{one_line(problem, 2000)}",
-            _HINT,
-        ) from None
+        said = one_line(problem, 2000)
+        hint = _BESIDE if "External data path does not exist" in said else _HINT
+        what = f"{name}: not an ONNX file that onnxruntime {ort.__version__} can run: {said}"
+        raise InputError(what, hint) from None
 
 
 def _check_plain(path: Path) -> None:
@@ -100,7 +100,8 @@ def open_session(
             "check the versions of CUDA and cuDNN that your onnxruntime-gpu wants",
         )
     if len(inputs(session)) != 1:
-        raise InputError(f"the file reads {inputs(session)}, a student reads one input", ONNX_HINT)
+        name = source if isinstance(source, Path) else "the file"
+        raise InputError(f"{name} reads {inputs(session)}, a student reads one input", ONNX_HINT)
     return session
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -46,6 +46,9 @@ class Student(ABC):
     output: ClassVar[Node] = ("logits", "tensor(float)", 2)
     threads: ClassVar[int] = 0  # of a session where nobody says; 0: one a physical core
     arena: ClassVar[bool] = True  # keep the memory of a batch for the next one
+    keys: ClassVar[Mapping[str, str]] = {}  # that its metadata must have -> Python that makes them
+    csv: ClassVar[bool] = False  # whether `told` writes a table
+    task = ""  # its name
     labels: tuple[str, ...] = ()  # of its answers; empty: they have none
 
     def __init__(self, path: Path, session: ort.InferenceSession) -> None:
@@ -131,19 +134,45 @@ def open_student(path: Path, precision: Precision, threads: int) -> Student:
 def _opened(file: Path, threads: int) -> Student:
     """The student in a file; its task must be known before there is a session that suits it."""
     named = metadata.read(file).get("studentzoo.task", "")
-    kinds = [_kind(name) for name in ([named] if named else task.names())]
-    likely = kinds[0] if named else Student
+    kinds = {name: _kind(name) for name in ([named] if named else task.names())}
+    likely = kinds[named] if named else Student
     session = sessions.create(file, threads=threads or likely.threads, arena=likely.arena)
     if sessions.metadata(session, file).get("studentzoo.task", "") != named:
         raise InputError(f"{file}: its metadata cannot be read in one way only", sessions.ONNX_HINT)
-    for kind in kinds:
+    for name, kind in kinds.items():
         if [kind.contract] == sessions.inputs(session) and kind.output in sessions.outputs(session):
-            return kind(file, session)
+            _check_keys(file, kind, name)
+            student = kind(file, session)
+            student.task = name
+            return student
     nodes = (*session.get_inputs(), *session.get_outputs())
     shown = ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes)
-    wanted = " or ".join(f"{_shown(kind.contract)} -> {_shown(kind.output)}" for kind in kinds)
+    wanted = " or ".join(
+        f"{_shown(kind.contract)} -> {_shown(kind.output)}" for kind in kinds.values()
+    )
     hint = f"a student has one input and an output, here {wanted}"
+    if [node[1:] for node in sessions.inputs(session)] == [("tensor(float)", 4)]:
+        hint += "; `zoo compress FILE --data FOLDER --raw` makes a file that reads bytes"
     raise InputError(f"{file}: an ONNX file, but not a student: it has {shown}", hint)
+
+
+def _check_keys(file: Path, kind: type[Student], name: str) -> None:
+    """Refuse a file that lacks what it must say of itself, all of it at once."""
+    there = metadata.read(file)
+    missing = [key for key in kind.keys if key not in there]
+    if not missing:
+        return
+    values = {"studentzoo.task": f'"{name}"', **kind.keys}
+    raise InputError(
+        f"{file}: an ONNX file, but not a student: its metadata has no {', '.join(missing)}",
+        f"{_ADDING}{metadata.how_to_add(file, {k: values[k] for k in values if k not in there})}",
+    )
+
+
+_ADDING = (
+    "with the labels in labels.txt, a line each in the order of the outputs, this adds them (onnx "
+    "must be installed; a size is in pixels a side, as the graph resizes to): "
+)
 
 
 def _kind(name: str) -> type[Student]:

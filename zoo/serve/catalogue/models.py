@@ -174,7 +174,7 @@ def _scores(card: Card) -> Iterator[Score]:
     for variant in card.variants.values():
         yield variant.accuracy
         yield from variant.also
-    if card.teacher:
+    if card.teacher and card.teacher.accuracy:
         yield card.teacher.accuracy
 
 

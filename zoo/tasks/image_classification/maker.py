@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.maker import Maker
+from zoo.chain.maker import Doubts, Maker
 from zoo.records.card import Input
 from zoo.records.names import FILES
 from zoo.tasks.image_classification.recipe import ImageRecipe
@@ -25,10 +25,51 @@ if TYPE_CHECKING:
 FLOAT = "float.onnx"  # what the quantizer starts from
 PLAIN = "plain.onnx"  # torch.onnx.export and nothing else: the yardstick
 PARITY_PICTURES, GOLDEN_PICTURES = 40, 16
+TWO = ("a", "b")  # classes of a network that is tried before the data is read
 
 
 class PictureMaker(Maker[ImageRecipe, "Dataset"]):
     """Squares of one size, in views that are cropped, mirrored, cut out and mixed."""
+
+    asks = "pictures"
+
+    def check(self) -> None:
+        """The network answers to a picture; sizes, views and processes fit each other."""
+        import torch
+
+        from distill import augment, train
+        from distill.students import try_out
+
+        recipe, side = self.recipe, self.recipe.data.image_size
+        augment.draw(recipe.augment, 1, side, 0)
+        self._check_init()
+        net = type(self)(replace(recipe, student=replace(recipe.student, init=""))).network(TWO)
+        try_out(net, torch.zeros(1, side, side, 3, dtype=torch.uint8))
+        train.check_sizes(net, recipe.train)
+        train.check_processes(recipe.train, recipe.loss)
+
+    def _check_init(self) -> None:
+        from distill.errors import DistillError
+
+        facts = self.recipe.student
+        if facts.init == "imagenet" and facts.architecture != "efficientnet-lite":
+            what = f"there are no weights of {facts.architecture} to start from"
+            hint = "init: imagenet is for efficientnet-lite; leave it out"
+            raise DistillError(what, hint, ("student", "init"))
+
+    def check_places(self, root: Path | None) -> None:
+        """The source."""
+        from distill.data.sources import open_source
+
+        open_source(self.recipe.data, root)
+
+    def check_data(self, train: Dataset) -> None:
+        """A batch can be filled, and the teacher has something to answer."""
+        from distill.batches import check_count
+        from distill.views import views_of
+
+        check_count(len(train), self.recipe.train)
+        views_of(train, self.views()).askable(self.recipe.labels.of)
 
     def load(self, split: Split, root: Path | None) -> Dataset:
         """One split, decoded."""
@@ -36,22 +77,33 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         return load(self.recipe.data, split, root)
 
-    def doubts(
-        self, train: Dataset, validation: Dataset, root: Path | None
-    ) -> tuple[int, tuple[str, ...]]:
-        """Those of reading, and pictures that stand in two splits."""
+    def doubts(self, train: Dataset, validation: Dataset, root: Path | None) -> Doubts:
+        """Those of reading each split, and pictures that stand in two."""
         from distill.data import doubles
 
-        found = doubles.find(train, validation, self.load("test", root))
-        return found.test, (*train.doubts, *found.doubts)
+        splits = (train, validation, self.load("test", root))
+        found = doubles.find(*splits)
+        said = [doubt for split in splits for doubt in split.doubts]
+        return Doubts(found.test, (*said, *found.doubts), sum(one.skipped for one in splits))
+
+    @property
+    def unlabelled(self) -> bool:
+        """As the recipe says."""
+        return not self.recipe.data.labelled
+
+    def class_names(self, onnx: Path | None) -> tuple[str, ...]:
+        """As the recipe says, or else as the teacher's file does."""
+        from distill.teachers.class_names import class_names
+
+        assert self.recipe.teacher is not None  # the recipe looked
+        return self.recipe.data.classes or class_names(self.recipe.teacher, onnx)
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
         from distill.teachers import open_teacher
 
         assert self.recipe.teacher is not None  # the caller looked
-        size = self.recipe.data.image_size
-        facts = (self.recipe.teacher, len(labels), size)
+        facts = (self.recipe.teacher, len(labels), self.recipe.data.seen_size)
         return open_teacher(*facts, names=labels, onnx_path=onnx)
 
     def quick_source(self, folder: Path) -> Path | None:
@@ -144,12 +196,21 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return _spread(validation.images, GOLDEN_PICTURES)
 
     def examples(self, data: Dataset) -> np.ndarray:
+        """Pictures uint8 (n, k, k, 3), at the size that views are drawn at."""
+        return data.seen
+
+    def inputs(self, data: Dataset) -> np.ndarray:
         """Pictures uint8 (n, s, s, 3)."""
         return data.images
 
     def yardsticks(self, folder: Path) -> dict[str, Path]:
         """The plain export."""
         return {"plain-fp32": folder / PLAIN}
+
+    def data_facts(self, train: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
+        """The size at which the teacher saw the pictures, and whether they have labels."""
+        own = {} if train.large is None else {"keep_size": train.large.shape[1]}
+        return own | ({"labelled": False} if self.unlabelled else {})
 
     def macs(self, net: nn.Module) -> int:
         """Multiply-accumulates of one picture."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,11 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.inputs import pictures
 from zoo.inputs.asked import Asked
+from zoo.inputs.classes import classes
 from zoo.inputs.pictures import as_array, check_batch, groups, several
-from zoo.said import as_json as to_json
-from zoo.said import shown
 from zoo.students.classifier import Classifier, Prediction, check_top, ranked
 from zoo.students.student import metadata_value
+from zoo.tasks.image_classification.forms import form_of
 
 if TYPE_CHECKING:
     from zoo.inputs.pictures import Picture
@@ -32,17 +33,30 @@ class PictureStudent(Classifier):
     """
 
     contract = ("image", "tensor(uint8)", 4)
+    keys = MappingProxyType(
+        Classifier.keys
+        | {
+            "studentzoo.input": 'json.dumps({"name": "image", "dtype": "uint8", "layout": "NHWC", '
+            '"color": "RGB", "size": 224})'
+        }
+    )
+    csv = True
 
     def _read(self, about: dict[str, str]) -> None:
         super()._read(about)
         self.image_size = _image_size(about, self.path)  # pixels a side, inside the graph
 
     def told(self, asked: Asked) -> Iterator[str | ZooError]:
-        """A line for each answer, or one JSON object a picture."""
+        """A line for each answer, or a row of a table, or one JSON object a picture.
+
+        Where the folders that were given hold classes, their accuracy follows.
+        """
         if asked.texts:
             raise InputError(f"{self.name} classifies pictures, not texts", "give picture files")
-        show = as_json if asked.as_json else as_text
-        return pictures.told(partial(self.rank, top=asked.top or 5), show, asked)
+        files, top = pictures.listed(asked), asked.top or 5
+        known = classes(asked.files, files, self.labels)
+        form = form_of(asked)(self.labels, top, known)
+        return pictures.told(partial(self.rank, top=top), form, files, asked)
 
     def __call__(self, given: Picture | Iterable[Picture], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
@@ -75,18 +89,6 @@ class PictureStudent(Classifier):
             batch = np.stack([arrays[r] for r in rows]) if len(rows) > 1 else arrays[rows[0]][None]
             logits[rows] = self.logits(batch)
         return logits
-
-
-def as_text(path: Path, answer: Prediction) -> str:
-    """A line for each answer: file, probability and label, tabs between them."""
-    file = shown(path)
-    return "\n".join(f"{file}\t{probability:.4f}\t{shown(label)}" for label, probability in answer)
-
-
-def as_json(path: Path, answer: Prediction) -> str:
-    """One JSON object on one line."""
-    labels = [{"label": label, "probability": probability} for label, probability in answer]
-    return to_json({"file": str(path), "answers": labels})
 
 
 def _image_size(about: dict[str, str], path: Path) -> int:

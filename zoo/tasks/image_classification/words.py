@@ -9,11 +9,38 @@ class PictureWords(Words):
     """Of pictures."""
 
     one, many = "a picture", "pictures"
-    hub_metric = "accuracy"
+
+    @property
+    def hub_metric(self) -> str:  # type: ignore[override]
+        """The Hub knows none that is agreement with a teacher."""
+        return "accuracy" if self.card.data.labelled else ""
+
     alike = "with the same first answer"
     single = "One picture"
     example = "photo.jpg"
     time_unit = (1, "ms a picture")
+
+    def scores(self) -> str:
+        """Of pictures without labels nobody knows the accuracy."""
+        return "Accuracy" if self.card.data.labelled else "Agreement with its teacher"
+
+    def accuracy(self) -> str:
+        """What agreement is, and is not."""
+        if self.card.data.labelled:
+            return ""
+        return (
+            "These pictures have no labels. The student learned from its teacher alone, and is "
+            "measured by it: how often both give the same first answer to held-out pictures. How "
+            "often the teacher is right is not known here, so no figure on this page says how "
+            "often the student is."
+        )
+
+    def lineage(self) -> list[tuple[str, str]]:
+        """At which size the teacher saw the pictures; who said what they show."""
+        data = self.card.data
+        size = [("Seen by the teacher", f"at {data.keep_size} pixels a side")]
+        labels = [("Labels", "none: the first answers of its teacher stand for them")]
+        return (size if data.keep_size else []) + ([] if data.labelled else labels)
 
     def use(self) -> str:
         """How to run it, with and without this package."""

@@ -24,10 +24,31 @@ if TYPE_CHECKING:
     from distill.teachers import Teacher
 
 PARITY_TEXTS, GOLDEN_TEXTS, GOLDEN_LENGTH = 300, 32, 100
+TWO = ("a", "b")  # classes of a network that is tried before the data is read
 
 
 class TextMaker(Maker[TextRecipe, "Texts"]):
     """Texts of any length, in views that are cut anew."""
+
+    asks = "texts"
+
+    def check(self) -> None:
+        """The network answers to a text, and one process is enough where it must be."""
+        import torch
+
+        from distill import train
+        from distill.students import try_out
+
+        train.check_processes(self.recipe.train, self.recipe.loss)
+        net = self.network(TWO)
+        train.check_sizes(net, self.recipe.train)
+        try_out(net, torch.full((1, 8), ord("a"), dtype=torch.int32))
+
+    def check_places(self, root: Path | None) -> None:
+        """Source, tests, words and counts."""
+        from distill.data.texts import check_places
+
+        check_places(self.recipe.data, root)
 
     def load(self, split: Literal["train", "validation"], root: Path | None) -> Texts:
         """One split, as students read it: without what is not to be seen."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.inputs import lines
 from zoo.measure.loads import SENTENCE, WORD, Load, TextLoad
+from zoo.measure.meter import Progress
 from zoo.records.card import Input
 from zoo.records.measures import Score
 from zoo.tasks.classification import ClassMeter
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from distill.data.texts import Texts
+    from zoo.measure.tally import Tally
+    from zoo.students.student import Student
 
 
 class TextMeter(ClassMeter[TextRecipe, "Texts"]):
@@ -50,6 +54,27 @@ class TextMeter(ClassMeter[TextRecipe, "Texts"]):
     def loads(self, data: Texts) -> list[Load]:
         """An attempt is judged on the first: many sentences are what speed is for."""
         return [TextLoad(256, SENTENCE), TextLoad(1, SENTENCE), TextLoad(1, WORD)]
+
+    @staticmethod
+    def counted(student: Student, root: Path, progress: Progress | None = None) -> Tally:
+        """Of the texts in `root`/LABEL.txt, a text a line; the likeliest label, however unlikely.
+
+        As in training, blanks around a text, empty lines and repetitions do not count.
+        """
+        from zoo.measure.tally import Tally
+        from zoo.tasks.text_classification.student import TextStudent
+
+        assert isinstance(student, TextStudent)  # of the same task
+        files = lines.by_label(root, student.labels)
+        tally = Tally(str(root))
+        for done, (label, file) in enumerate(files.items(), 1):
+            found = (text.strip() for block in lines.texts([], [file]) for text in block)
+            texts = list(dict.fromkeys(filter(None, found)))
+            for answer in student.rank(texts, 1):
+                tally.add(label, answer[0][0])
+            if progress is not None:
+                progress(done, len(files))
+        return tally
 
     @staticmethod
     def loads_of(given: Input, batch: int) -> list[Load]:

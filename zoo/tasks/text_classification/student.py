@@ -13,8 +13,6 @@ from zoo.errors import InputError, NothingGiven, ZooError
 from zoo.inputs import lines
 from zoo.inputs import text as reading
 from zoo.inputs.asked import Asked
-from zoo.said import JOINERS, shown
-from zoo.said import as_json as to_json
 from zoo.students.classifier import (
     Classifier,
     Prediction,
@@ -24,6 +22,7 @@ from zoo.students.classifier import (
     softmax,
 )
 from zoo.students.student import metadata_value
+from zoo.tasks.text_classification.forms import Text, form_of
 
 UNKNOWN = "unknown"  # the answer below the threshold
 
@@ -39,7 +38,7 @@ class TextStudent(Classifier):
     """
 
     contract = ("codepoints", "tensor(int32)", 2)
-
+    csv = True
     threads, arena = 1, False  # the graph is too small to share, and a batch's memory large
 
     def _read(self, about: dict[str, str]) -> None:
@@ -47,11 +46,16 @@ class TextStudent(Classifier):
         self.unknown_below = _threshold(about, self.path)  # probability; 0: never unknown
 
     def told(self, asked: Asked) -> Iterator[str | ZooError]:
-        """A line for each text, or one JSON object."""
+        """A line for each text, or a row of a table, or one JSON object.
+
+        Where folders of LABEL.txt are given, the accuracy of the likeliest label follows.
+        """
         if not asked.files and not asked.texts and sys.stdin.isatty():
             raise NothingGiven("give --text, text files, or a pipe")
-        texts = lines.texts(asked.texts, asked.files)
-        return rendered(self, texts, asked.batch or lines.BATCH, asked.top, asked.as_json)
+        known = any(map(Path.is_dir, asked.files))
+        form = form_of(asked)(self.labels, self.decision, asked.top, known)
+        parts = lines.parts(asked, self.labels)
+        return rendered(self, parts, asked.batch or lines.BATCH, asked.top, form)
 
     def __call__(self, texts: str | Iterable[str], top: int = 5) -> Any:
         """The `top` likeliest labels with their probabilities, the likeliest first.
@@ -168,33 +172,16 @@ def answers(
 
 
 def rendered(
-    student: TextStudent, texts: Iterable[list[str]], batch: int, top: int | None, objects: bool
+    student: TextStudent,
+    parts: Iterable[tuple[str | None, Iterable[list[str]]]],
+    batch: int,
+    top: int | None,
+    form: Text,
 ) -> Iterator[str]:
-    """What `zoo run` prints, a part at a time: a line a text, as `as_json` or `as_text` has it."""
-    for chunk in answers(student, texts, batch, top or 1):
-        if objects:
-            yield "\n".join([as_json(student, text, answer) for text, answer in chunk])
-        else:
-            pairs = top is not None
-            yield "\n".join([as_text(student, text, answer, pairs) for text, answer in chunk])
-
-
-def as_text(student: TextStudent, text: str, answer: Prediction, pairs: bool) -> str:
-    """One line: probability, label, text, tabs between. The label may be "unknown".
-
-    With `pairs`, all answers as probability and label, the likeliest first, and then the text.
-    """
-    if not pairs:
-        answer = [(student.decision(answer), answer[0][1])]
-    cells = [f"{probability:.4f}\t{shown(label)}" for label, probability in answer]
-    return "\t".join([*cells, shown(" ".join(text.splitlines()), keep=JOINERS)])
-
-
-def as_json(student: TextStudent, text: str, answer: Prediction) -> str:
-    """One JSON object on one line."""
-    found = {
-        "text": text,
-        "label": student.decision(answer),
-        "answers": [{"label": label, "probability": value} for label, value in answer],
-    }
-    return to_json(found)
+    """What `zoo run` prints, a part at a time, as `form` has it; parts have a label, or None."""
+    yield from form.head()
+    for label, texts in parts:
+        form.wanted = label
+        for chunk in answers(student, texts, batch, top or 1):
+            yield "\n".join([form.row(text, answer) for text, answer in chunk])
+    yield from form.end()
