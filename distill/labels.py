@@ -10,6 +10,7 @@ some rows with the live teacher.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -204,10 +205,9 @@ def _read(path: Path, n: int, k: int) -> tuple[np.ndarray, ...] | None:
 
 
 def _write(path: Path, seed: int, index: np.ndarray, logits: np.ndarray, rest: np.ndarray) -> None:
-    write(
-        path,
-        lambda file: np.savez(file, seed=np.uint64(seed), index=index, logits=logits, rest=rest),
-    )
+    buffer = io.BytesIO()  # a zip has its own words for a full disk
+    np.savez(buffer, seed=np.uint64(seed), index=index, logits=logits, rest=rest)
+    write(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def _audit(

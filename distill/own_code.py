@@ -63,13 +63,16 @@ def sha256(address: str) -> str:
 def call(
     address: str, function: Any, offered: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Any:
-    """function(**), with all options, and of what is offered that which it takes."""
+    """function(**), with all options, and of what is offered that which it takes.
+
+    That is what it names, or all of it where it says `**anything`; `*args, **kwargs` says nothing.
+    """
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of one that is built in
         signature = inspect.Signature([inspect.Parameter("all", inspect.Parameter.VAR_KEYWORD)])
     kinds = {parameter.kind for parameter in signature.parameters.values()}
-    every = inspect.Parameter.VAR_KEYWORD in kinds
+    every = inspect.Parameter.VAR_KEYWORD in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds
     taken = {k: v for k, v in offered.items() if every or k in signature.parameters}
     try:
         if double := sorted(set(offered) & set(options)):

@@ -121,8 +121,7 @@ def _run(
     teacher = who(answers, data, kept.exists())
     state = _begin(student, plan, facts(student, train, validation, plan, teacher))
     load(state, kept, device, ranks)
-    if state.step and ranks.first:
-        note(f"train: goes on in epoch {_epoch_of(state, data)} of {plan.train.epochs}")
+    _say_where(state, data, ranks)
     held_out: np.ndarray | None = None  # the answers to validation, of the last epoch
     with progress(
         "train",
@@ -140,9 +139,11 @@ def _run(
     return state, held_out
 
 
-def _epoch_of(state: State, data: Batches) -> int:
-    """The one that its next step is in, or its last one, counted from 1."""
-    return min(state.step // data.steps, data.plan.train.epochs - 1) + 1
+def _say_where(state: State, data: Batches, ranks: Ranks) -> None:
+    """The epoch, counted from 1, that a run goes on in; nothing of one that begins."""
+    if state.step and ranks.first:
+        epochs = data.plan.train.epochs
+        note(f"train: goes on in epoch {min(state.step // data.steps, epochs - 1) + 1} of {epochs}")
 
 
 def check_sizes(student: nn.Module, train: Train) -> None:

@@ -206,6 +206,6 @@ def test_a_step_that_stops_an_iteration_is_no_end_of_its_stage(tmp_path: Path) -
         yield job.Step("a", "working", 1, lambda out: next(iter(())))
         return "record"
 
-    about = types.SimpleNamespace(folder=tmp_path, tell=str, say=str)
+    about = types.SimpleNamespace(name="a", folder=tmp_path, tell=str, say=str)
     with pytest.raises(StopIteration):
         _driven(about, stage())  # type: ignore[arg-type]

@@ -134,6 +134,14 @@ def test_arguments_that_do_not_fit_are_named(
     assert "mine:build takes" in caught.value.hint
 
 
+def test_nothing_is_offered_to_what_says_nothing_of_its_arguments(here: Path) -> None:
+    write(here / "mine.py", "def build(*args, **kwargs): return args, kwargs\n")
+    function = own_code.find("mine:build", "")
+    offered = {"classes": 3}
+    assert own_code.call("mine:build", function, offered, {}) == ((), {})
+    assert own_code.call("mine:build", function, offered, {"width": 2}) == ((), {"width": 2})
+
+
 @pytest.mark.parametrize("signature", ["**given", "classes, image_size", "*, image_size, classes"])
 def test_what_is_offered_is_given_where_it_is_taken(here: Path, signature: str) -> None:
     write(here / "mine.py", f"def build({signature}): return dict(locals())\n")

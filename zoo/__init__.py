@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.chain.build import build as build
     from zoo.errors import ZooError as ZooError
     from zoo.errors import ZooWarning as ZooWarning
     from zoo.registry.registries import models as models
@@ -27,12 +28,13 @@ _HOMES = {
     "Student": "zoo.students.student",
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
+    "build": "zoo.chain.build",
     "load": "zoo.students.load",
     "models": "zoo.registry.registries",
     "pull": "zoo.students.pull",
 }
 
-__all__ = ["Student", "ZooError", "ZooWarning", "__version__", "load", "models", "pull"]
+__all__ = ["Student", "ZooError", "ZooWarning", "__version__", "build", "load", "models", "pull"]
 
 
 def __getattr__(name: str) -> Any:

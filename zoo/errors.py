@@ -113,6 +113,10 @@ class GateError(ZooError):
     """A build whose student missed a gate; nothing was published."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C in a build; its text says what was being done."""
+
+
 class ZooWarning(UserWarning):
     """The answer stands, but not in the way that was asked for (fp32 in place of int8)."""
 

@@ -58,10 +58,20 @@ def make(
     net = own_code.call(address, function, {"classes": classes, "image_size": size}, rest)
     if not isinstance(net, nn.Module):
         raise DistillError(f"{address} gives {type(net).__name__}, no nn.Module", WANTED)
+    return student(net, classes=classes, image_size=size, name=address)
+
+
+def student(net: nn.Module, *, classes: int, image_size: int, name: str = "") -> nn.Module:
+    """`net` as a student, uint8 (n, h, w, 3) to logits (n, classes), once it was tried.
+
+    One that has a child `input` is taken as it is; any other gets its planes, of image_size pixels
+    a side, made before it. name is what errors call it. Raises `DistillError`.
+    """
+    found = net
     if not isinstance(getattr(net, "input", None), nn.Module):
-        net = OnPlanes(net, size)
-    _try(net, address, classes, size)
-    return net
+        found = OnPlanes(net, image_size)
+    _try(found, name or type(net).__name__, classes, image_size)
+    return found
 
 
 def _size(image_size: int, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:

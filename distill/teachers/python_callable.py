@@ -14,6 +14,8 @@ from typing import Any
 from distill import config, own_code
 from distill.teachers.teacher import Asked, Kind, Teacher
 
+AGAIN = "mend it and build again: it goes on where it stopped"
+
 
 def open_callable(settings: config.Teacher, asked: Asked) -> Teacher:
     """The teacher `settings.callable`; `DistillError` if there is no such function."""
@@ -21,7 +23,7 @@ def open_callable(settings: config.Teacher, asked: Asked) -> Teacher:
     function = own_code.find(settings.callable, wanted)
 
     def answer(examples: Any) -> Any:
-        with own_code.blamed(settings.callable, wanted):
+        with own_code.blamed(f"the teacher {settings.callable}", AGAIN):
             return function(examples)
 
     return Teacher(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from distill import config, own_code, state
+from distill.batches import Answers
 from distill.errors import DistillError
 from distill.files import expanded, open_plain
 from distill.teachers.teacher import BATCH, Asked, Kind, Teacher
@@ -91,6 +92,20 @@ def _sizes(program: Any, path: Path) -> tuple[int, int]:
         return rows, rows
     span = program.range_constraints[rows.node.expr]
     return max(1, int(span.lower)), int(min(span.upper, BATCH))
+
+
+def asking(teacher: nn.Module) -> Answers:
+    """A network as `distill.train.fit` asks it: about the very pictures that the student sees.
+
+    It takes uint8 (b, s, s, 3) on the device that its weights are on and gives logits (b, classes);
+    it is put into evaluation mode.
+    """
+    ask = _Answer(teacher.eval(), type(teacher).__name__, (1, BATCH))
+
+    def answers(number: int, rows: Tensor, pictures: Tensor) -> Tensor:
+        return torch.from_numpy(ask(pictures.cpu().numpy()))
+
+    return answers
 
 
 class _Answer:

@@ -10,13 +10,14 @@ and a killed one goes on. Nothing is stored unless every gate is passed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.chain import card, check, compress, distil, export, label, measure, store, table
-from zoo.chain.job import Done, Job, Say, Timed, begun, once
-from zoo.chain.made import Compressed, Steps, Stored
+from zoo.chain.ends import Told
+from zoo.chain.job import Agree, Done, Job, Say, Timed, begun, once
+from zoo.chain.made import Compressed, Read, Steps, Stored
 from zoo.errors import NotFound, RecipeError, StoreError, disk
 from zoo.measure import bench
 from zoo.records import reader
@@ -45,28 +46,33 @@ STAGES = (
 
 
 def build(
-    recipe: str,
+    recipe: str | Path,
     *,
-    data: Path | None = None,
-    work: Path = Path("runs"),
-    store: Path | None = None,
+    data: str | Path | None = None,
+    work: str | Path = "runs",
+    store: str | Path | None = None,
     until: str = "store",
     quick: bool = False,
+    settings: Sequence[str] = (),
+    agree: Agree = lambda about: False,
     say: Say = lambda line: None,
 ) -> Path:
     """Make the student of a recipe (a name or a file) and publish it; returns its folder.
 
     With `until`, the chain ends after that stage, whose folder is returned; with `quick` nothing is
-    timed, and it ends before the test split is read. A recipe without
-    `compress` is a teacher's: it is trained and exported, and stays in `work`. Raises `GateError`,
-    with every attempt's reason, when no attempt passes.
+    timed, and it ends before the test split is read. `settings` are KEY=VALUE, put over the
+    recipe's; `agree` is asked before a worse student takes the place of a published one.
+
+    A recipe without `compress` is a teacher's: it is trained and exported, and stays in `work`.
+    Raises `GateError`, with every attempt's reason, when no attempt passes.
     """
     from filelock import FileLock, Timeout
 
     names = [stage.name for stage in STAGES]
     if until not in names:
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
-    wanted, work = recipes.written(recipe), Path(work)
+    wanted, work = recipes.written(recipe, settings), Path(work)
+    data, store = (Path(one) if one else None for one in (data, store))
     for what, folder in (("--work", work), ("--store", store)):
         check.folder(what, folder)
     with disk(work):
@@ -75,7 +81,7 @@ def build(
     try:
         look_beside(recipe)
         with FileLock(work / ".lock", timeout=0):
-            return chain(wanted, data, work, store, until, say, quick=quick).folder
+            return chain(wanted, data, work, store, until, say, quick=quick, agree=agree).folder
     except Timeout:
         hint = "wait for it, or give this one a folder of its own: --work"
         raise StoreError(f"{work}: another build is at work here", hint) from None
@@ -83,7 +89,7 @@ def build(
         sys.path[:] = path
 
 
-def look_beside(recipe: str) -> None:
+def look_beside(recipe: str | Path) -> None:
     """Modules of one's own, as a recipe names them, are found beside its file too."""
     folder = str(recipes.path_of(recipe).resolve().parent)
     if folder not in sys.path:
@@ -99,6 +105,7 @@ def chain(
     say: Say = lambda line: None,
     timed: Timed = bench.beside,
     quick: bool = False,
+    agree: Agree = lambda about: False,
 ) -> Any:
     """The record of the last stage; the teachers that are recipes' students are made first.
 
@@ -112,18 +119,27 @@ def chain(
     names = [stage.name for stage in STAGES]
     if quick and wanted.compress is not None:
         until = min(until, "compress", key=names.index)
-    jobs = [Job(r, data, work, store, say, timed, quick, d) for r, d in _lineage(written)]
-    for job in reversed(jobs):  # of the wanted one first
-        check.recipe(job)
-    found = [label.read(job) for job in reversed(jobs)]
-    for job, read in zip(reversed(jobs), found, strict=True):
-        check.data(job, read)
+    jobs = [
+        Job(recipe, data, work, store, say, timed, quick, agree, document)
+        for recipe, document in _lineage(written)
+    ]
+    found = _looked_at(jobs)
     elder: label.Elder | None = None
     for job in jobs[:-1]:
         elder = label.Elder.of(job.recipe, _run(job, (found.pop(), elder), "export"))
     made = _run(jobs[-1], (found.pop(), elder), until)
     table.tell(jobs[-1], made, _verdict(made, until, quick))
     return made
+
+
+def _looked_at(jobs: list[Job]) -> list[Read]:
+    """The data of each, that of the last first, once all that the recipes say was checked."""
+    for job in reversed(jobs):
+        check.recipe(job)
+    found = [label.read(job) for job in reversed(jobs)]
+    for job, read in zip(reversed(jobs), found, strict=True):
+        check.data(job, read)
+    return found
 
 
 def _verdict(made: Any, until: str, quick: bool) -> str:
@@ -155,14 +171,16 @@ def _driven(job: Job, steps: Steps[Any]) -> Any:
     done: Done | None = None
     while True:
         try:
-            step = steps.send(done)  # type: ignore[arg-type]  # None begins
+            with Told(job.name, "between two steps"):
+                step = steps.send(done)  # type: ignore[arg-type]  # None begins
         except StopIteration as end:
             return end.value
         job.tell(step.says)
         root = step.root or job.folder
         if begun(root, step):
             job.say("  was begun before, and goes on with what it kept")
-        done = once(root, step)
+        with Told(job.name, step.says):
+            done = once(root, step)
         if not done.fresh:
             job.say("  was done before")
 

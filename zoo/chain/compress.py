@@ -30,8 +30,6 @@ HINT = "add an attempt with more float_layers, train longer, or think again abou
 
 def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[Compressed]:
     """A GateError, with every attempt's reason, where none passes."""
-    from compress import processor
-
     data = exported.distilled.labelled.data
     learner = Learner(exported.distilled.labelled, job)
     known = yield from _known(exported, job)
@@ -45,6 +43,27 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
         winner = climb.winner.name if climb.winner else ""
         return {"attempts": plain.to_dict(climb.attempts), "winner": winner}
 
+    reads = _reads(exported, job, compress, gates, known, learner)
+    done = yield Step("compress", "quantizing", reads, make)
+    attempts, winner = done.result["attempts"], done.result["winner"]
+    for tried in attempts:
+        job.say(f"  {tried['name']}: {tried['verdict']} {tried['reason']}".rstrip())
+    made = Compressed(exported, done.folder, done.folder / winner, attempts, known)
+    if not winner:
+        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in attempts)
+        table.tell(job, made, f"not published: {reasons}")
+        what = f"{job.name} is not published, no attempt passed every gate ({reasons})"
+        raise GateError(what, HINT)
+    return made
+
+
+def _reads(
+    exported: Exported, job: Job, compress: Any, gates: Gates, known: Known, learner: Learner
+) -> dict[str, Any]:
+    """All that decides which attempt wins."""
+    from compress import processor
+
+    data = exported.distilled.labelled.data
     reads = {
         "exported": files(exported),
         "compress": plain.to_dict(compress),
@@ -59,17 +78,7 @@ def run(exported: Exported, job: Job, *, compress: Any, gates: Gates) -> Steps[C
         reads["timed"] = False
     if gates.max_gap_points is not None:
         reads["teacher"] = plain.to_dict(known.teacher)
-    done = yield Step("compress", "quantizing", reads, make)
-    attempts, winner = done.result["attempts"], done.result["winner"]
-    for tried in attempts:
-        job.say(f"  {tried['name']}: {tried['verdict']} {tried['reason']}".rstrip())
-    made = Compressed(exported, done.folder, done.folder / winner, attempts, known)
-    if not winner:
-        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in attempts)
-        table.tell(job, made, f"not published: {reasons}")
-        what = f"{job.name} is not published, no attempt passed every gate ({reasons})"
-        raise GateError(what, HINT)
-    return made
+    return reads
 
 
 def _known(exported: Exported, job: Job) -> Steps[Known]:

@@ -27,6 +27,8 @@ from zoo.records.text import Document
 
 DONE = "done.json"
 Say = Callable[[str], None]
+Agree = Callable[[str], bool]
+"""Whether a worse student may take the place of a published one: what it is about -> yes or no"""
 Timed = Callable[[Call, Call], tuple[float, float, float]]
 """How long one call takes beside another: (ratio, low, high)"""
 
@@ -61,6 +63,7 @@ class Job:
     say: Say  # a line for whoever watches
     timed: Timed = bench.beside  # judges whether a teacher's 8-bit file is faster
     quick: bool = False  # nothing is timed, so nothing may be published
+    agree: Agree = lambda about: False  # asked before a worse student is published
     document: Document = field(default=Document({}, "the recipe"), repr=False)  # tells lines
 
     @property

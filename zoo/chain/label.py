@@ -143,8 +143,9 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
     }
     says = f"{teacher.name} is tried on some examples"
     found = (yield Step("try", says, reads, make)).result
-    right = "" if job.maker.unlabelled else f"right in {found['accuracy']:.1%} of {found['n']}, "
-    job.say(f"  {right}its mean confidence is {found['confidence']:.2f}")
+    right = f"right in {found['accuracy']:.1%} of {found['n']}, "
+    shown = "" if job.maker.unlabelled else right  # these labels are its own answers
+    job.say(f"  {shown}its mean confidence is {found['confidence']:.2f}")
     if found["gives"] == "probabilities":
         job.say("  it gives probabilities: their logarithms are learned from")
     for warning in found["warnings"]:

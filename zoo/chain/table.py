@@ -33,7 +33,9 @@ class Row(NamedTuple):
         """As people read them."""
         shown, one = self.score.scale.shown, self.score
         unit = f" {one.scale.unit}" if one.scale.unit else ""
-        value = f"{shown(one.value)}{unit} ({shown(one.low)} to {shown(one.high)})"
+        value = f"{shown(one.value)}{unit}"
+        if one.low != one.high:  # it is known
+            value += f" ({shown(one.low)} to {shown(one.high)})"
         alike = "" if self.teacher is None else f"{self.teacher:.2%}"
         return self.name, value, alike, self.size, self.time
 

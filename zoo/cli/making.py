@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,20 @@ def build(
         ),
     ] = None,
     until: Until = Stage.store,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Over the recipe's, as train.epochs=3. May be repeated.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Time nothing, publish nothing: for a trial.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="A worse student may take a published one's place.")
+    ] = False,
 ) -> None:
     """Make a student from a recipe.
 
@@ -55,7 +70,22 @@ def build(
     with _trains("build"):
         from zoo.chain.build import build
 
-        folder = build(recipe, data=data, work=work, store=store, until=until.value, say=talk)
+        try:
+            folder = build(
+                recipe,
+                data=data,
+                work=work,
+                store=store,
+                until=until.value,
+                quick=quick,
+                settings=settings or (),
+                agree=(lambda about: True) if replace else _asked,
+                say=talk,
+            )
+        except KeyboardInterrupt as stop:
+            talk(f"stopped: {stop or recipe}")
+            talk(f"hint: what is done is kept; go on with: {shlex.join(['zoo', *sys.argv[1:]])}")
+            raise typer.Exit(130) from None
     text(str(folder))
 
 
@@ -97,6 +127,14 @@ def _trains(command: str) -> Iterator[None]:
         raise ZooError(
             f"`zoo {command}` needs {error.name}, which is not installed", hint
         ) from None
+
+
+def _asked(about: str) -> bool:
+    """Whoever sits at the terminal decides; elsewhere nobody does."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    talk(about)
+    return typer.confirm("Shall it take that place?", err=True)
 
 
 _TRAIN = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn")  # what the extra brings

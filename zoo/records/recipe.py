@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ from zoo.errors import NotFound, RecipeError
 from zoo.files import PACKAGE
 from zoo.records import plain, reader, task
 from zoo.records.names import check_name
+from zoo.records.override import OPTION, override
 from zoo.records.text import Document, load_yaml
 
 if TYPE_CHECKING:
@@ -135,10 +137,16 @@ def find(name_or_path: str | Path) -> Recipe:
     return read(path_of(name_or_path))
 
 
-def written(name_or_path: str | Path) -> Written:
-    """The same with its document."""
-    document = load_yaml(path_of(name_or_path), RecipeError)
-    return Written(bind(document), document)
+def written(name_or_path: str | Path, settings: Sequence[str] = ()) -> Written:
+    """The same with its document, and KEY=VALUE settings over those of the file."""
+    document = override(load_yaml(path_of(name_or_path), RecipeError), settings, RecipeError)
+    try:
+        return Written(bind(document), document)
+    except RecipeError as error:
+        if not settings or OPTION in str(error):
+            raise
+        options = ", ".join(f"{OPTION} {setting}" for setting in settings)
+        raise RecipeError(f"{error} (with {options})", error.hint) from None
 
 
 def _folder() -> Path:

@@ -37,10 +37,16 @@ class Document:
     data: Any  # dict, list, str, int, float, bool or None, nested
     name: str  # of the file, as errors print it
     lines: dict[KeyPath, int] = dataclasses.field(default_factory=dict)  # YAML: 1-based, by key
+    given: dict[KeyPath, str] = dataclasses.field(default_factory=dict)  # options put over it
 
     def where(self, path: KeyPath) -> str:
-        """`recipe.yaml:12: train.epochs`; the line is that of the nearest key which is written."""
-        above = (path[:end] for end in range(len(path), 0, -1))
+        """`recipe.yaml:12: train.epochs`, or the option in place of file and line.
+
+        The line is that of the nearest key which is written.
+        """
+        above = [path[:end] for end in range(len(path), 0, -1)]
+        if option := next((self.given[key] for key in above if key in self.given), ""):
+            return f"{option}: {_dotted(path)}"
         line = next((self.lines[key] for key in above if key in self.lines), self.lines.get(path))
         place = f"{self.name}:{line}" if line else self.name
         return f"{place}: {_dotted(path)}" if path else place
