@@ -45,7 +45,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def label() -> tuple[Labelled, list[str]]:
     told: list[str] = []
-    made = chain(recipe.find("student.yaml"), None, Path("runs"), until="label", say=told.append)
+    made = chain(recipe.written("student.yaml"), None, Path("runs"), until="label", say=told.append)
     return made, told
 
 
@@ -76,10 +76,23 @@ def test_an_onnx_teacher_names_the_classes_itself(files: Path) -> None:
 
 
 @pytest.mark.usefixtures("lab")
+def test_classes_in_another_order_than_the_teachers_file_has_are_matched_by_name(
+    files: Path,
+) -> None:
+    shutil.copyfile(files / "tiny" / "model.fp32.onnx", "teacher.onnx")
+    rewrite('callable: "oracle:answer"', "onnx: teacher.onnx")
+    data = label()[0].data
+    assert data.labels == ("blue", "green", "red")
+    said = [data.labels[place] for place in data.train.labels]
+    assert said == [name.split("-")[1] for name in data.train.names]
+
+
+@pytest.mark.usefixtures("lab")
 def test_classes_that_contradict_the_teachers_file_are_one_error(files: Path) -> None:
     shutil.copyfile(files / "tiny" / "model.fp32.onnx", "teacher.onnx")
     rewrite('callable: "oracle:answer"', "onnx: teacher.onnx")
-    with pytest.raises(RecipeError, match='"red" where the data says "blue"'):
+    rewrite("blue", "Blue")
+    with pytest.raises(DistillError, match="no class 'Blue'"):
         label()
 
 

@@ -8,16 +8,20 @@ from pathlib import Path
 from distill import config
 from distill.errors import DistillError
 from distill.files import DAMAGED, expanded, open_plain
+from distill.teachers.classes import own
 
 KEY = "studentzoo.labels"  # of a file's metadata: a JSON list
 HINT = "say them in the recipe, in the order of its answers: data.classes: [first, second, ...]"
 
 
 def class_names(settings: config.Teacher, onnx_path: Path | None = None) -> tuple[str, ...]:
-    """As its file names them, two or more; a `DistillError` where nothing does.
+    """As `teacher.classes` or its file says them, two or more; `DistillError` where nothing does.
 
     onnx_path is the file of another recipe's student, as in `open_teacher`.
     """
+    said = own(settings.classes)
+    if said:
+        return said
     path = onnx_path or (expanded(settings.onnx) if settings.onnx else None)
     if path is None:
         name = settings.callable or settings.pretrained or settings.recipe

@@ -63,14 +63,7 @@ def run(
         return Labelled(data, job.folder, None, None, None)
     if job.maker.unlabelled:
         data = replace(data, labels=job.maker.class_names(elder.file if elder else None))
-    opened, record = _open(job, elder, data.labels)
-    for note in opened.notes:
-        job.say(f"  {note}")
-    _check_labels(opened, data.labels)
-    if elder is not None:
-        file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
-        opened, record = _open(job, elder._replace(file=file), data.labels)
-        record = replace(record, labeller=labeller)
+    opened, record = yield from _chosen(job, elder, data)
     if job.maker.unlabelled:
         data = yield from answer.run(data, job, opened)
     opened = yield from _tried(job, opened, data)
@@ -93,6 +86,25 @@ def run(
     return Labelled(data, folder, opened, record, fresh[0] if fresh else None)
 
 
+def _chosen(job: Job, elder: Elder | None, data: Read) -> Steps[tuple[Teacher, TeacherRun]]:
+    """Who answers, by the file that labels, and its record."""
+    opened, record = _known(job, elder, data.labels)
+    if elder is None:
+        return opened, record
+    file, labeller = yield from quicken.run(job, data, elder.recipe.name, elder.file)
+    opened, record = _open(job, elder._replace(file=file), data.labels)
+    return opened, replace(record, labeller=labeller)
+
+
+def _known(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
+    """As `_open`; what was decided of it without being asked is told, its classes are looked at."""
+    opened, record = _open(job, elder, labels)
+    for note in opened.notes:
+        job.say(f"  {note}")
+    _check_labels(opened, labels)
+    return opened, record
+
+
 def tried(job: Job) -> tuple[Teacher, Trial]:
     """The teacher of a recipe, and what it says of labelled examples; nothing is kept.
 
@@ -108,12 +120,9 @@ def tried(job: Job) -> tuple[Teacher, Trial]:
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     labels = job.maker.labels(train)
-    if not labels:
+    if job.maker.unlabelled or not labels:
         raise RecipeError(f"{job.name}: its data has no labels, so no answer is right or wrong")
-    opened, _ = _open(job, None, labels)
-    for note in opened.notes:
-        job.say(f"  {note}")
-    _check_labels(opened, labels)
+    opened, _ = _known(job, None, labels)
     return opened, job.maker.try_teacher(opened, train)
 
 
@@ -132,7 +141,7 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
         "teacher": teacher.sha256,
         "data": data.train.sha256,
     }
-    says = f"{teacher.name} is tried on labelled examples"
+    says = f"{teacher.name} is tried on some examples"
     found = (yield Step("try", says, reads, make)).result
     right = f"right in {found['accuracy']:.1%} of {found['n']}, "
     shown = "" if job.maker.unlabelled else right  # these labels are its own answers

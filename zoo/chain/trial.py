@@ -5,11 +5,13 @@ examine("flowers.yaml", data=Path("data")).trial.check()
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.chain import label
+from zoo.chain.build import look_beside
 from zoo.chain.job import Job, Say
 from zoo.records import recipe as recipes
 
@@ -29,6 +31,11 @@ class Examined:
 
 def examine(recipe: str, *, data: Path | None = None, say: Say = lambda line: None) -> Examined:
     """The teacher of a recipe (a name or a file) on labelled examples of its train split."""
-    job = Job(recipes.find(recipe), data, Path("runs"), None, say)
-    teacher, trial = label.tried(job)
+    found, path = recipes.written(recipe), list(sys.path)
+    job = Job(found.recipe, data, Path("runs"), None, say, document=found.document)
+    try:
+        look_beside(recipe)
+        teacher, trial = label.tried(job)
+    finally:
+        sys.path[:] = path
     return Examined(teacher.name, teacher.source, teacher.sha256, trial)
