@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FLOAT = "float.onnx"  # what the quantizer starts from
 PLAIN = "plain.onnx"  # torch.onnx.export and nothing else: the yardstick
 PARITY_PICTURES, GOLDEN_PICTURES = 40, 16
+MOST_PIXELS = 2048  # a side
 TWO = ("a", "b")  # classes of a network that is tried before the data is read
 
 
@@ -41,6 +42,7 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         from distill.students import is_own, own_sha256, try_out
 
         recipe, side = self.recipe, self.recipe.data.image_size
+        self._check_sides()
         augment.draw(recipe.augment, 1, side, 0)
         self._check_init()
         train.check_processes(recipe.train, recipe.loss)
@@ -50,6 +52,18 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         net = type(self)(replace(recipe, student=replace(recipe.student, init=""))).network(TWO)
         try_out(net, torch.zeros(1, side, side, 3, dtype=torch.uint8))
         train.check_sizes(net, recipe.train)
+
+    def _check_sides(self) -> None:
+        """Before a picture of that size is made."""
+        from distill.errors import DistillError
+
+        own = self.recipe.student.options.get("image_size")
+        sides: dict[tuple[str, ...], object] = {("data", "image_size"): self.recipe.data.image_size}
+        sides[("student", "options", "image_size")] = own
+        for key, side in sides.items():
+            if isinstance(side, int) and side > MOST_PIXELS:
+                what = f"pictures of {side} pixels a side are more than a student can read"
+                raise DistillError(what, f"at most {MOST_PIXELS}", key)
 
     def _check_init(self) -> None:
         from distill.errors import DistillError
