@@ -140,18 +140,22 @@ def _imported(name: str) -> ModuleType:
 
 
 def _check_alone(top: str) -> None:
-    """No other module in the path has that name."""
+    """No other module in the path has that name, unless it is a copy of this one."""
     loaded = getattr(sys.modules[top], "__file__", None)
     if top == "__main__" or (loaded is None and hasattr(sys.modules[top], "__path__")):
         return
     for folder in sys.path:
         for path in (Path(folder) / f"{top}.py", Path(folder) / top / "__init__.py"):
-            if path.is_file() and not (loaded and path.samefile(loaded)):
+            if path.is_file() and not (loaded and _same(path, Path(loaded))):
                 raise DistillError(
                     f"two modules are called {top}: {path} and {loaded or 'one built in'}, "
                     "which was imported",
                     "give yours another name, or start Python anew",
                 )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.samefile(other) or one.read_bytes() == other.read_bytes()
 
 
 def _sources(name: str, module: ModuleType) -> dict[str, bytes]:

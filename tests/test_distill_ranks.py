@@ -58,7 +58,7 @@ class Ending(Colours):
         self.rank, self.left = rank, after
 
     def __call__(self, view: int, rows: Tensor, pictures: Tensor) -> Tensor:
-        if (int(sys.argv[2]) if sys.argv[0] == "-c" else 0) == self.rank:
+        if (int(sys.argv[2]) if sys.argv[0] == "-c" and sys.argv[2:] else 0) == self.rank:
             if self.left == 0 and self.rank == 0:
                 raise KeyboardInterrupt
             if self.left == 0:

@@ -27,10 +27,22 @@ class LevelStudent(Student):
         def answer(paths: list[Path]) -> list[float]:
             return [self(path) for path in paths]
 
-        def show(path: Path, value: float) -> str:
-            return json.dumps({"file": str(path), "value": value})
+        return pictures.told(answer, _Form(asked.as_json), pictures.listed(asked), asked)
 
-        def line(path: Path, value: float) -> str:
-            return f"{path}\t{value:.2f}"
 
-        return pictures.told(answer, show if asked.as_json else line, asked)
+class _Form:
+    """A line a picture."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def head(self) -> Iterator[str]:
+        yield from ()
+
+    def row(self, given: Path, answer: float) -> str:
+        if self.as_json:
+            return json.dumps({"file": str(given), "value": answer})
+        return f"{given}\t{answer:.2f}"
+
+    def end(self) -> Iterator[str]:
+        yield from ()

@@ -13,11 +13,9 @@ import numpy as np
 from zoo.errors import InputError, ZooError
 from zoo.inputs import pictures
 from zoo.inputs.asked import Asked
-from zoo.inputs.classes import classes
 from zoo.inputs.pictures import as_array, check_batch, groups, several
 from zoo.students.classifier import Classifier, Prediction, check_top, ranked
 from zoo.students.student import metadata_value
-from zoo.tasks.image_classification.forms import form_of
 
 if TYPE_CHECKING:
     from zoo.inputs.pictures import Picture
@@ -51,6 +49,9 @@ class PictureStudent(Classifier):
 
         Where the folders that were given hold classes, their accuracy follows.
         """
+        from zoo.inputs.classes import classes
+        from zoo.tasks.image_classification.forms import form_of
+
         if asked.texts:
             raise InputError(f"{self.name} classifies pictures, not texts", "give picture files")
         files, top = pictures.listed(asked), asked.top or 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from zoo.students.classifier import (
     softmax,
 )
 from zoo.students.student import metadata_value
-from zoo.tasks.text_classification.forms import Text, form_of
+
+if TYPE_CHECKING:
+    from zoo.tasks.text_classification.forms import Text
 
 UNKNOWN = "unknown"  # the answer below the threshold
 
@@ -50,6 +52,8 @@ class TextStudent(Classifier):
 
         Where folders of LABEL.txt are given, the accuracy of the likeliest label follows.
         """
+        from zoo.tasks.text_classification.forms import form_of
+
         if not asked.files and not asked.texts and sys.stdin.isatty():
             raise NothingGiven("give --text, text files, or a pipe")
         known = any(map(Path.is_dir, asked.files))
