@@ -3,7 +3,7 @@
 #   VENV    where the environment is made
 #   PYTHON  what makes it, 3.11 to 3.13
 #   TORCH   what pip installs first; say TORCH="torch==2.13.0 --index-url ..." for a CPU-only build
-#   MARKS   which tests `make test` runs
+#   MARKS   which tests `make test` runs, a file at a time on each of 4 cores at most
 
 VENV   ?= .venv
 PYTHON ?= python3
@@ -25,7 +25,7 @@ demo: $(READY)
 	BIN=$(BIN) sh docs/demo.sh
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "$(MARKS)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "$(MARKS)"
 
 check: $(READY)
 	$(BIN)/ruff format --check .
