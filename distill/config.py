@@ -45,7 +45,6 @@ class Data:
         0
     )  # pixels a side that views are drawn at and a teacher sees; 0: image_size
     labelled: bool = _later(True)  # false: folders are no classes, the teacher's first answers are
-    classes: tuple[str, ...] = _later(())  # of the teacher, in its order, if it does not name them
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")
@@ -53,13 +52,6 @@ class Data:
             self.keep_size == 0 or self.keep_size >= self.image_size,
             f"keep_size must be 0, as image_size, or at least that, not {self.keep_size}",
         )
-        _check(
-            not (self.labelled and self.classes),
-            "classes are read where labelled is false: else they are those of the data",
-        )
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        _check(not twice, f"classes has {', '.join(twice)} more than once")
-        _check(len(self.classes) != 1, "classes must be two or more")
         _check(self.image_size >= 8, f"image_size must be at least 8 pixels, not {self.image_size}")
         _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from distill import config
 from distill.errors import DistillError
 from distill.files import expanded
-from distill.teachers import beside, onnx_output, onnx_weights, preparation
+from distill.teachers import beside, class_names, onnx_output, onnx_weights, preparation
 from distill.teachers.onnx_output import Known
 from distill.teachers.onnx_weights import Weights
 from distill.teachers.preparation import BYTES, Preparation, Reads
@@ -47,7 +46,7 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     path = _path(settings, asked)
     weights = onnx_weights.read(path)
     session = _session(weights, path)
-    labels = asked.labels or _labels(session.get_modelmeta().custom_metadata_map, path)
+    labels = _labels(session, asked.labels, path)
     known = Known(len(labels) or asked.classes, bool(labels))
     output = onnx_output.choose(session.get_outputs(), settings.output, known, path)
     reads = _reads(session, path)
@@ -179,14 +178,15 @@ def _notes(prepare: Preparation, where: str, path: Path, side: int) -> tuple[str
     return (f"{path.name} reads {prepare.said}{told}",)
 
 
-def _labels(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
-    """Names of the classes, in order, if the file says them."""
-    if "studentzoo.labels" not in metadata:
-        return ()
-    try:
-        return tuple(str(name) for name in json.loads(metadata["studentzoo.labels"]))
-    except (ValueError, TypeError) as error:
-        raise DistillError(f"the labels in {path} are not a JSON list: {error}") from error
+def _labels(session: ort.InferenceSession, said: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """Names of its classes, in order: those that the recipe says, else the file's, if any."""
+    own = class_names.labels(session.get_modelmeta().custom_metadata_map, path)
+    if said and said != own and sorted(said) == sorted(own):
+        raise DistillError(
+            f"teacher.classes has the names in {path} in another order",
+            "leave teacher.classes out: the file says them in the order of its answers",
+        )
+    return said or own
 
 
 KIND = Kind(open_onnx, ("pictures",))

@@ -97,11 +97,10 @@ def _chosen(job: Job, elder: Elder | None, data: Read) -> Steps[tuple[Teacher, T
 
 
 def _known(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
-    """As `_open`; what was decided of it without being asked is told, its classes are looked at."""
+    """As `_open`; what was decided of it without being asked is told."""
     opened, record = _open(job, elder, labels)
     for note in opened.notes:
         job.say(f"  {note}")
-    _check_labels(opened, labels)
     return opened, record
 
 
@@ -197,13 +196,3 @@ def _audited(job: Job, teacher: Teacher, data: Read, folder: Path) -> Kept:
 def _record(teacher: Teacher) -> TeacherRun:
     facts = (teacher.name, teacher.source, teacher.sha256, teacher.licence)
     return TeacherRun(*facts, recipe=None, recipe_sha256=None, training=None)
-
-
-def _check_labels(teacher: Teacher, labels: tuple[str, ...]) -> None:
-    """The teacher's classes, where its file names them, are those of the data in the same order."""
-    for theirs, ours in zip(teacher.labels, labels, strict=False):
-        if theirs != ours:
-            raise RecipeError(
-                f'{teacher.name} says "{theirs}" where the data says "{ours}"',
-                "a teacher and its student have the same classes in the same order",
-            )

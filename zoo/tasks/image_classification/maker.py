@@ -124,11 +124,11 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return not self.recipe.data.labelled
 
     def class_names(self, onnx: Path | None) -> tuple[str, ...]:
-        """As the recipe says, or else as the teacher's file does."""
+        """As the recipe says of the teacher, or else as its file does."""
         from distill.teachers.class_names import class_names
 
         assert self.recipe.teacher is not None  # the recipe looked
-        return self.recipe.data.classes or class_names(self.recipe.teacher, onnx)
+        return class_names(self.recipe.teacher, onnx)
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
