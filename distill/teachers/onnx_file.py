@@ -50,8 +50,7 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     known = Known(len(labels) or asked.classes, bool(labels))
     output = onnx_output.choose(session.get_outputs(), settings.output, known, path)
     reads = _reads(session, path)
-    told, where = beside.find(path) if reads.kind != BYTES else (None, "")
-    prepare = preparation.resolve(settings.input, reads, told)
+    prepare, how = _prepared(settings.input, reads, path)
     on_gpu = CUDA in session.get_providers()
     fixed = _fixed_batch(session)
     run = _Run(session, output, path, fixed or (BATCH if on_gpu else PART), bool(fixed))
@@ -67,7 +66,7 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
         labels=labels,
         batch=BATCH if on_gpu else SHARED,
         others={said: run.answer(other, callers) for said, other in others},
-        notes=_notes(prepare, where, path, asked.image_size),
+        notes=_notes(prepare, how, path, asked.image_size),
     )
 
 
@@ -170,12 +169,38 @@ def _sha256(weights: Weights, prepare: Preparation, output: str, side: int) -> s
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _notes(prepare: Preparation, where: str, path: Path, side: int) -> tuple[str, ...]:
+def _prepared(
+    said: config.TeacherInput | None, reads: Reads, path: Path
+) -> tuple[Preparation, str]:
+    """How its pictures are prepared, and what of that is said by what lies beside it, in words.
+
+    What cannot be read there is an error only where the recipe leaves the numbers open.
+    """
+    if reads.kind == BYTES:
+        return preparation.resolve(said, reads), ""
+    own = said is not None and said.numbers
+    try:
+        told, where = beside.find(path)
+    except DistillError as error:
+        if not own:
+            raise
+        return preparation.resolve(said, reads), f"; passed over: {error}"
+    prepare = preparation.resolve(said, reads, told)
+    if own:  # what lies beside it may say the rest
+        changed = prepare != preparation.resolve(said, reads)
+        return prepare, f"; resized as {where} says" if changed else ""
+    return prepare, f", as {where} says" if where else ""
+
+
+def _notes(prepare: Preparation, how: str, path: Path, side: int) -> tuple[str, ...]:
     """How it is asked, where that is not as it stands."""
     if prepare.plain(side):
         return ()
-    told = f", as {where} says" if where else ""
-    return (f"{path.name} reads {prepare.said}{told}",)
+    note, whole = f"{path.name} reads {prepare.said}{how}", round(max(prepare.sides) / prepare.crop)
+    if whole <= side:
+        return (note,)
+    large = f"pictures are kept at {side} pixels: data.keep_size: {whole} shows it larger ones"
+    return (note, f"{large} as they are")
 
 
 def _labels(session: ort.InferenceSession, said: tuple[str, ...], path: Path) -> tuple[str, ...]:
