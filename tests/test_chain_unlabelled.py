@@ -6,7 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -26,7 +28,9 @@ from zoo.registry import registries
 
 CLASSES = "classes: [blue, green, red]"
 UNLABELLED = RECIPE.replace("validation: 0.25", "validation: 0.25, labelled: false")
-UNLABELLED = UNLABELLED.replace("licence: CC0-1.0}\nstudent", f"licence: CC0-1.0, {CLASSES}}}\nstudent")
+UNLABELLED = UNLABELLED.replace(
+    "licence: CC0-1.0}\nstudent", f"licence: CC0-1.0, {CLASSES}}}\nstudent"
+)
 UNLABELLED = UNLABELLED.replace("ce: 0.5, kd: 0.5", "ce: 0, kd: 1")
 
 
@@ -150,3 +154,12 @@ def test_the_card_claims_agreement_and_no_accuracy(lab: Path) -> None:
     assert zoo.load(NAME).labels == ("blue", "green", "red")
     with pytest.raises(CardError, match="measured against its teacher's answers"):
         remeasure.accuracy(folder, lab)
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_picture_that_the_first_answer_to_is_no_number_is_named() -> None:
+    white = Image.fromarray(np.full((16, 16, 3), 255, np.uint8))
+    white.save("colours/train-red-03.png")
+    rewrite("/ 20", "/ np.where(images.min((1, 2, 3)) == 255, 0, 20)[:, None]", "oracle.py")
+    with np.errstate(divide="ignore"), pytest.raises(DistillError, match=r"to train-red-03\.png"):
+        label()
