@@ -116,11 +116,14 @@ def tried(job: Job) -> tuple[Teacher, Trial]:
         )
         hint = "`zoo build` tries it before it labels" if asked else "add a teacher"
         raise RecipeError(f"{job.name}: its teacher is {problem}", hint)
+    what = "its data has no labels, so no answer is right or wrong"
+    if job.maker.unlabelled:
+        raise RecipeError(f"{job.document.where(('data', 'labelled'))}: {what}")
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     labels = job.maker.labels(train)
-    if job.maker.unlabelled or not labels:
-        raise RecipeError(f"{job.name}: its data has no labels, so no answer is right or wrong")
+    if not labels:
+        raise RecipeError(f"{job.name}: {what}")
     opened, _ = _known(job, None, labels)
     return opened, job.maker.try_teacher(opened, train)
 
@@ -153,7 +156,7 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
-    """Who answers, under the sha256 of its file, and its record, with that of its weights."""
+    """Who answers, under the sha256 of its file, and its record, as `TeacherRun` has it."""
     if elder is None:
         found = _depending(job, job.maker.teacher(labels, None))
         return found, _record(found)
