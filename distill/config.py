@@ -45,7 +45,6 @@ class Data:
         0
     )  # pixels a side that views are drawn at and a teacher sees; 0: image_size
     labelled: bool = _later(True)  # false: folders are no classes, the teacher's first answers are
-    classes: tuple[str, ...] = _later(())  # of the teacher, in its order, if it does not name them
 
     def __post_init__(self) -> None:
         _check(bool(self.source), "source must not be empty")
@@ -53,13 +52,6 @@ class Data:
             self.keep_size == 0 or self.keep_size >= self.image_size,
             f"keep_size must be 0, as image_size, or at least that, not {self.keep_size}",
         )
-        _check(
-            not (self.labelled and self.classes),
-            "classes are read where labelled is false: else they are those of the data",
-        )
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        _check(not twice, f"classes has {', '.join(twice)} more than once")
-        _check(len(self.classes) != 1, "classes must be two or more")
         _check(self.image_size >= 8, f"image_size must be at least 8 pixels, not {self.image_size}")
         _check(0 < self.validation < 0.9, f"validation must lie in (0, 0.9), not {self.validation}")
 
@@ -129,6 +121,11 @@ class TeacherInput:
         raw = self.preset in ("none", "raw")
         _check(not (raw and (self.mean or self.std)), "mean and std contradict preset none and raw")
 
+    @property
+    def numbers(self) -> bool:
+        """Whether it says what numbers pixels become, by a preset or by itself."""
+        return bool(self.preset or self.range or self.mean or self.std)
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -146,19 +143,21 @@ class Teacher:
     output: str = _later("")  # of onnx, that answers; empty: the only one that fits its classes
     classes: str | tuple[str, ...] = _later(())  # its own names, in its own order, or a file of
     # them: a name a line, a JSON list, a config.json with id2label; empty: those of the data
-    depends: tuple[str, ...] = _later(())  # files beside the recipe that a callable's answers read
+    depends: tuple[str, ...] = _later(())  # files beside the recipe that the answers of a
+    # callable or a module read
 
     def __post_init__(self) -> None:
         kinds = ("recipe", "onnx", "callable", "module", "pretrained")
         given = [k for k in kinds if getattr(self, k)]
         _check(
             len(given) == 1,
-            f"a teacher is one of {', '.join(kinds)}; given: {given or 'none'}",
+            "a teacher is one of recipe, onnx, callable, module and pretrained; given: "
+            f"{' and '.join(given) or 'none'}",
         )
         of_onnx = self.input is None and not self.output
         _check(bool(self.onnx) or of_onnx, "input and output are those of an onnx teacher")
         _check(
-            bool(self.callable or not self.depends),
+            bool(self.callable or self.module or not self.depends),
             f"depends means nothing to a teacher that is {given[0]}: its own files are known",
         )
         known = self.recipe or self.pretrained

@@ -27,7 +27,7 @@ from distill.data.texts import Texts
 from distill.errors import DistillError
 from distill.files import DAMAGED, write
 from distill.progress import progress
-from distill.teachers.teacher import NotFiniteError
+from distill.teachers.teacher import NotFiniteError, naming
 from distill.trial import STEADY, UNSTEADY, UNSTEADY_HINT, tolerance, unsteady
 from distill.views import View, Views, views_of
 
@@ -96,6 +96,7 @@ def keep(
     another number of classes, are not finite, or do not match what was kept before.
     """
     views, classes = views_of(data, how), len(data.classes)
+    called = np.array(getattr(data, "names", ()), object)
     name = key(teacher, views, config)
     folder = root / name[:16]
     asked = _asked(views, config)
@@ -105,11 +106,10 @@ def keep(
             f"to answer of {len(views)} examples",
             "raise labels.share, or give data.words or data.counts",
         )
-    names = getattr(data, "names", ())
-    index, logits, rest = _records(ask, views, asked, config, folder, classes, names)
+    index, logits, rest = _records(ask, views, asked, config, folder, classes, called)
     place = np.full(len(views), -1)
     place[asked] = np.arange(len(asked))
-    audit = _audit(index, logits, ask, views, asked, config.audit, classes)
+    audit = _audit(index, logits, ask, views, asked, config.audit, classes, called)
     size = sum(path.stat().st_size for path in folder.rglob("*.npz"))
     return Kept(classes, place, index, logits, rest, name, audit, size)
 
@@ -121,7 +121,7 @@ def _records(
     config: Labels,
     folder: Path,
     classes: int,
-    names: Sequence[str],
+    called: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
     """What `_top` makes of every view, stacked; shards that lie in `folder` are not asked for."""
     parts: list[list[tuple[np.ndarray, ...]]] = []
@@ -136,10 +136,8 @@ def _records(
                 record = _read(path, len(rows), width)
                 if record is None:
                     examples = view.examples(torch.from_numpy(rows))
-                    try:
+                    with naming(examples, _of(called, rows)):
                         record = _top(_answers(ask, examples, classes), width)
-                    except NotFiniteError as error:
-                        raise error.named([names[row] for row in rows] if names else []) from None
                     _write(path, number, *record)
                 parts[-1].append(record)
                 bar.update(len(rows), f"view {number + 1} of {config.views}")
@@ -151,6 +149,12 @@ def _asked(views: Views, config: Labels) -> np.ndarray:
     rows = views.askable(config.of)
     chance = np.random.Generator(np.random.Philox(key=len(rows))).random(len(rows))
     return rows[chance < config.share]
+
+
+def _of(called: np.ndarray, rows: np.ndarray) -> Sequence[str]:
+    """The names of rows, of those of all examples, where they have any."""
+    found: list[str] = called[rows].tolist() if len(called) else []
+    return found
 
 
 def _answers(ask: Ask, examples: Any, classes: int) -> np.ndarray:
@@ -218,6 +222,7 @@ def _audit(
     asked: np.ndarray,
     fraction: float,
     classes: int,
+    called: np.ndarray,
 ) -> Audit:
     """Ask the teacher again about a fraction of the rows of every view, drawn at random."""
     count = max(1, round(fraction * len(asked)))
@@ -225,7 +230,8 @@ def _audit(
     for number in range(len(logits)):
         rows = np.random.default_rng(number).choice(len(asked), count, replace=False)
         examples = views.view(number).examples(torch.from_numpy(asked[rows]))
-        live = _answers(ask, examples, classes)
+        with naming(examples, _of(called, asked[rows])):
+            live = _answers(ask, examples, classes)
         off = np.take_along_axis(live, index[number, rows].astype(np.int64), 1)
         off = np.abs(logits[number, rows] - off)
         if steady and off.max() > most:
@@ -237,8 +243,8 @@ def _audit(
     if worst > most:
         raise DistillError(
             f"kept teacher outputs differ from the live teacher by {worst:.3g}",
-            "the teacher changed under the same name: name the files that it reads by "
-            "teacher.depends, or delete the labels' folder",
+            "the teacher changed under the same name: of a callable or a module, name the files "
+            "that it reads by teacher.depends; of another, delete the labels' folder",
         )
     return Audit(count * len(logits), same / (count * len(logits)), worst)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distill.errors import DistillError
-from distill.teachers.teacher import Gives, NotFiniteError, Teacher
+from distill.teachers.teacher import Gives, Teacher, naming
 
 EXAMPLES = 400  # that a teacher is tried on, at most
 ENOUGH, MANY = 50, 100  # of fewer examples nothing is concluded; so many are good evidence
@@ -68,11 +68,8 @@ def try_teacher(
     count = min(EXAMPLES, len(labels))
     rows = np.sort(np.random.default_rng(0).choice(len(labels), count, replace=False))
     chosen = examples[rows] if isinstance(examples, np.ndarray) else [examples[r] for r in rows]
-    called = [names[r] if len(names) > r else _called(examples[r]) for r in rows]
-    try:
+    with naming(chosen, [names[r] for r in rows] if names else ()):
         whole = teacher.whole(chosen)
-    except NotFiniteError as error:
-        raise error.named(called) from None
     teacher = teacher.giving(gives(whole))
     logits, labels = teacher.logits(whole), labels[rows]
     if unsteady(teacher, chosen[:STEADY], logits[:STEADY]):
@@ -122,10 +119,6 @@ def _by_class(
     n = np.bincount(labels, minlength=len(classes)).tolist()
     right = np.bincount(labels[answers == labels], minlength=len(classes)).tolist()
     return tuple(OfClass(*facts) for facts in zip(classes, n, right, strict=True))
-
-
-def _called(example: Any) -> str:
-    return repr(example[:60]) if isinstance(example, str) else ""
 
 
 def _refused(

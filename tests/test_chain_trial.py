@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 pytest.importorskip("onnx")
+pytest.importorskip("torch")
 
 from onnx_teachers import MEAN, STD, onnx_file
 
@@ -167,3 +169,39 @@ def test_a_recipe_without_a_teacher_of_its_own_is_one_error(lab: Path) -> None:
     Path("elder.yaml").write_text(other)
     with pytest.raises(RecipeError, match=r"student of none\.yaml"):
         examine("elder.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  licence: MIT", "  licence: MIT\n  classes: gone.txt", r"teacher\.classes: .*gone\.txt"),
+        ("onnx: big", "onnx: gone", r"teacher\.onnx: there is no file gone\.onnx"),
+        ("onnx: big.onnx", "callable: big", r"teacher\.callable: 'big' is not the address"),
+        (
+            "onnx: big.onnx",
+            "callable: 'net:answer'\n  depends: [gone.pt]",
+            r"teacher\.depends\[0\]",
+        ),
+        ("source: colours", "source: gone", r"data\.source: .*gone"),
+    ],
+)
+def test_what_a_build_refuses_is_refused_with_its_line(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
+) -> None:
+    nearest()
+    Path("net.py").write_text("def answer(pictures): raise SystemExit('asked')\n")
+    monkeypatch.delitem(sys.modules, "net", raising=False)
+    Path("mine.yaml").write_text((RECIPE % "").replace(old, new))
+    with pytest.raises((DistillError, RecipeError), match=rf"^mine\.yaml:\d+: {said}"):
+        examine("mine.yaml")
+
+
+@pytest.mark.usefixtures("lab")
+def test_data_without_labels_is_told_before_a_picture_is_read() -> None:
+    nearest()
+    text = (RECIPE % "  input: {preset: imagenet}").replace("image_size: 16", "labelled: false")
+    Path("mine.yaml").write_text(text + "loss: {name: kd, ce: 0, kd: 1}\n")
+    for path in Path("colours").rglob("*.png"):
+        path.write_bytes(b"cut")
+    with pytest.raises(RecipeError, match=r"^mine\.yaml:4: data\.labelled: its data has no labels"):
+        examine("mine.yaml")

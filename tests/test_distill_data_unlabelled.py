@@ -143,19 +143,6 @@ def test_a_teachers_answers_become_labels_and_change_no_hash(tmp_path: Path) -> 
     assert found.sha256 == data.sha256 and found.labels.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"classes": ("a", "b")}, "labelled is false"),
-        ({"labelled": False, "classes": ("a", "b", "a")}, "has a more than once"),
-        ({"labelled": False, "classes": ("a",)}, "two or more"),
-    ],
-)
-def test_classes_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Data("x", "CC0-1.0", **settings)  # type: ignore[arg-type]
-
-
 # --- what the teacher calls its classes ----------------------------------------------------------
 
 
@@ -185,7 +172,7 @@ def test_a_file_that_names_none_or_nonsense_is_one_error(
     onnx.save(model, tmp_path / "t.onnx")
     with pytest.raises(DistillError, match=r"t\.onnx") as caught:
         class_names(Teacher(onnx=str(tmp_path / "t.onnx"), licence="MIT"))
-    assert "data.classes" in caught.value.hint
+    assert "teacher.classes" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", json.dumps({}).encode()])
@@ -198,10 +185,18 @@ def test_a_file_that_is_no_onnx_is_one_error(tmp_path: Path, content: bytes) -> 
         class_names(Teacher(onnx=str(tmp_path / "t.onnx"), licence="MIT"))
 
 
-def test_a_function_names_none_and_the_recipe_is_asked_to() -> None:
-    pytest.importorskip("onnx")
+@pytest.mark.parametrize("kind", ["callable", "module"])
+def test_code_names_none_and_the_recipe_is_asked_to(kind: str) -> None:
     from distill.teachers.class_names import class_names
 
     with pytest.raises(DistillError, match="my:answer does not name") as caught:
-        class_names(Teacher(callable="my:answer", licence="MIT"))
-    assert "data.classes" in caught.value.hint
+        class_names(Teacher(**{kind: "my:answer"}, licence="MIT"))
+    assert "teacher.classes" in caught.value.hint
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "a"), ("a",)])
+def test_classes_that_cannot_be_are_refused(classes: tuple[str, ...]) -> None:
+    from distill.teachers.class_names import class_names
+
+    with pytest.raises(DistillError, match=r"teacher\.classes are fewer than two, or one is"):
+        class_names(Teacher(callable="my:answer", licence="MIT", classes=classes))

@@ -355,3 +355,8 @@ def test_a_picture_that_is_answered_by_nan_is_named(tmp_path: Path) -> None:
     teacher = Teacher("big", "here", TEACHER, "MIT", CLASSES, answer, batch=3)
     with pytest.raises(DistillError, match=r"not finite to class/17\.png"):
         labels.keep(teacher, TEACHER, data, Augment(), CONFIG, tmp_path)
+    whole = replace(CONFIG, audit=1.0)
+    good = replace(teacher, answer=ask)
+    labels.keep(good, TEACHER, data, Augment(), whole, tmp_path)
+    with pytest.raises(DistillError, match=r"not finite to class/17\.png"):  # by the audit
+        labels.keep(teacher, TEACHER, data, Augment(), whole, tmp_path)

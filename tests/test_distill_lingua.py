@@ -321,6 +321,8 @@ def test_lingua_answers_in_the_order_of_the_classes() -> None:
         teacher(["\ud800"])
     with pytest.raises(DistillError, match="no language 'xx'"):
         open_text_teacher(Settings(pretrained="lingua"), ("de", "xx"))
+    turned = Settings(pretrained="lingua", classes=("en", "de", "el", "ja"))
+    assert open_text_teacher(turned, classes)(texts[:3]).argmax(axis=1).tolist() == [1, 2, 0]
     other = open_text_teacher(Settings(pretrained="lingua"), classes[::-1])
     assert len({teacher.sha256, other.sha256}) == 2
     assert np.array_equal(other(texts)[:, ::-1], answers)

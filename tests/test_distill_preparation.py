@@ -189,6 +189,35 @@ def test_a_file_beside_that_is_not_understood_is_named(tmp_path: Path, facts: st
         opened(onnx_file(tmp_path / "big.onnx"))
 
 
+@pytest.mark.parametrize("said", [{"preset": "none"}, {"range": 1}, {"mean": MEAN, "std": STD}])
+def test_what_the_recipe_says_needs_no_file_beside_and_a_broken_one_is_told(
+    tmp_path: Path, said: dict[str, Any]
+) -> None:
+    (tmp_path / "preprocessor_config.json").write_text("{")
+    path = onnx_file(tmp_path / "big.onnx")
+    assert "passed over: " in opened(path, **said).notes[0]
+    with pytest.raises(DistillError, match=r"preprocessor_config\.json"):
+        opened(path, color="bgr")
+
+
+def test_the_note_names_a_file_beside_for_what_it_decided(tmp_path: Path) -> None:
+    beside = tmp_path / "preprocessor_config.json"
+    beside.write_text(json.dumps(PROCESSOR))
+    path = onnx_file(tmp_path / "big.onnx")
+    note = opened(path, preset="inception").notes[0]
+    assert "; resized as preprocessor_config.json says" in note and ", as" not in note
+    beside.write_text(json.dumps(PROCESSOR | {"do_resize": False, "resample": 2}))
+    assert "preprocessor_config.json" not in opened(path, preset="inception").notes[0]
+
+
+def test_pictures_that_are_kept_smaller_than_they_are_read_are_told(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "big.onnx", shape=("n", 3, 28, 28))
+    (*_, note) = opened(path, preset="none", crop=0.875).notes
+    assert note.startswith("pictures are kept at 8 pixels: data.keep_size: 32 shows")
+    exact = onnx_file(tmp_path / "exact.onnx", shape=("n", 3, 8, 8))
+    assert len(opened(exact, preset="none").notes) == 1
+
+
 def test_a_config_of_transformers_says_nothing_of_pictures(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "ant"}}))
     with pytest.raises(DistillError, match="in which range"):

@@ -118,6 +118,8 @@ def test_a_recipe_whose_file_is_not_given_is_an_error() -> None:
         {"second_output": True},
         {"labels": '["ant"]'},
         {"labels": "ant"},
+        {"labels": '"abc"'},
+        {"labels": "[1, 2, 3]"},
     ],
 )
 def test_an_onnx_file_with_another_contract_is_refused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -214,3 +214,16 @@ def test_a_picture_that_is_answered_by_nan_is_named() -> None:
         [[0.0, np.inf if len(one) == 90 else 1.0] for one in asked]))  # fmt: skip
     with pytest.raises(DistillError, match=r"not finite to 'b{60}'"):
         try_teacher(reader, texts, np.zeros(60, int), ("x", "y"))
+
+
+def test_an_answer_that_is_no_number_is_told_with_the_examples_name_or_its_text() -> None:
+    from distill.teachers.teacher import NotFiniteError, naming
+
+    def told(examples: Sequence[object], names: Sequence[str] = ()) -> str:
+        with pytest.raises(NotFiniteError) as caught, naming(examples, names):
+            raise NotFiniteError("big", 1)
+        return str(caught.value)
+
+    assert told([0, 1], ["a.png", "b.png"]).endswith("not finite to b.png")
+    assert told(["one", "two" * 99]).endswith("not finite to '" + "two" * 20 + "'")
+    assert told([0, 1]).endswith("not finite")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,25 +65,39 @@ def open_text_teacher(settings: config.Teacher, classes: tuple[str, ...]) -> Tea
 
 def check(settings: config.Teacher, what: str) -> None:
     """Refuse a teacher of "pictures" or "texts" that is not there; it is not opened."""
-    _kind(settings, what)
-    for key in ("onnx", "module"):
-        path = getattr(settings, key)
-        if path and ":" not in path and not expanded(path).is_file():
-            hint = "a relative path starts at the working directory"
-            raise DistillError(f"there is no file {path}", hint, ("teacher", key))
+    kind = _kind(settings, what)
+    with _blamed("pretrained"):
+        kind.check(settings)
+    with _blamed("classes"):
+        names_of.own(settings.classes)
     takes = "uint8 (n, h, w, 3) and gives logits (n, classes)"
     wanted = {
+        "onnx": "",
         "callable": f"it takes {takes}",
         "module": f"it gives an nn.Module that takes {takes}",
     }
-    for key in wanted:
+    for key in (key for key in wanted if getattr(settings, key)):
         address = getattr(settings, key)
-        if ":" not in address:
-            continue
-        try:
-            own_code.find(address, wanted[key])
-        except DistillError as error:
-            raise DistillError(str(error), error.hint, ("teacher", key)) from error
+        with _blamed(key):
+            if key == "onnx" or address.endswith(".pt2"):
+                _check_file(address)
+            else:
+                own_code.find(address, wanted[key])
+
+
+def _check_file(path: str) -> None:
+    if not expanded(path).is_file():
+        hint = "a relative path starts at the working directory"
+        raise DistillError(f"there is no file {path}", hint)
+
+
+@contextmanager
+def _blamed(key: str) -> Iterator[None]:
+    """An error is that of a key of the recipe's teacher."""
+    try:
+        yield
+    except DistillError as error:
+        raise DistillError(str(error), error.hint, ("teacher", key)) from error
 
 
 def _open(settings: config.Teacher, asked: Asked) -> Teacher:

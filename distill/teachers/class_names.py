@@ -1,8 +1,9 @@
-"""What a teacher calls its classes, read before it is opened."""
+"""What a teacher's file calls its classes, and what a teacher that is not open yet calls them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from distill import config
@@ -11,7 +12,7 @@ from distill.files import DAMAGED, expanded, open_plain
 from distill.teachers.classes import own
 
 KEY = "studentzoo.labels"  # of a file's metadata: a JSON list
-HINT = "say them in the recipe, in the order of its answers: data.classes: [first, second, ...]"
+HINT = "say them in the recipe, in the order of its answers: teacher.classes: [first, second, ...]"
 
 
 def class_names(settings: config.Teacher, onnx_path: Path | None = None) -> tuple[str, ...]:
@@ -19,24 +20,28 @@ def class_names(settings: config.Teacher, onnx_path: Path | None = None) -> tupl
 
     onnx_path is the file of another recipe's student, as in `open_teacher`.
     """
-    said = own(settings.classes)
-    if said:
-        return said
     path = onnx_path or (expanded(settings.onnx) if settings.onnx else None)
-    if path is None:
-        name = settings.callable or settings.pretrained or settings.recipe
-        raise DistillError(f"the teacher {name} does not name its classes", HINT)
-    text = _metadata(path).get(KEY)
-    if text is None:
-        raise DistillError(f"the teacher {path} does not name its classes", HINT)
+    said = own(settings.classes)
+    names = said or (labels(_metadata(path), path) if path else ())
+    who = path or settings.callable or settings.module or settings.pretrained or settings.recipe
+    if not names:
+        raise DistillError(f"the teacher {who} does not name its classes", HINT)
+    if len(set(names)) != len(names) or len(names) < 2:
+        whose = "teacher.classes" if said else f"the labels in {path}"
+        raise DistillError(f"{whose} are fewer than two, or one is there twice", HINT)
+    return names
+
+
+def labels(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    """Names of the classes of the file `path`, in order, if its metadata says them."""
+    if KEY not in metadata:
+        return ()
     try:
-        names = json.loads(text)
-    except ValueError as error:
+        names = json.loads(metadata[KEY])
+    except (ValueError, RecursionError) as error:
         raise DistillError(f"the labels in {path} are not JSON: {error}", HINT) from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DistillError(f"the labels in {path} are not a JSON list of names", HINT)
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise DistillError(f"the labels in {path} are fewer than two, or one is there twice", HINT)
     return tuple(names)
 
 

@@ -67,7 +67,7 @@ def open_imagenet(settings: config.Teacher, asked: Asked) -> Teacher:
             "fine-tune it on the data by a recipe (student.init: imagenet), and name that recipe; "
             "or say its names, the data's among them: teacher.classes",
         )
-    variant = name.removeprefix("efficientnet-")
+    variant = _variant(settings)
     net = EfficientNetLite(IMAGENET, SIZES[variant], variant).eval()
     load_imagenet(net, variant)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -82,4 +82,8 @@ def open_imagenet(settings: config.Teacher, asked: Asked) -> Teacher:
     return Teacher(name, source, sha256(variant), licence, IMAGENET, answer)
 
 
-KIND = Kind(open_imagenet, ("pictures",))
+def _variant(settings: config.Teacher) -> str:
+    return settings.pretrained.removeprefix("efficientnet-")
+
+
+KIND = Kind(open_imagenet, ("pictures",), lambda settings: weights(_variant(settings)))

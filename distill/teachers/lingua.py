@@ -28,13 +28,14 @@ DECIMALS = 7  # kept: it sums in an order that varies, so that the last bits of 
 
 
 def open_lingua(settings: config.Teacher, asked: Asked) -> Teacher:
-    """Lingua for exactly the languages of the data, by ISO 639-1 codes, at its high accuracy.
+    """Lingua for exactly the languages of the data, or of `teacher.classes`, at its high accuracy.
 
+    They are named by ISO 639-1 codes.
     A logit is the logarithm of its confidence, which is rounded to DECIMALS, raised to FLOOR and
     divided by the sum of its row. So the softmax of a row is Lingua's answer, and a text without
     letters has the same logit everywhere. Models are loaded when a text first needs them.
     """
-    lingua, classes = _module(), asked.names
+    lingua, classes = _module(), asked.labels or asked.names
     languages = [_language(lingua, name) for name in classes]
     detector = lingua.LanguageDetectorBuilder.from_languages(*languages).build()
     columns = {language: i for i, language in enumerate(languages)}
@@ -111,4 +112,9 @@ def _fingerprint(lingua: ModuleType, version: str, classes: tuple[str, ...]) -> 
     return hasher.hexdigest()
 
 
-KIND = Kind(open_lingua, ("texts",))
+def _check(settings: config.Teacher) -> None:
+    """`DistillError` where the package is not there."""
+    _module()
+
+
+KIND = Kind(open_lingua, ("texts",), _check)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from distill import config
 from distill.errors import DistillError
 from distill.files import expanded
-from distill.teachers import beside, onnx_output, onnx_weights, preparation
+from distill.teachers import beside, class_names, onnx_output, onnx_weights, preparation
 from distill.teachers.onnx_output import Known
 from distill.teachers.onnx_weights import Weights
 from distill.teachers.preparation import BYTES, Preparation, Reads
@@ -47,12 +46,11 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
     path = _path(settings, asked)
     weights = onnx_weights.read(path)
     session = _session(weights, path)
-    labels = asked.labels or _labels(session.get_modelmeta().custom_metadata_map, path)
+    labels = _labels(session, asked.labels, path)
     known = Known(len(labels) or asked.classes, bool(labels))
     output = onnx_output.choose(session.get_outputs(), settings.output, known, path)
     reads = _reads(session, path)
-    told, where = beside.find(path) if reads.kind != BYTES else (None, "")
-    prepare = preparation.resolve(settings.input, reads, told)
+    prepare, how = _prepared(settings.input, reads, path)
     on_gpu = CUDA in session.get_providers()
     fixed = _fixed_batch(session)
     run = _Run(session, output, path, fixed or (BATCH if on_gpu else PART), bool(fixed))
@@ -68,7 +66,7 @@ def open_onnx(settings: config.Teacher, asked: Asked) -> Teacher:
         labels=labels,
         batch=BATCH if on_gpu else SHARED,
         others={said: run.answer(other, callers) for said, other in others},
-        notes=_notes(prepare, where, path, asked.image_size),
+        notes=_notes(prepare, how, path, asked.image_size),
     )
 
 
@@ -171,22 +169,49 @@ def _sha256(weights: Weights, prepare: Preparation, output: str, side: int) -> s
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _notes(prepare: Preparation, where: str, path: Path, side: int) -> tuple[str, ...]:
+def _prepared(
+    said: config.TeacherInput | None, reads: Reads, path: Path
+) -> tuple[Preparation, str]:
+    """How its pictures are prepared, and what of that is said by what lies beside it, in words.
+
+    What cannot be read there is an error only where the recipe leaves the numbers open.
+    """
+    if reads.kind == BYTES:
+        return preparation.resolve(said, reads), ""
+    own = said is not None and said.numbers
+    try:
+        told, where = beside.find(path)
+    except DistillError as error:
+        if not own:
+            raise
+        return preparation.resolve(said, reads), f"; passed over: {error}"
+    prepare = preparation.resolve(said, reads, told)
+    if own:  # what lies beside it may say the rest
+        changed = prepare != preparation.resolve(said, reads)
+        return prepare, f"; resized as {where} says" if changed else ""
+    return prepare, f", as {where} says" if where else ""
+
+
+def _notes(prepare: Preparation, how: str, path: Path, side: int) -> tuple[str, ...]:
     """How it is asked, where that is not as it stands."""
     if prepare.plain(side):
         return ()
-    told = f", as {where} says" if where else ""
-    return (f"{path.name} reads {prepare.said}{told}",)
+    note, whole = f"{path.name} reads {prepare.said}{how}", round(max(prepare.sides) / prepare.crop)
+    if whole <= side:
+        return (note,)
+    large = f"pictures are kept at {side} pixels: data.keep_size: {whole} shows it larger ones"
+    return (note, f"{large} as they are")
 
 
-def _labels(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
-    """Names of the classes, in order, if the file says them."""
-    if "studentzoo.labels" not in metadata:
-        return ()
-    try:
-        return tuple(str(name) for name in json.loads(metadata["studentzoo.labels"]))
-    except (ValueError, TypeError) as error:
-        raise DistillError(f"the labels in {path} are not a JSON list: {error}") from error
+def _labels(session: ort.InferenceSession, said: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """Names of its classes, in order: those that the recipe says, else the file's, if any."""
+    own = class_names.labels(session.get_modelmeta().custom_metadata_map, path)
+    if said and said != own and sorted(said) == sorted(own):
+        raise DistillError(
+            f"teacher.classes has the names in {path} in another order",
+            "leave teacher.classes out: the file says them in the order of its answers",
+        )
+    return said or own
 
 
 KIND = Kind(open_onnx, ("pictures",))

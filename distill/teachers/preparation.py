@@ -137,7 +137,7 @@ def resolve(
     found = _filled(_with_preset(said), beside)
     if kind == "uint8":
         _check_bytes(found, file)
-    elif not any(getattr(found, key) for key in _VALUES):
+    elif not found.numbers:
         raise DistillError(
             f"the teacher {file.path} reads {kind}, and nothing says in which range",
             "teacher.input: {preset: imagenet} (or inception, clip, none: 0 to 255; {range: 1}: "

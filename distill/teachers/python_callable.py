@@ -1,9 +1,10 @@
 """Any Python function as a teacher: `module:function`, uint8 (n, h, w, 3) to logits (n, classes).
 
 The module is looked for as Python does, and in the working directory. What a function answers is
-known by a hash of its module's source (in a package: of all that lies in the module's folder) and,
-where it has one, of its attribute `revision`. Files that it reads, weights above all, are named by
-`teacher.depends`, so that kept labels are not taken for those of others.
+known by a hash of its module's source, with what that imports by name from beside it, and, where it
+has one, of its attribute `revision`. Files that it reads, weights above all, and modules that it
+imports otherwise (by `importlib`, say) are named by `teacher.depends`, so that kept labels are not
+taken for those of others.
 """
 
 from __future__ import annotations

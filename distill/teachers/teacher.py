@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,11 +34,18 @@ class NotFiniteError(DistillError):
         )
         self.teacher, self.row = teacher, row
 
-    def named(self, names: Sequence[str]) -> NotFiniteError:
-        """With the name of the example; names are those of all that were asked, if any."""
-        return NotFiniteError(
-            self.teacher, self.row, names[self.row] if len(names) > self.row else ""
-        )
+
+@contextmanager
+def naming(examples: Any, names: Sequence[str] = ()) -> Iterator[None]:
+    """A `NotFiniteError` tells the example's name, of `names` where there are any, or its text."""
+    try:
+        yield
+    except NotFiniteError as error:
+        if len(names) > error.row:
+            called = names[error.row]
+        else:
+            called = repr(examples[error.row][:60]) if isinstance(examples[error.row], str) else ""
+        raise NotFiniteError(error.teacher, error.row, called) from None
 
 
 @dataclass(frozen=True)
@@ -130,3 +138,5 @@ class Kind(NamedTuple):
 
     open: Callable[[config.Teacher, Asked], Teacher]  # raises `DistillError`
     reads: tuple[str, ...]  # "pictures", "texts" or both
+    check: Callable[[config.Teacher], object] = lambda settings: None
+    # refuses one whose package is not installed, unopened: a `DistillError`

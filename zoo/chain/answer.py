@@ -32,7 +32,7 @@ def run(data: Read, job: Job, teacher: Teacher) -> Steps[Read]:
 
     def make(out: Path) -> dict[str, Any]:
         return {
-            name: teacher(job.maker.examples(split)).argmax(1).tolist()
+            name: job.maker.said(teacher, split).argmax(1).tolist()
             for name, split in splits.items()
         }
 

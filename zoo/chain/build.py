@@ -135,6 +135,7 @@ def chain(
 def _looked_at(jobs: list[Job]) -> list[Read]:
     """The data of each, that of the last first, once all that the recipes say was checked."""
     for job in reversed(jobs):
+        check.folder("--work", job.folder)
         check.recipe(job)
     found = [label.read(job) for job in reversed(jobs)]
     for job, read in zip(reversed(jobs), found, strict=True):

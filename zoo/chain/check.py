@@ -40,7 +40,6 @@ def _standing(path: Path) -> Path:
 def recipe(job: Job) -> None:
     """The student can be made, its teacher and its data are there."""
     given, maker = job.recipe, job.maker
-    folder("--work", job.folder)
     with _blamed(job, ("student",)):
         maker.check()
     if given.teacher is not None and maker.asks:

@@ -91,7 +91,7 @@ def _known(exported: Exported, job: Job) -> Steps[Known]:
         outputs = job.meter.outputs(exported.folder / FILES["fp32"], held_out)
         found: dict[str, Any] = {"fp32": job.meter.score(outputs, held_out, "", "validation")}
         if teacher is not None:
-            said = teacher(job.maker.examples(held_out))
+            said = job.maker.said(teacher, held_out)
             found["teacher"] = job.meter.score(said, held_out, "", "validation")
             found["agreement"] = job.task.agree(outputs, said)
         return plain.to_dict(found)

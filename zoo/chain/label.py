@@ -97,11 +97,10 @@ def _chosen(job: Job, elder: Elder | None, data: Read) -> Steps[tuple[Teacher, T
 
 
 def _known(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
-    """As `_open`; what was decided of it without being asked is told, its classes are looked at."""
+    """As `_open`; what was decided of it without being asked is told."""
     opened, record = _open(job, elder, labels)
     for note in opened.notes:
         job.say(f"  {note}")
-    _check_labels(opened, labels)
     return opened, record
 
 
@@ -117,11 +116,14 @@ def tried(job: Job) -> tuple[Teacher, Trial]:
         )
         hint = "`zoo build` tries it before it labels" if asked else "add a teacher"
         raise RecipeError(f"{job.name}: its teacher is {problem}", hint)
+    what = "its data has no labels, so no answer is right or wrong"
+    if job.maker.unlabelled:
+        raise RecipeError(f"{job.document.where(('data', 'labelled'))}: {what}")
     job.tell(f"reading {job.recipe.data.source}")
     train = job.maker.load("train", job.data)
     labels = job.maker.labels(train)
-    if job.maker.unlabelled or not labels:
-        raise RecipeError(f"{job.name}: its data has no labels, so no answer is right or wrong")
+    if not labels:
+        raise RecipeError(f"{job.name}: {what}")
     opened, _ = _known(job, None, labels)
     return opened, job.maker.try_teacher(opened, train)
 
@@ -154,7 +156,7 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
 
 
 def _open(job: Job, elder: Elder | None, labels: tuple[str, ...]) -> tuple[Teacher, TeacherRun]:
-    """Who answers, under the sha256 of its file, and its record, with that of its weights."""
+    """Who answers, under the sha256 of its file, and its record, as `TeacherRun` has it."""
     if elder is None:
         found = _depending(job, job.maker.teacher(labels, None))
         return found, _record(found)
@@ -197,13 +199,3 @@ def _audited(job: Job, teacher: Teacher, data: Read, folder: Path) -> Kept:
 def _record(teacher: Teacher) -> TeacherRun:
     facts = (teacher.name, teacher.source, teacher.sha256, teacher.licence)
     return TeacherRun(*facts, recipe=None, recipe_sha256=None, training=None)
-
-
-def _check_labels(teacher: Teacher, labels: tuple[str, ...]) -> None:
-    """The teacher's classes, where its file names them, are those of the data in the same order."""
-    for theirs, ours in zip(teacher.labels, labels, strict=False):
-        if theirs != ours:
-            raise RecipeError(
-                f'{teacher.name} says "{theirs}" where the data says "{ours}"',
-                "a teacher and its student have the same classes in the same order",
-            )

@@ -107,6 +107,16 @@ class Maker(ABC, Generic[R, D]):
         names, examples = getattr(train, "names", ()), self.examples(train)
         return try_teacher(teacher, examples, train.labels, self.labels(train), names)  # type: ignore[attr-defined]
 
+    def said(self, teacher: Teacher, data: D) -> np.ndarray:
+        """What it answers to every example, (n, ...); an answer that is no number is an error with
+        the example's name.
+        """
+        from distill.teachers.teacher import naming
+
+        examples = self.examples(data)
+        with naming(examples, getattr(data, "names", ())):
+            return teacher(examples)
+
     @abstractmethod
     def views(self) -> Any:
         """How a view is drawn, as `distill.views` takes it."""

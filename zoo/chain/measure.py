@@ -99,7 +99,7 @@ def _scores(
     (name, test), *others = tests.items()
     labelled = compressed.exported.distilled.labelled
     outputs = {k: meter.outputs(folder / f, test) for k, f in FILES.items()}
-    teacher = labelled.teacher(maker.examples(test)) if labelled.teacher else None
+    teacher = maker.said(labelled.teacher, test) if labelled.teacher else None
     if maker.unlabelled and teacher is not None:
         test = maker.answered(test, teacher.argmax(1), labelled.data.labels)
     found: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.chain import label
+from zoo.chain import check, label
 from zoo.chain.build import look_beside
 from zoo.chain.job import Job, Say
 from zoo.records import recipe as recipes
@@ -35,6 +35,7 @@ def examine(recipe: str, *, data: Path | None = None, say: Say = lambda line: No
     job = Job(found.recipe, data, Path("runs"), None, say, document=found.document)
     try:
         look_beside(recipe)
+        check.recipe(job)
         teacher, trial = label.tried(job)
     finally:
         sys.path[:] = path

@@ -60,7 +60,8 @@ class TeacherFacts:
 
     name: str  # a recipe, a pretrained network, a callable
     source: str  # where its weights come from
-    sha256: str  # of its weights
+    sha256: str  # of a recipe's student: of its weights; else of its file or code and, where they
+    # are not asked as they stand, of how they are (preparation, columns, `depends`)
     licence: str  # SPDX id, or plain words
     accuracy: Score | None  # measured by us, as the student's; None: the test split has no labels
     labeller: Labeller | None = None  # its file that answered; None: its only one, or not recorded

@@ -52,7 +52,8 @@ class TeacherRun:
 
     name: str  # a recipe, a pretrained network, a callable
     source: str  # where it can be had
-    sha256: str  # of its weights
+    sha256: str  # of a recipe's student: of its weights; else of its file or code and, where they
+    # are not asked as they stand, of how they are (preparation, columns, `depends`)
     licence: str
     recipe: dict[str, Any] | None  # resolved, where the teacher is a recipe's student
     recipe_sha256: str | None

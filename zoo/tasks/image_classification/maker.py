@@ -52,6 +52,7 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         net = type(self)(replace(recipe, student=replace(recipe.student, init=""))).network(TWO)
         try_out(net, torch.zeros(1, side, side, 3, dtype=torch.uint8))
         train.check_sizes(net, recipe.train)
+        self._check_weights()
 
     def _check_sides(self) -> None:
         """Before a picture of that size is made."""
@@ -73,6 +74,17 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
             what = f"there are no weights of {facts.architecture} to start from"
             hint = "init: imagenet is for efficientnet-lite; leave it out"
             raise DistillError(what, hint, ("student", "init"))
+
+    def _check_weights(self) -> None:
+        from distill.errors import DistillError
+        from distill.teachers.efficientnet_lite import weights
+
+        if not self.recipe.student.init:
+            return
+        try:
+            weights(self.variant)
+        except DistillError as error:
+            raise DistillError(str(error), error.hint, ("student", "init")) from error
 
     def check_places(self, root: Path | None) -> None:
         """The source."""
@@ -124,11 +136,11 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         return not self.recipe.data.labelled
 
     def class_names(self, onnx: Path | None) -> tuple[str, ...]:
-        """As the recipe says, or else as the teacher's file does."""
+        """As the recipe says of the teacher, or else as its file does."""
         from distill.teachers.class_names import class_names
 
         assert self.recipe.teacher is not None  # the recipe looked
-        return self.recipe.data.classes or class_names(self.recipe.teacher, onnx)
+        return class_names(self.recipe.teacher, onnx)
 
     def teacher(self, labels: tuple[str, ...], onnx: Path | None) -> Teacher:
         """Who answers."""
@@ -158,8 +170,13 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         if facts.init == "imagenet":
             from distill.teachers.efficientnet_lite import load_imagenet
 
-            load_imagenet(net, str(facts.options.get("variant", "lite0")))
+            load_imagenet(net, self.variant)
         return net
+
+    @property
+    def variant(self) -> str:
+        """Of EfficientNet-Lite, whose pretrained weights the student starts from."""
+        return str(self.recipe.student.options.get("variant", "lite0"))
 
     def reads(self) -> dict[str, Any]:
         """The size, the views, and the pretrained weights that the student starts from."""
@@ -167,7 +184,7 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         if recipe.student.init:
             from distill.teachers.efficientnet_lite import sha256
 
-            init = {"init": sha256(str(recipe.student.options.get("variant", "lite0")))}
+            init = {"init": sha256(self.variant)}
         return init | {"image_size": recipe.data.image_size, "augment": asdict(recipe.augment)}
 
     def export(
