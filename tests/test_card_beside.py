@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compared import RECIPE, ROW, score
+from compared import RECIPE, ROW, score, scored
 
 from zoo.card import beside
 from zoo.card.beside import Side
@@ -82,6 +82,19 @@ def test_other_labels_and_tasks_are_not_comparable(
 
 def test_labels_in_another_order_are_the_same_labels(card: Card) -> None:
     assert beside.doubts(sides(card, replace(card, labels=card.labels[::-1]))) == []
+
+
+def test_agreement_with_one_teacher_is_not_agreement_with_another(card: Card) -> None:
+    agreed = scored(card, replace(score(0.9, 0.8, 0.95), metric="agreement with its teacher"))
+    one, other = (
+        replace(agreed, teacher=TeacherFacts("t", "here", digit * 64, "MIT", None))
+        for digit in "12"
+    )
+    assert beside.doubts(sides(one, one, run(), run())) == []
+    (doubt,) = beside.doubts(sides(one, other, run(), run()))
+    assert not doubt.comparable and "another teacher" in doubt.why
+    right = (scored(side, score(0.9, 0.8, 0.95)) for side in (one, other))
+    assert beside.doubts(sides(*right, run(), run())) == []
 
 
 # --- chance --------------------------------------------------------------------------------------

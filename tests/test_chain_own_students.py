@@ -11,10 +11,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import torch
 from colours_lab import RECIPE, enter, make, make_lab
 
 import zoo
 from distill.errors import DistillError
+from distill.students.own import make as make_own
 from export.files import Runner
 from zoo.chain import distil
 from zoo.chain.build import build
@@ -39,6 +41,18 @@ class Net(nn.Module):
 def build(classes, width=8):
     net = Net(classes, width)
     net.hook = lambda: None  # cannot be pickled
+    return net
+
+def kept(classes):
+    net = Net(classes)
+    net.load_state_dict(torch.load("mine/init.pt"))
+    return net
+
+def chance(classes):
+    import numpy as np
+
+    net = Net(classes)
+    net.layers[0].bias.data[0] = float(np.random.default_rng().random())
     return net
 
 def three():
@@ -95,6 +109,25 @@ def test_it_is_kept_by_its_source(lab: Path) -> None:
     again = export(lab, '"tiny_net:Net"', epochs=4)
     assert again != first and SAID.count("  was done before") == 2  # trying and labelling
     assert Runner(again / "model.fp32.onnx")(np.zeros((1, 9, 9, 3), np.uint8)).shape == (1, 3)
+
+
+@pytest.mark.train
+def test_it_is_kept_by_the_weights_that_its_code_loads(lab: Path) -> None:
+    sys.path.insert(0, str(lab / "mine"))
+    net = make_own("tiny_net:Net", 3, 16, {}).network
+    torch.save(net.state_dict(), lab / "mine" / "init.pt")
+    first = export(lab, '"tiny_net:kept"', epochs=4, until="distil")
+    assert export(lab, '"tiny_net:kept"', epochs=4, until="distil") == first
+    for weight in net.parameters():
+        weight.data += 1
+    torch.save(net.state_dict(), lab / "mine" / "init.pt")
+    assert export(lab, '"tiny_net:kept"', epochs=4, until="distil") != first
+
+
+@pytest.mark.train
+def test_one_that_begins_by_its_own_chance_is_kept_all_the_same(lab: Path) -> None:
+    first = export(lab, '"tiny_net:chance"', epochs=4, until="distil")
+    assert export(lab, '"tiny_net:chance"', epochs=4, until="distil") == first
 
 
 @pytest.mark.train

@@ -99,26 +99,42 @@ class Differing:
 
 
 def doubts(sides: Sequence[Side]) -> list[Doubt]:
-    """Of each but the first, where data, labels or metric are others than the first one's."""
+    """Of each but the first, where data, labels, metric or teacher are others than the first's."""
     first, *others = sides
     return [Doubt(one.label, *said) for one in others if (said := _doubt(first, one))]
 
 
 def _doubt(first: Side, one: Side) -> tuple[bool, str] | None:
     """(comparable all the same, why not or with what caution)."""
+    if why := unlike(first, one):
+        return False, why
+    if first.card.data.sha256 == one.card.data.sha256:
+        return None
+    return True, "it was trained on other data, and tested on the same"
+
+
+def unlike(first: Side, one: Side) -> str:
+    """Why the score of one says nothing beside that of the first; "" where they are comparable."""
     scores = [side.card.variants["fp32"].accuracy for side in (first, one)]
-    if first.card.task != one.card.task or scores[0].metric != scores[1].metric:
-        return False, f"its score is {scores[1].metric} of {one.card.task}"
+    kinds = [
+        (side.card.task, score.metric, score.scale)
+        for side, score in zip((first, one), scores, strict=True)
+    ]
+    if kinds[0] != kinds[1]:
+        return f"its score is {scores[1].metric} of {one.card.task}"
     if sorted(first.card.labels) != sorted(one.card.labels):
-        return False, f"it chooses among other labels ({len(one.card.labels)})"
-    same = first.card.data.sha256 == one.card.data.sha256
+        return f"it chooses among other labels ({len(one.card.labels)})"
     tests = [side.part("data").get("test") for side in (first, one)]
-    where = [(score.dataset, score.split, score.n) for score in scores]
     if None not in tests and tests[0] != tests[1]:
-        return False, f"it was tested on other data{_reader(first, one)}"
-    if None in tests and (not same or where[0] != where[1]):
-        return False, f"it was made with other data (sha256){_reader(first, one)}"
-    return None if same else (True, "it was trained on other data, and tested on the same")
+        return f"it was tested on other data{_reader(first, one)}"
+    where = [(score.dataset, score.split, score.n) for score in scores]
+    same = first.card.data.sha256 == one.card.data.sha256 and where[0] == where[1]
+    if None in tests and not same:
+        return f"it was made with other data (sha256){_reader(first, one)}"
+    teachers = [side.card.teacher and side.card.teacher.sha256 for side in (first, one)]
+    if scores[1].of_teacher and teachers[0] != teachers[1]:
+        return "its score is agreement with another teacher"
+    return ""
 
 
 def _reader(first: Side, one: Side) -> str:

@@ -40,11 +40,12 @@ def run(
     if job.maker.stays_here(labelled.data.train):
         job.say(f"  {student.architecture} cannot be copied: one process trains it")
     maker = type(job.maker)(replace(job.recipe, train=train))
-    decided, kept = reads(labelled, job, train), cache(partial(answers, labelled, job))
+    kept = cache(partial(answers, labelled, job))
+    begun = {seed: begin(labelled, job, train, seed) for seed in train.seeds}
     done = {}
     for seed in train.seeds:
         make, says = _Fit(maker, labelled.data, kept, seed), f"training, seed {seed}"
-        done[seed] = yield Step(_name(seed), says, decided | {"seed": seed}, make)
+        done[seed] = yield Step(_name(seed), says, begun[seed], make)
     return Distilled(
         labelled,
         done[train.seeds[0]].folder,
@@ -68,15 +69,21 @@ def settled(labelled: Labelled, job: Job) -> config.Train:
 def _folder(labelled: Labelled, job: Job, train: config.Train) -> Path:
     """Of the first seed."""
     seed = train.seeds[0]
-    return folder_of(job.folder, _name(seed), reads(labelled, job, train) | {"seed": seed})
+    return folder_of(job.folder, _name(seed), begin(labelled, job, train, seed))
 
 
 def _name(seed: int) -> str:
     return f"train-seed{seed}"
 
 
+def begin(labelled: Labelled, job: Job, train: config.Train, seed: int) -> dict[str, Any]:
+    """All that decides the weights of a seed; `train` is settled."""
+    fresh = job.maker.own_state(labelled.data.labels, seed)
+    return reads(labelled, job, train) | {"seed": seed} | fresh
+
+
 def reads(labelled: Labelled, job: Job, train: config.Train) -> dict[str, Any]:
-    """All that decides the weights of a seed, beside the seed; `train` is settled."""
+    """What of it is the same for every seed."""
     teacher, data, settings = labelled.teacher, labelled.data, plain.essentials(train)
     student, labels, loss = job.recipe.student, job.recipe.labels, job.recipe.loss
     del settings["seeds"]

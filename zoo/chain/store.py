@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from zoo.card import beside
+from zoo.card.beside import Side
 from zoo.chain.job import Job
 from zoo.chain.made import Carded, Steps, Stored
 from zoo.errors import CardError, GateError, NotFound
@@ -26,15 +30,18 @@ def run(carded: Carded, job: Job) -> Steps[Stored]:
 def _compare(carded: Carded, target: Folders, job: Job) -> None:
     """Say what the published student of the name was, and ask where this one is worse."""
     try:
-        old = _score(cards.read(target.folder(job.name)))
+        old = _side(target.folder(job.name))
     except NotFound:
         return
     except CardError as error:
         why, now = f"what is published cannot be compared: {error}", ""
     else:
-        new = _score(carded.card)
-        why = worse(old, new)
-        now = f"takes the place of one with {_shown(old)}; it has {_shown(new)}"
+        new = _side(carded.folder)
+        if _made(old) == _made(new):
+            return
+        before, after = _score(old.card), _score(new.card)
+        why = _unlike(old, new) or worse(before, after)
+        now = f"takes the place of one with {_shown(before)}; it has {_shown(after)}"
     if why and not job.agree(f"{job.name}: {why}"):
         raise GateError(
             f"{job.name} is not published: {why}",
@@ -44,14 +51,25 @@ def _compare(carded: Carded, target: Folders, job: Job) -> None:
         job.tell(now)
 
 
-def worse(old: Score, new: Score) -> str:
-    """In words, why a score must not take the place of another one; "" where it may.
+def _side(folder: Path) -> Side:
+    return Side("", cards.read(folder), cards.read_run(folder))
 
-    Worse is what lies beyond the 95 % interval of the old one; another metric or data set is not
-    to be compared.
+
+def _made(side: Side) -> tuple[str, str, Score]:
+    """By what, how, and what came of it: equal for one that was only built again."""
+    return side.card.recipe_sha256, side.card.run_sha256, _score(side.card)
+
+
+def _unlike(old: Side, new: Side) -> str:
+    why = beside.unlike(old, new)
+    return f"it cannot be compared with the published one: {why}" if why else ""
+
+
+def worse(old: Score, new: Score) -> str:
+    """In words, why a score must not take the place of one of the same kind; "" where it may.
+
+    Worse is what lies beyond the 95 % interval of the old one.
     """
-    if (old.metric, old.dataset, old.scale) != (new.metric, new.dataset, new.scale):
-        return f"it has {_shown(new)}, not to be compared with {_shown(old)} of the published one"
     highest = old.scale.best == "highest"
     if new.value < old.low if highest else new.value > old.high:
         return f"it has {_shown(new)}, surely worse than {_shown(old)} of the published one"

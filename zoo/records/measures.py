@@ -72,6 +72,11 @@ class Score:
         return self.metric.endswith("accuracy")
 
     @property
+    def of_teacher(self) -> bool:
+        """Whether it counts answers that are its teacher's too: another one gives other answers."""
+        return self.metric.startswith("agreement")
+
+    @property
     def name(self) -> str:
         """What people call it in a table: "accuracy", or the metric."""
         return "accuracy" if self.is_accuracy else self.metric
