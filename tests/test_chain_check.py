@@ -25,6 +25,9 @@ CALLABLE = 'callable: "oracle:answer"'
 LITE = "separable, options: {size: small}"
 
 
+HUGE = "onnx: none.onnx, input: {size: 99999}"
+
+
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lab whose teacher must not be asked; the weights of lite2 are not installed."""
@@ -56,6 +59,8 @@ def refused(old: str, new: str) -> ZooError | DistillError:
         ("options: {size: small}", "init: imagenet", 6, "student.init", "separable", "init"),
         ("epochs: 12,", "epochs: 12, sizes: [8, 24],", 10, "train.sizes", "24", "end with 16"),
         ("image_size: 16", "image_size: 100000", 4, "data.image_size", "100000 pixels", "2048"),
+        ("image_size: 16", "image_size: 16, keep_size: 9999", 4, "data.keep_size", "9999", "2048"),
+        (CALLABLE, HUGE, 5, "teacher.input.size", "99999 pixels", "2048"),
         ("{size: small}", "{image_size: 9999}", 6, "student.options.image_size", "9999", "2048"),
         ("{size: small}", "{image_size: x}", 6, "student.options", "is a int", "arguments"),
         ("batch_size: 8", "batch_size: 999", 10, "train.batch_size", "36 examples", "smaller"),
@@ -157,6 +162,15 @@ def test_a_place_that_is_no_folder_is_one_error(
     with pytest.raises(StoreError, match=r"taken.* cannot be a folder") as caught:
         build("student.yaml", **places)
     assert f"--{what}" in caught.value.hint
+
+
+@pytest.mark.usefixtures("lab")
+def test_the_store_that_is_not_named_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("taken").write_text("a file")
+    Path("student.yaml").write_text(RECIPE)
+    monkeypatch.setenv("ZOO_STORE", "taken/store")
+    with pytest.raises(StoreError, match="cannot be a folder"):
+        build("student.yaml", work="runs")
 
 
 @pytest.mark.usefixtures("lab")

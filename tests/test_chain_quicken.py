@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -267,6 +268,20 @@ def test_of_too_few_different_views_nothing_is_concluded(bare: Path) -> None:
     assert by and (by.precision, by.n, by.agreement) == ("fp32", 48, None)
     assert by.reason == "48 different views to judge on, 2,000 are wanted"
     assert tried() == []
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_quick_build_times_nothing_and_takes_the_choice_that_was_kept() -> None:
+    text = Path("student.yaml").read_text()
+    Path("student.yaml").write_text(text.replace(AUGMENT, "augment: {flip: true}"))
+    job, data = _opened(never)
+    given = _undecided(job, data)
+    quick = dataclasses.replace(job, quick=True)
+    file, by = _run(quick, data, given)
+    assert file == given and by and by.reason == "nothing is timed (quick)"
+    kept = _run(job, data, given)
+    assert kept[1] and "views to judge on" in kept[1].reason
+    assert _run(quick, data, given) == kept
 
 
 @pytest.mark.train

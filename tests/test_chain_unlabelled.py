@@ -73,6 +73,17 @@ def test_the_teachers_first_answers_stand_for_labels() -> None:
 
 
 @pytest.mark.usefixtures("lab")
+def test_an_own_student_is_tried_before_the_teacher_is_asked() -> None:
+    student = "import torch\n\ndef four():\n"
+    layers = "torch.nn.AvgPool2d(16), torch.nn.Flatten(), torch.nn.Linear(3, 4)"
+    Path("four_net.py").write_text(f"{student}    return torch.nn.Sequential({layers})\n")
+    rewrite("{architecture: separable, options: {size: small}}", '{architecture: "four_net:four"}')
+    with pytest.raises(DistillError, match=r"student.yaml:\d+.*logits \(2, 3\) are needed"):
+        label()
+    assert not list(Path("runs").rglob("done.json"))  # nothing was answered
+
+
+@pytest.mark.usefixtures("lab")
 def test_an_onnx_teacher_names_the_classes_itself(files: Path) -> None:
     shutil.copyfile(files / "tiny" / "model.fp32.onnx", "teacher.onnx")
     rewrite('callable: "oracle:answer"', "onnx: teacher.onnx")

@@ -290,3 +290,16 @@ def test_a_package_that_cannot_be_imported_is_one_error_and_breaks_nothing_else(
         zoo.load(files / "tiny")
     assert golden(files / "tiny", "int8").ok
     assert "# colours-tiny.test" in page.render(card.read(files / "tiny"))
+
+
+def test_a_gate_that_is_a_fraction_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from zoo.chain.build import build
+
+    monkeypatch.chdir(tmp_path)
+    Path("level.yaml").write_text(RECIPE.replace("gates: {", "gates: {min_accuracy: 0.9, "))
+    with pytest.raises(ZooError, match=r"level\.yaml:\d+: gates\.min_accuracy: .* no fraction"):
+        build("level.yaml", work="runs", store="store")
+    assert not list(Path("runs").rglob("done.json"))

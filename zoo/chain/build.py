@@ -24,6 +24,7 @@ from zoo.records import reader
 from zoo.records import recipe as recipes
 from zoo.records.names import FILES
 from zoo.records.recipe import Written
+from zoo.stores import folders
 
 
 class Stage(NamedTuple):
@@ -73,8 +74,9 @@ def build(
         raise NotFound(f'no stage is called "{until}"', reader.near(until, names))
     wanted, work = recipes.written(recipe, settings), Path(work)
     data, store = (Path(one) if one else None for one in (data, store))
-    for what, folder in (("--work", work), ("--store", store)):
-        check.folder(what, folder)
+    check.folder("--work", work)
+    if store or (until == "store" and wanted.recipe.compress is not None and not quick):
+        check.folder("--store", store or folders.default().root)
     with disk(work):
         work.mkdir(parents=True, exist_ok=True)
     path = list(sys.path)

@@ -40,6 +40,7 @@ def _standing(path: Path) -> Path:
 def recipe(job: Job) -> None:
     """The student can be made, its teacher and its data are there."""
     given, maker = job.recipe, job.maker
+    _check_gates(job)
     with _blamed(job, ("student",)):
         maker.check()
     if given.teacher is not None and maker.asks:
@@ -50,6 +51,15 @@ def recipe(job: Job) -> None:
         _check_depends(job, given.teacher.depends)
     with _blamed(job, ("data", "source")):
         maker.check_places(job.data)
+
+
+def _check_gates(job: Job) -> None:
+    """A bound that is a fraction is for a metric that is one."""
+    gates, scale = job.recipe.gates, job.meter.scale
+    if gates and gates.min_accuracy and (scale.best, scale.unit) != ("highest", "%"):
+        where = job.document.where(("gates", "min_accuracy"))
+        hint = "max_gap_points bounds any metric, by its distance to the teacher's"
+        raise RecipeError(f"{where}: the metric is no fraction that is right", hint)
 
 
 def _check_depends(job: Job, names: tuple[str, ...]) -> None:
@@ -63,16 +73,23 @@ def data(job: Job, read: Read) -> None:
     """There is enough of it, and what the teacher says has room on the disk."""
     with _blamed(job, ("data",)):
         job.maker.check_data(read.train)
+    labels(job, read.labels)
     if job.recipe.teacher is not None:
         _check_room(job, read)
 
 
+def labels(job: Job, names: tuple[str, ...]) -> None:
+    """The student can choose among these classes; of data without labels the teacher names them."""
+    with _blamed(job, ("student",)):
+        job.maker.check_labels(names)
+
+
 def _check_room(job: Job, read: Read) -> None:
     """Answers take views x rows x (top_k classes and logits, and what the others share)."""
-    kept, labels = job.root / "labels", job.recipe.labels
-    width = min(labels.top_k, len(read.labels) or labels.top_k)
+    kept, asked = job.root / "labels", job.recipe.labels
+    width = min(asked.top_k, len(read.labels) or asked.top_k)
     row = width * (ID_BYTES + LOGIT_BYTES) + LOGIT_BYTES
-    need = round(labels.views * len(read.train) * labels.share) * row
+    need = round(asked.views * len(read.train) * asked.share) * row
     there = sum(one.stat().st_size for one in kept.rglob("*.npz"))  # these perhaps
     free = shutil.disk_usage(_standing(job.root)).free
     if need > free + there:

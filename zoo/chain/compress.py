@@ -78,6 +78,9 @@ def _reads(
         reads["timed"] = False
     if gates.max_gap_points is not None:
         reads["teacher"] = plain.to_dict(known.teacher)
+    labelled = exported.distilled.labelled
+    if job.maker.unlabelled and labelled.teacher is not None:  # its answers are the labels
+        reads["answers"] = labelled.teacher.sha256
     return reads
 
 

@@ -128,8 +128,12 @@ def once(root: Path, step: Step) -> Done:
 
 def begun(root: Path, step: Step) -> bool:
     """Whether it was begun before for the same `reads`, and not done."""
-    folder = folder_of(root, step.name, step.reads)
-    return folder.is_dir() and _result(folder / DONE) is None
+    return folder_of(root, step.name, step.reads).is_dir() and not finished(root, step)
+
+
+def finished(root: Path, step: Step) -> bool:
+    """Whether it was done before for the same `reads`."""
+    return _result(folder_of(root, step.name, step.reads) / DONE) is not None
 
 
 def folder_of(root: Path, name: str, reads: Any) -> Path:

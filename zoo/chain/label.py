@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.chain import answer, quicken
+from zoo.chain import answer, check, quicken
 from zoo.chain.job import Job, Step, code
 from zoo.chain.made import Exported, Labelled, Read, Steps
 from zoo.errors import RecipeError
@@ -63,6 +63,7 @@ def run(
         return Labelled(data, job.folder, None, None, None)
     if job.maker.unlabelled:
         data = replace(data, labels=job.maker.class_names(elder.file if elder else None))
+        check.labels(job, data.labels)
     opened, record = yield from _chosen(job, elder, data)
     if job.maker.unlabelled:
         data = yield from answer.run(data, job, opened)
@@ -139,7 +140,7 @@ def _tried(job: Job, teacher: Teacher, data: Read) -> Steps[Teacher]:
         return plain.to_dict(trial)  # type: ignore[no-any-return]
 
     reads = {
-        "code": code("distill.trial"),
+        "code": [code("distill.trial"), code("distill.teachers.preparation")],
         "teacher": teacher.sha256,
         "data": data.train.sha256,
     }

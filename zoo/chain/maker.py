@@ -61,6 +61,9 @@ class Maker(ABC, Generic[R, D]):
     def check_data(self, train: D) -> None:
         """Refuse data of which nothing could be learned."""
 
+    def check_labels(self, labels: tuple[str, ...]) -> None:
+        """Refuse a student that cannot choose among these classes."""
+
     # --- label ---
 
     @abstractmethod

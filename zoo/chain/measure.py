@@ -40,7 +40,7 @@ def run(compressed: Compressed, job: Job, *, data: Any) -> Steps[Measured]:
         "exported": files(exported),
         "teacher": labelled.teacher.sha256 if labelled.teacher else "",
         "seeds": {str(seed): one.weights_sha256 for seed, one in distilled.seeds.items()},
-        "data": plain.to_dict(data),
+        "data": plain.essentials(data),
         "test": {name: test.sha256 for name, test in tests.items()},
         "code": job.task_code,
     }

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.chain.job import Job, Step
+from zoo.chain.job import Job, Step, finished
 from zoo.chain.made import Read, Steps
 from zoo.errors import RecipeError
 from zoo.files import sha256
@@ -36,7 +36,8 @@ TIMED = 32  # pictures of a timed call, for each core
 def run(job: Job, data: Read, name: str, file: Path) -> Steps[tuple[Path, Labeller | None]]:
     """The file that labels, of the teacher `name` whose export wrote `file`; kept with the teacher.
 
-    None: there is no choice.
+    None: there is no choice. In a quick build, in which nothing is timed, it is the one that was
+    kept, else the fp32 file.
     """
     from compress import processor
     from distill.views import views_of
@@ -55,7 +56,10 @@ def run(job: Job, data: Read, name: str, file: Path) -> Steps[tuple[Path, Labell
         return plain.to_dict(_choose(job, data, file, source, views, out))
 
     says = f"is there an 8-bit file of {name} that labels faster?"
-    done = yield Step("quicken", says, reads, make, job.root / name)
+    step = Step("quicken", says, reads, make, job.root / name)
+    if job.quick and not finished(job.root / name, step):
+        return file, _labeller(file, file.parent, 0, [], "nothing is timed (quick)")
+    done = yield step
     found = reader.read(Labeller, Document(done.result, str(done.folder)), RecipeError)
     if found.precision == "fp32":
         job.say(f"  no, its fp32 file labels: {found.reason}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoo.errors import ZooError
 from zoo.records import task
 from zoo.records.card import Input
-from zoo.records.measures import Score
+from zoo.records.measures import FRACTION, Scale, Score
 from zoo.records.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ D = TypeVar("D")  # a split of data: it has a length and a sha256
 
 class Meter(ABC, Generic[R, D]):
     """What is measured of the students of one recipe, and on what."""
+
+    scale: Scale = FRACTION  # of its headline metric, as `score` has it
 
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe

@@ -25,6 +25,8 @@ def within(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 class LevelMeter(Meter[LevelRecipe, Pictures]):
+    scale = ERROR
+
     def tests(self, root: Path | None) -> dict[str, Pictures]:
         data = self.recipe.data
         return {data.name: levels.make("test", data.image_size, data.held_out)}

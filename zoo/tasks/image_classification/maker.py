@@ -58,12 +58,16 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
         """Before a picture of that size is made."""
         from distill.errors import DistillError
 
-        own = self.recipe.student.options.get("image_size")
-        sides: dict[tuple[str, ...], object] = {("data", "image_size"): self.recipe.data.image_size}
-        sides[("student", "options", "image_size")] = own
+        data, teacher = self.recipe.data, self.recipe.teacher
+        sides: dict[tuple[str, ...], object] = {
+            ("data", "image_size"): data.image_size,
+            ("data", "keep_size"): data.keep_size,
+            ("student", "options", "image_size"): self.recipe.student.options.get("image_size"),
+            ("teacher", "input", "size"): teacher.input.size if teacher and teacher.input else 0,
+        }
         for key, side in sides.items():
             if isinstance(side, int) and side > MOST_PIXELS:
-                what = f"pictures of {side} pixels a side are more than a student can read"
+                what = f"pictures of {side} pixels a side are larger than can be worked on"
                 raise DistillError(what, f"at most {MOST_PIXELS}", key)
 
     def _check_init(self) -> None:
@@ -99,9 +103,8 @@ class PictureMaker(Maker[ImageRecipe, "Dataset"]):
 
         check_count(len(train), self.recipe.train)
         views_of(train, self.views()).askable(self.recipe.labels.of)
-        self._check_own(self.labels(train))
 
-    def _check_own(self, labels: tuple[str, ...]) -> None:
+    def check_labels(self, labels: tuple[str, ...]) -> None:
         """A student of the recipe's own is tried on as many classes as there are."""
         from distill import train
         from distill.errors import DistillError
