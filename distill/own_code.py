@@ -97,14 +97,14 @@ class blamed:  # noqa: N801  # it reads as a statement
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, DistillError):
+        if not isinstance(error, Exception | SystemExit) or isinstance(error, DistillError):
             return
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         raise DistillError(f"{self.who} fails: {said}{_place(error)}", self.hint) from error
 
 
-def _place(error: Exception) -> str:
+def _place(error: Exception | SystemExit) -> str:
     """Where the user's code stood, as ` (file, line n)`; nothing where it was not reached."""
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"

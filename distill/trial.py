@@ -20,6 +20,8 @@ ENOUGH, MANY = 50, 100  # of fewer examples nothing is concluded; so many are go
 CERTAIN = 3.0  # standard errors
 STEADY = 16  # examples that are asked about twice
 FEW = 128  # that other ways to prepare pictures are tried on, at most
+FAR = 0.1  # of accuracy, by which another way to prepare pictures is no chance but a fault
+ALIKE = 0.1  # fraction by which sums of rounded or multiplied probabilities differ, at most
 SUM = 5e-3  # by which a sum of probabilities may differ from 1: many of them, in fp16
 
 Ask = Callable[[Any], np.ndarray]
@@ -97,12 +99,22 @@ def gives(answers: np.ndarray) -> Gives:
 
 
 def _odd(answers: np.ndarray, what: Gives) -> list[str]:
-    if what == "probabilities" or not len(answers) or answers.min() < 0 or answers.max() > 1:
+    if what == "probabilities" or not len(answers) or answers.min() < 0:
         return []
-    return [
-        "all of its answers lie in 0 to 1 and do not sum to 1, as behind a sigmoid: a student "
-        "learns more from what stands before that (teacher.output, where the file gives it)"
-    ]
+    sums = answers.sum(axis=1, dtype=np.float64)
+    if answers.max() <= 1 and abs(sums.mean() - 1) > ALIKE:
+        return [
+            "all of its answers lie in 0 to 1 and do not sum to 1, as behind a sigmoid: a student "
+            "learns more from what stands before that (teacher.output, where the file gives it)"
+        ]
+    spread = np.count_nonzero(answers, axis=1).mean() > 1  # more than a label a row
+    if answers.shape[1] > 1 and spread and np.ptp(sums) <= ALIKE * sums.mean():
+        return [
+            f"none of its answers is negative and each row sums to about {sums.mean():.3g}: "
+            "probabilities that were rounded or multiplied? They are learned as logits; give "
+            "those, or probabilities as they are"
+        ]
+    return []
 
 
 def _confidence(logits: np.ndarray) -> float:
@@ -130,7 +142,7 @@ def _refused(
         right = (order[answers] == labels).mean()
         if better is None or better.accuracy < right:
             return _other_order(order, answers, labels, classes)
-    if better is not None and (order is not None or at_chance(answers, labels)):
+    if better is not None and (better.far or order is not None or at_chance(answers, labels)):
         return str(better), _WAY_HINT
     if at_chance(answers, labels):
         return (
@@ -149,6 +161,11 @@ class _Way(NamedTuple):
     accuracy: float
     before: float  # accuracy as it is prepared now
     n: int
+
+    @property
+    def far(self) -> bool:
+        """Whether nobody can mean the way it is."""
+        return self.accuracy - self.before > FAR
 
     def __str__(self) -> str:
         return (

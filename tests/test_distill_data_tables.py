@@ -120,6 +120,12 @@ def test_whole_numbers_of_json_are_names_of_classes(folder: Path) -> None:
     assert data.classes == tuple(map(str, range(12)))
 
 
+def test_blanks_around_a_label_are_no_part_of_it(folder: Path) -> None:
+    lines = ["path,label", *(f"img/{i:02d}.png, {'ab'[i % 2]} " for i in range(40))]
+    (folder / "s.csv").write_text("\n".join(lines))
+    assert read(folder / "s.csv").classes == ("a", "b")
+
+
 @FORMS
 def test_without_labels_the_column_may_be_missing(folder: Path, form: str) -> None:
     given: Rows = [{"path": row["path"]} for row in rows()]

@@ -108,6 +108,13 @@ def test_a_module_that_cannot_be_imported_is_one_line(here: Path, text: str, sai
     assert re.search(said, str(caught.value)) and "\n" not in str(caught.value)
 
 
+def test_code_that_ends_the_process_is_a_fault(here: Path) -> None:
+    write(here / "mine.py", "def build():\n    raise SystemExit(0)\n")
+    function = own_code.find("mine:build", "")
+    with pytest.raises(DistillError, match=r"SystemExit: 0 \(.*mine\.py, line 2\)$"):
+        own_code.call("mine:build", function, {}, {})
+
+
 def test_a_fault_is_placed_in_the_user_s_code_not_in_what_that_calls(here: Path) -> None:
     write(here / "mine.py", "import json\n\ndef build():\n    return json.loads('{')\n")
     function = own_code.find("mine:build", "")

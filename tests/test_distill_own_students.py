@@ -119,6 +119,8 @@ BROKEN = {
     "detached": "class B(Net):\n  def forward(self, x): return super().forward(x).detach()\n",
     "tuple": "class B(Net):\n  def forward(self, x): return super().forward(x), x\n",
     "nan": "class B(Net):\n  def forward(self, x): return super().forward(x) / 0\n",
+    "neighbours": "class B(Net):\n  def forward(self, x):\n"
+    "    y = super().forward(x)\n    return y - y.mean(0)\n",
     "raises": "class B(Net):\n  def forward(self, x): raise KeyError('no such layer')\n",
     "frozen": "def B(classes): return Net(classes).requires_grad_(False)\n",
     "no module": "def B(): return 7\n",
@@ -131,6 +133,7 @@ SAID = {
     "detached": "cannot learn",
     "tuple": "answers with tuple",
     "nan": "not finite",
+    "neighbours": "alone than to the same among others",
     "raises": r"KeyError: 'no such layer' \(.*own_net\.py, line \d+\)",
     "frozen": "cannot learn",
     "no module": "gives int, no nn.Module",

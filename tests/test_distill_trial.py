@@ -185,6 +185,19 @@ def test_other_numbers_are_logits(answers: np.ndarray) -> None:
     assert gives(answers) == "logits"
 
 
+@pytest.mark.parametrize("worse", [lambda p: p * 100, lambda p: p.round(2)])
+def test_probabilities_that_were_changed_are_doubtful(
+    worse: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    pictures, labels = labelled()
+    noise = np.random.default_rng(0).normal(0, 1, (120, 12))
+    ask = teacher(lambda true: true)
+    found = tried(
+        lambda asked: worse(softmax(ask(asked) / 3 + noise[: len(asked)])), pictures, labels
+    )
+    assert found.gives == "logits" and "rounded or multiplied" in found.warnings[0]
+
+
 def test_answers_of_a_sigmoid_are_doubtful() -> None:
     pictures, labels = labelled()
     ask = teacher(lambda true: true)

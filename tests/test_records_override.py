@@ -114,6 +114,13 @@ def test_a_fault_of_the_file_is_told_of_the_file(toy: Path) -> None:
         written(str(toy), ["train.epochs=4"])
 
 
+@pytest.mark.parametrize("text", ["", "- a\n", "word\n"])
+def test_what_is_no_recipe_is_told_of_the_file(toy: Path, text: str) -> None:
+    toy.write_text(text)
+    with pytest.raises(RecipeError, match=r"toy\.yaml.*mapping"):
+        written(str(toy), ["train.epochs=4"])
+
+
 @given(setting=st.text(max_size=30))
 def test_any_text_is_a_setting_or_one_error(setting: str) -> None:
     document = Document({"a": {"b": 1}, "c": [1, 2]}, "x.yaml")

@@ -89,7 +89,7 @@ class Table:
         name = self._text(row, path)
         if tree.leads_out(name):
             raise self._wrong(row, f"{name!r} points out of the folder of the table")
-        given = "" if label is None else self._text(row, label)
+        given = "" if label is None else self._text(row, label).strip()
         role: Split = "train" if split is None else self._split(row, self._text(row, split))
         return Example(role, given, name, f"{row.line}:{name}")
 

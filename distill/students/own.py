@@ -99,7 +99,10 @@ def _try(net: nn.Module, address: str, classes: int, size: int) -> None:
         _check(logits, 2, address, classes)
         _check_learns(logits, twin, address)
         with torch.inference_mode():
-            _check(twin.eval()(pictures[:1]), 1, address, classes)
+            alone, together = twin.eval()(pictures[:1]), twin(pictures)
+        _check(alone, 1, address, classes)
+        _check(together, 2, address, classes)
+        _check_apart(alone, together[:1], address)
 
 
 def _forth(net: nn.Module, pictures: Tensor, layout: torch.memory_format) -> tuple[Any, nn.Module]:
@@ -123,6 +126,14 @@ def _check(logits: Any, n: int, address: str, classes: int) -> None:
     if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-4).all()):
         what = f"{address} answers with probabilities: each row sums to 1"
         raise DistillError(what, "logits are needed: leave its softmax out")
+
+
+def _check_apart(alone: Tensor, among: Tensor, address: str) -> None:
+    """A picture's answer is the same alone and among others."""
+    bound = 1e-4 * (1 + among.abs().max())
+    if bool((alone - among).abs().max() > bound):
+        what = f"{address} answers otherwise to a picture alone than to the same among others"
+        raise DistillError(what, "in evaluation an answer depends on nothing but its own picture")
 
 
 def _check_learns(logits: Tensor, net: nn.Module, address: str) -> None:

@@ -46,7 +46,7 @@ def choose(outputs: Sequence[Any], wanted: str, known: Known, path: Path) -> str
     if found:
         raise DistillError(
             f"the teacher {path} gives {given}: more than one may be its answers; {known}",
-            f"say which: teacher.output: {found[0].name}",
+            f"say which: teacher.output: {' or '.join(o.name for o in found)}",
         )
     raise DistillError(
         f"the teacher {path} gives {given}; {known}",

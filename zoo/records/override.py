@@ -20,6 +20,8 @@ OPTION = "--set"
 
 def override(document: Document, settings: Sequence[str], error: ErrorClass) -> Document:
     """The document with each setting in its place; sections that are not there yet are made."""
+    if not isinstance(document.data, dict):
+        return document  # whoever reads it says so
     data, given = copy.deepcopy(document.data), dict[KeyPath, str]()
     for setting in settings:
         key, equals, text = setting.partition("=")
