@@ -19,7 +19,7 @@ from distill.errors import DistillError
 from distill.teachers import open_teacher
 from zoo.chain import distil, measure
 from zoo.chain.build import build, chain
-from zoo.errors import RecipeError
+from zoo.errors import GateError, RecipeError
 from zoo.records import card, recipe
 from zoo.records.plain import canonical
 
@@ -135,6 +135,10 @@ def test_a_test_split_that_lost_pictures_is_measured_again(monkeypatch: pytest.M
     assert card.read(folder).data.test == 12
     for path in sorted(Path("colours/test").rglob("*.png"))[::2]:
         path.unlink()
-    made = card.read(build("student.yaml", work=Path("runs"), store=Path("store")))
-    assert made.data.test == made.variants["int8"].accuracy.n == 6
+    asked: list[str] = []
+    with pytest.raises(GateError, match="tested on other data"):
+        build("student.yaml", work=Path("runs"), store=Path("store"))
+    yes = {"store": Path("store"), "agree": lambda about: not asked.append(about)}
+    made = card.read(build("student.yaml", work=Path("runs"), **yes))
+    assert len(asked) == 1 and made.data.test == made.variants["int8"].accuracy.n == 6
     assert len(list(Path("runs").glob("*/train-*/done.json"))) == 1
