@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import shutil
 import stat
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +17,8 @@ PACKAGE = Path(__file__).parent  # `zoo`: recipes/ and embedded/ are in it
 
 def sha256(path: str | Path) -> str:
     """Hex sha256 of a file's bytes."""
+    import hashlib  # it maps all of OpenSSL, and no student needs it to answer
+
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -40,7 +39,7 @@ def replacing(path: Path, suffix: str = "part") -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends well, and is gone when not."""
     if path.exists() and not path.is_file():  # a folder, a pipe, /dev/stdout
         raise OSError(errno.EINVAL, "not a plain file", str(path))
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.{suffix}")
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.{suffix}")
     try:
         with part.open("xb") as file:
             yield file
@@ -53,6 +52,8 @@ def replacing(path: Path, suffix: str = "part") -> Iterator[BinaryIO]:
 
 def copy(source: Path, target: Path) -> None:
     """Copy the bytes and nothing else (no mode, no times) to the disk itself."""
+    import shutil
+
     with source.open("rb") as reader, target.open("xb") as writer:
         shutil.copyfileobj(reader, writer)
         sync(writer)

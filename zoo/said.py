@@ -13,7 +13,6 @@ They stand on nothing but the standard library.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -64,6 +63,8 @@ def as_json(data: Any, indent: int | None = None) -> str:
 
 def as_csv(cells: Iterable[object]) -> str:
     """One row (RFC 4180), without the end of its line; what is not plainly seen is escaped."""
+    import csv
+
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)
     return shown(line.getvalue().removesuffix("\r\n"), keep="\n\t" + JOINERS)

@@ -11,7 +11,6 @@ matches.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import types
@@ -165,6 +164,8 @@ class _Reader:
 
 def near(word: str, known: Iterable[str]) -> str:
     """A hint: the known word that is nearest to `word`, or all of them when none is near."""
+    import difflib  # where something is wrong
+
     known = list(known)
     close = difflib.get_close_matches(word, known, n=3)
     if close:

@@ -7,7 +7,6 @@ and its length. The metadata are the fields 14; all others, the graph among them
 from __future__ import annotations
 
 import io
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +34,8 @@ def read(path: Path) -> dict[str, str]:
 
 def how_to_add(path: Path, values: Mapping[str, str]) -> str:
     """A command that puts metadata into a file; `values` are key -> Python that makes the text."""
+    import shlex
+
     pairs = ", ".join(f'"{key}": {value}' for key, value in values.items())
     code = (
         "import json, onnx, sys; p = sys.argv[1]; m = onnx.load(p); "

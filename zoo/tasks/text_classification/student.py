@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.errors import InputError, NothingGiven, ZooError
-from zoo.inputs import lines
 from zoo.inputs import text as reading
 from zoo.inputs.asked import Asked
 from zoo.students.classifier import (
@@ -52,6 +51,7 @@ class TextStudent(Classifier):
 
         Where folders of LABEL.txt are given, the accuracy of the likeliest label follows.
         """
+        from zoo.inputs import lines
         from zoo.tasks.text_classification.forms import form_of
 
         if not asked.files and not asked.texts and sys.stdin.isatty():
