@@ -30,9 +30,7 @@ def _paper(unused: float) -> Any:
 class Data:
     """Where the labelled examples are."""
 
-    source: (
-        str  # folder, zip, tar of split/class/name.ext; table; hub:ORG/NAME@REV; parquet; digits
-    )
+    source: str  # folder/zip/tar of split/class/name; shards; table; parquet; hub:ORG/NAME@REV; dig
     licence: str  # SPDX id, or plain words where there is none
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
@@ -40,10 +38,7 @@ class Data:
     validation: float = 0.1  # fraction of train held out: per class, by the sha256 of the name
     order: Literal["name", "natural"] = _later("name")  # of classes; natural: 2 before 10
     on_broken: Literal["stop", "skip"] = _later("stop")  # skip: left out, told, counted on the card
-
-    keep_size: int = _later(
-        0
-    )  # pixels a side that views are drawn at and a teacher sees; 0: image_size
+    keep_size: int = _later(0)  # pixels a side of views, as a teacher sees them; 0: image_size
     labelled: bool = _later(True)  # false: folders are no classes, the teacher's first answers are
 
     def __post_init__(self) -> None:

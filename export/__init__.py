@@ -5,30 +5,20 @@ export.to_onnx(module, "student.onnx", image_size=32, metadata={}, pictures=real
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from export.errors import ExportError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import nn
+    from export.onnx_file import to_onnx as to_onnx
 
 __all__ = ["ExportError", "to_onnx"]
 
 
-def to_onnx(
-    module: nn.Module,
-    path: str | Path,
-    *,
-    image_size: int,
-    metadata: Mapping[str, str],
-    pictures: np.ndarray | None = None,
-) -> Path:
-    """Raw pixels in, logits out, in one file; see `export.onnx_file.to_onnx`."""
-    from export import onnx_file
+def __getattr__(name: str) -> Any:
+    """`import export` loads no torch: `to_onnx` is imported when it is used."""
+    if name != "to_onnx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from export.onnx_file import to_onnx
 
-    return onnx_file.to_onnx(
-        module, path, image_size=image_size, metadata=metadata, pictures=pictures
-    )
+    return to_onnx

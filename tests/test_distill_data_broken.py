@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from packed import packed as pack
+from packed import png
 
 from distill.config import Data
 from distill.data import Dataset, load
 from distill.errors import DistillError
 
 SIZE = 8  # pixels
-
-
-def png(seed: int) -> bytes:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def members(train: int = 20, test: int = 4) -> dict[str, bytes]:
@@ -36,22 +29,7 @@ def members(train: int = 20, test: int = 4) -> dict[str, bytes]:
 
 
 def packed(files: dict[str, bytes], place: Path, kind: str = "folder") -> Path:
-    path = place / f"data.{kind}"
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-    elif kind == "tar":
-        with tarfile.open(path, "w") as tar:
-            for name, content in files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    else:
-        for name, content in files.items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
-    return path
+    return pack(files, place / f"data.{kind}")
 
 
 def read(path: Path, split: str = "train", **settings: object) -> Dataset:

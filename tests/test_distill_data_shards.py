@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import png
 from PIL import Image
 
 from distill.config import Data
@@ -16,13 +17,6 @@ from distill.errors import DistillError
 
 SIZE = 8  # pixels
 Members = dict[str, bytes]
-
-
-def png(seed: int) -> bytes:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def pack(path: Path, members: Members, *special: tarfile.TarInfo) -> Path:

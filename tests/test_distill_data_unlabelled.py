@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from packed import packed as pack
+from packed import png
 
 from distill.config import Data, Teacher
 from distill.data import Dataset, doubles, load
@@ -19,31 +17,9 @@ from distill.errors import DistillError
 SIZE = 8  # pixels
 
 
-def png(seed: int) -> bytes:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def packed(names: list[str], place: Path, kind: str = "folder") -> Path:
-    path = place / f"photos.{kind}"
     files = {name: png(seed) for seed, name in enumerate(names)}
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-    elif kind == "tar":
-        with tarfile.open(path, "w") as tar:
-            for name, content in files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    else:
-        for name, content in files.items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
-    return path
+    return pack(files, place / f"photos.{kind}")
 
 
 def read(path: Path, split: str = "train", **settings: object) -> Dataset:
