@@ -30,7 +30,7 @@ def _paper(unused: float) -> Any:
 class Data:
     """Where the labelled examples are."""
 
-    source: str  # folder/zip/tar of split/class/name; shards; table; parquet; hub:ORG/NAME@REV; dig
+    source: str  # folder/zip/tar of split/class/name; shards; table; parquet; hub:A/B@REV; digits
     licence: str  # SPDX id, or plain words where there is none
     name: str = ""  # what people call it; empty: the source
     home: str = ""  # public address of the data, for people
